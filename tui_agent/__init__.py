@@ -1,0 +1,3 @@
+"""tui-agent: a full-screen terminal agent on a crash-proof journal."""
+
+__version__ = "0.1.0"
