@@ -7,8 +7,8 @@ Everything below `session/` gets these from a `Runtime` and never calls `time.ti
 from __future__ import annotations
 
 import asyncio
-import os  # noqa: TID251 - the one place that reads the real environment
-import random  # noqa: TID251 - the one place that makes real randomness
+import os
+import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,11 +28,11 @@ class Runtime:
     tests put a function there that kills the process, so that each of these points is tried.
     """
 
-    now: Callable[[], float] = time.time  # noqa: TID251
+    now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    random: random.Random = field(default_factory=random.SystemRandom)  # noqa: TID251
-    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))  # noqa: TID251
+    random: random.Random = field(default_factory=random.SystemRandom)
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     home: Path = field(default_factory=Path.home)
     failpoint: Callable[[str], None] = _no_failpoint
 

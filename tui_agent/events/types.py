@@ -1,0 +1,520 @@
+"""Every type of event. Names are `subject.happened`; see `base.EventBase` for the fields all share."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tui_agent.events.base import EventBase, JsonObject, Part
+from tui_agent.events.usage import Usage
+
+EffectClass = Literal["pure", "checkable", "supervised", "keyed", "irreversible"]
+"""What a step does to the world, which decides how it is recovered after a crash."""
+
+TrustTier = Literal["built-in", "plugin", "skill"]
+"""Where a tool or command comes from; can only narrow what it may do."""
+
+
+# --- session -------------------------------------------------------------------------------------
+
+
+class ForkPoint(Part):
+    """Where a forked session left its origin: the origin's id and the last event taken over."""
+
+    session: str
+    seq: int
+
+
+class SessionCreated(EventBase):
+    """The first event of every journal."""
+
+    type: Literal["session.created"] = "session.created"
+    workspace: str
+    model: str
+    mode: str
+    title: str = ""
+    app_version: str = ""
+    offline: bool = False
+    forked_from: ForkPoint | None = None
+
+
+class SessionConfigured(EventBase):
+    """A setting of the session changed; None means: as before."""
+
+    type: Literal["session.configured"] = "session.configured"
+    in_timeline: ClassVar[bool] = True
+    title: str | None = None
+    model: str | None = None
+    mode: str | None = None
+    max_turns: int | None = None
+
+
+# --- run -----------------------------------------------------------------------------------------
+
+
+class RunStarted(EventBase):
+    """A prompt was taken up. `content` is the user message as the API takes it, `prompt` what was typed.
+
+    A subagent's run names the step that asked for it; the session's own agent's run does not.
+    """
+
+    type: Literal["run.started"] = "run.started"
+    in_conversation: ClassVar[bool] = True
+    prompt: str
+    content: list[JsonObject] = Field(default_factory=list)
+    agent_type: str = "general"
+    parent_step: str = ""
+    parent_agent: str = ""
+
+    @property
+    def subject(self) -> str:
+        return self.run
+
+
+class RunFinished(EventBase):
+    """The run is over. `reason` says why in words whenever the outcome is not `completed`."""
+
+    type: Literal["run.finished"] = "run.finished"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    outcome: Literal["completed", "interrupted", "failed", "stopped"]
+    reason: str = ""
+    turns: int = 0
+    seconds: float = 0.0
+    usage: Usage = Usage()
+    cost: float | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"{self.run}/end" if self.run else ""
+
+
+class PromptQueued(EventBase):
+    """A prompt was typed while a run was going; the agent sees it at its next turn."""
+
+    type: Literal["prompt.queued"] = "prompt.queued"
+    in_conversation: ClassVar[bool] = True
+    prompt_id: str
+    prompt: str
+    content: list[JsonObject] = Field(default_factory=list)
+
+    @property
+    def subject(self) -> str:
+        return self.prompt_id
+
+
+class PromptAccepted(EventBase):
+    """A queued prompt became part of the message history."""
+
+    type: Literal["prompt.accepted"] = "prompt.accepted"
+    in_conversation: ClassVar[bool] = True
+    prompt_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.prompt_id
+
+
+class PromptWithdrawn(EventBase):
+    """A queued prompt was taken back before the agent saw it."""
+
+    type: Literal["prompt.withdrawn"] = "prompt.withdrawn"
+    in_conversation: ClassVar[bool] = True
+    prompt_id: str
+
+    @property
+    def subject(self) -> str:
+        return self.prompt_id
+
+
+# --- turn ----------------------------------------------------------------------------------------
+
+
+class TurnEvent(EventBase):
+    """What the events of one model request and its response share."""
+
+    turn: str
+
+    @property
+    def subject(self) -> str:
+        return self.turn
+
+
+class TurnProjected(TurnEvent):
+    """What the next turn will cost at most, computed before it is sent. Cost in dollars, None if unknown."""
+
+    type: Literal["turn.projected"] = "turn.projected"
+    input_tokens: int
+    max_output_tokens: int
+    max_cost: float | None = None
+    counted: bool = False
+
+
+class TurnStarted(TurnEvent):
+    """A request is about to be sent. `attempt` counts from 1; `prefix` is the hash of all it repeats."""
+
+    type: Literal["turn.started"] = "turn.started"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    model: str
+    number: int
+    attempt: int = 1
+    message_count: int = 0
+    prefix: str = ""
+
+
+class TurnDelta(TurnEvent):
+    """Some of the response arrived. For `tool_input`, `block` is the index and `text` raw JSON."""
+
+    type: Literal["turn.delta"] = "turn.delta"
+    durable: ClassVar[bool] = False
+    in_conversation: ClassVar[bool] = True
+    block: int
+    kind: Literal["text", "thinking", "tool_input"]
+    text: str
+    tool: str = ""
+
+
+class TurnFinished(TurnEvent):
+    """The whole response, blocks verbatim as the API sent them. `cost` in dollars, None if unknown."""
+
+    type: Literal["turn.finished"] = "turn.finished"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    model: str
+    content: list[JsonObject]
+    stop_reason: str
+    stop_detail: str = ""
+    usage: Usage
+    cost: float | None = None
+    seconds: float = 0.0
+    message_id: str = ""
+    cache_miss_reason: str = ""
+
+
+class TurnFailed(TurnEvent):
+    """An attempt ended without a whole response.
+
+    `partial` is the text that had arrived, by block; it stays visible. `retry_seconds` is the wait before
+    the next attempt, None when there is none. `kind` is the typed error's name, e.g. `overloaded`,
+    `rate_limited`, `interrupted`, `crash`.
+    """
+
+    type: Literal["turn.failed"] = "turn.failed"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    attempt: int = 1
+    kind: str
+    message: str
+    partial: list[JsonObject] = Field(default_factory=list)
+    usage: Usage = Usage()
+    cost: float | None = None
+    retry_seconds: float | None = None
+
+
+# --- step ----------------------------------------------------------------------------------------
+
+
+class StepEvent(EventBase):
+    """What the events of one tool call share."""
+
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+
+    step: str
+
+    @property
+    def subject(self) -> str:
+        return self.step
+
+
+class FileState(Part):
+    """A file as it is, or is to be: SHA-256 of its bytes, None where there is no file."""
+
+    path: str
+    sha256: str | None
+
+
+class Intent(Part):
+    """What a step is about to do, committed before it does it.
+
+    `key` is the idempotency key; `before` and `after` are the files it will touch, as found and as
+    expected; `spool` is the folder where a command's runner leaves its records.
+    """
+
+    effect: EffectClass
+    key: str
+    before: list[FileState] = Field(default_factory=list)
+    after: list[FileState] = Field(default_factory=list)
+    spool: str = ""
+
+
+class StepPlanned(StepEvent):
+    """The model asked for a tool. `call_id` is the API's tool_use id; `title` is one line for the screen."""
+
+    type: Literal["step.planned"] = "step.planned"
+    turn: str
+    call_id: str
+    tool: str
+    input: JsonObject
+    effect: EffectClass
+    title: str = ""
+
+
+class StepStarted(StepEvent):
+    """The intent: on disk before the tool runs. `attempt` counts from 1."""
+
+    type: Literal["step.started"] = "step.started"
+    tool: str
+    intent: Intent
+    attempt: int = 1
+
+
+class StepOutput(StepEvent):
+    """Some output of a running tool."""
+
+    type: Literal["step.output"] = "step.output"
+    durable: ClassVar[bool] = False
+    in_timeline: ClassVar[bool] = False
+    text: str
+
+
+class StepFinished(StepEvent):
+    """The outcome: on disk before the model or the screen is told.
+
+    `result` is the content of the tool_result block that the model sees. `summary` is one line and
+    `view` a longer plain text for the screen; `diff` a unified diff. `effects` are the files as they
+    are afterwards, read back from disk.
+    """
+
+    type: Literal["step.finished"] = "step.finished"
+    tool: str
+    outcome: Literal["ok", "error", "denied", "cancelled", "skipped"]
+    result: list[JsonObject]
+    summary: str = ""
+    view: str = ""
+    diff: str = ""
+    exit_code: int | None = None
+    effects: list[FileState] = Field(default_factory=list)
+    seconds: float = 0.0
+    recovered: bool = False
+
+
+class StepRecovered(StepEvent):
+    """What looking found out about a step that a crash had cut off.
+
+    `finding` says how far it got, `action` what is done about it; `evidence` is for the person.
+    An `uncertain` step waits for `step.resolved`.
+    """
+
+    type: Literal["step.recovered"] = "step.recovered"
+    finding: Literal["not_started", "running", "finished", "uncertain"]
+    action: Literal["run", "attach", "adopt", "ask"]
+    evidence: str
+
+
+class StepResolved(StepEvent):
+    """The person decided about an uncertain step."""
+
+    type: Literal["step.resolved"] = "step.resolved"
+    resolution: Literal["happened", "run_again", "skip"]
+    comment: str = ""
+
+
+# --- permission ----------------------------------------------------------------------------------
+
+
+class PermissionRequested(StepEvent):
+    """A step needs a decision. `call_hash` is the SHA-256 of tool, input and workspace: what is decided on."""
+
+    type: Literal["permission.requested"] = "permission.requested"
+    request: str
+    tool: str
+    tier: TrustTier
+    effect: EffectClass
+    input: JsonObject
+    call_hash: str
+    title: str
+    why: str
+    preview: str = ""
+    session_scope: str = ""
+
+
+class PermissionDecided(StepEvent):
+    """The decision on one exact call. `by` is `person`, `mode`, `grant` or `policy`; `scope` how long it holds.
+
+    A decision without a request (`request` empty) was made by a rule or the mode alone.
+    """
+
+    type: Literal["permission.decided"] = "permission.decided"
+    request: str = ""
+    tool: str
+    call_hash: str
+    verdict: Literal["allow", "deny"]
+    by: Literal["person", "mode", "grant", "policy", "unattended"]
+    scope: Literal["once", "session"] = "once"
+    grant: str = ""
+    reason: str = ""
+    comment: str = ""
+    seconds: float = 0.0
+
+
+# --- question ------------------------------------------------------------------------------------
+
+
+class QuestionAsked(StepEvent):
+    """The model asks the person something through the `ask` tool."""
+
+    type: Literal["question.asked"] = "question.asked"
+    question: str
+    text: str
+    options: list[str] = Field(default_factory=list)
+
+
+class QuestionAnswered(StepEvent):
+    """The person answered."""
+
+    type: Literal["question.answered"] = "question.answered"
+    question: str
+    answer: str
+
+
+# --- pool, context, budget, workspace ------------------------------------------------------------
+
+
+class PoolEntry(Part):
+    """A tool of the registry and whether this session offers it, with the reason."""
+
+    name: str
+    offered: bool
+    reason: str
+
+
+class PoolAssembled(EventBase):
+    """The tools that this agent offers the model."""
+
+    type: Literal["pool.assembled"] = "pool.assembled"
+    in_timeline: ClassVar[bool] = True
+    agent_type: str
+    entries: list[PoolEntry]
+
+
+class ContextSource(Part):
+    """Something that is in the model's window: its kind, where it is from, its size in tokens (estimated)."""
+
+    kind: Literal["system", "memory", "tools", "file"]
+    name: str
+    tokens: int
+    sha256: str = ""
+
+
+class ContextLoaded(EventBase):
+    """The fixed head of the agent's requests: system prompt and tools, exactly as sent from here on."""
+
+    type: Literal["context.loaded"] = "context.loaded"
+    in_timeline: ClassVar[bool] = True
+    system: list[JsonObject]
+    tools: list[JsonObject]
+    sources: list[ContextSource]
+
+
+class Receipt(Part):
+    """What a compaction kept and dropped. `kept` and `dropped` are lines; `until` is the last event summarised."""
+
+    until: int
+    kept: list[str]
+    dropped: list[str]
+    unresolved: list[str] = Field(default_factory=list)
+    tokens_before: int
+    tokens_after: int
+
+
+class ContextCompacted(EventBase):
+    """The transcript was replaced by a summary for the model; the journal keeps all of it."""
+
+    type: Literal["context.compacted"] = "context.compacted"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    messages: list[JsonObject]
+    summary: str
+    receipt: Receipt
+    trigger: Literal["manual", "automatic"] = "manual"
+    usage: Usage = Usage()
+    cost: float | None = None
+
+
+class BudgetWarned(EventBase):
+    """A limit is near."""
+
+    type: Literal["budget.warned"] = "budget.warned"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    limit: str
+    used: float
+    maximum: float
+
+
+class BudgetStopped(EventBase):
+    """The run stops before a turn that a limit does not allow. `hint` says what the person can do."""
+
+    type: Literal["budget.stopped"] = "budget.stopped"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    limit: str
+    used: float
+    projected: float
+    maximum: float
+    hint: str
+
+
+class WorkspaceChanged(EventBase):
+    """A file changed under the agent's hands; `step` is empty when it was not the agent's doing."""
+
+    type: Literal["workspace.changed"] = "workspace.changed"
+    step: str = ""
+    before: FileState
+    after: FileState
+
+
+class TodoItem(Part):
+    """One line of the agent's todo list."""
+
+    text: str
+    state: Literal["pending", "active", "done"] = "pending"
+
+
+class TodoChanged(StepEvent):
+    """The agent's todo list, whole."""
+
+    type: Literal["todo.changed"] = "todo.changed"
+    items: list[TodoItem]
+
+
+# --- crash, notice -------------------------------------------------------------------------------
+
+
+class Crash(EventBase):
+    """An earlier boot of this session ended without saying so, or the program failed.
+
+    `boot` is the number of that boot, `last_seq` the last event it committed.
+    """
+
+    type: Literal["crash"] = "crash"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    boot: int
+    reason: str
+    last_seq: int
+    traceback: str = ""
+
+
+class Notice(EventBase):
+    """Something the person should know. `code` is stable and for programs, `message` for people."""
+
+    type: Literal["notice"] = "notice"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    level: Literal["info", "warning", "error"]
+    code: str
+    message: str

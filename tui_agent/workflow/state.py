@@ -1,0 +1,146 @@
+"""The state of the steps, folded from events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar
+
+from tui_agent.events import (
+    EffectClass,
+    EventBase,
+    Intent,
+    JsonObject,
+    PermissionDecided,
+    PermissionRequested,
+    QuestionAnswered,
+    QuestionAsked,
+    StepFinished,
+    StepPlanned,
+    StepRecovered,
+    StepResolved,
+    StepStarted,
+    TodoChanged,
+    TodoItem,
+)
+
+StepStatus = Literal["planned", "waiting", "approved", "denied", "running", "uncertain"]
+"""How far an unfinished step is. `waiting` is for a permission, `uncertain` for the person after a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that has not finished. `order` is the seq of its plan: steps run in that order."""
+
+    id: str
+    order: int
+    run: str
+    agent: str
+    turn: str
+    call_id: str
+    tool: str
+    input: JsonObject
+    effect: EffectClass
+    title: str
+    status: StepStatus = "planned"
+    intent: Intent | None = None
+    attempt: int = 0
+    started: float = 0.0
+    evidence: str = ""
+    resolution: str = ""
+    comment: str = ""
+    decision: PermissionDecided | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of the model that waits for its answer."""
+
+    id: str
+    step: str
+    agent: str
+    text: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowState:
+    """Unfinished steps by id, open questions by id, the todo list, and how many steps finished."""
+
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    questions: Mapping[str, Question] = field(default_factory=dict)
+    todo: tuple[TodoItem, ...] = ()
+    finished: int = 0
+
+
+def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
+    """Return the state after `event`. Pure; events about steps it does not know leave it as it is."""
+    match event:
+        case StepPlanned():
+            step = Step(
+                id=event.step,
+                order=event.seq or 0,
+                run=event.run,
+                agent=event.agent,
+                turn=event.turn,
+                call_id=event.call_id,
+                tool=event.tool,
+                input=event.input,
+                effect=event.effect,
+                title=event.title,
+            )
+            return _with_step(state, step)
+        case QuestionAsked():
+            question = Question(event.question, event.step, event.agent, event.text, tuple(event.options))
+            return replace(state, questions={**state.questions, question.id: question})
+        case QuestionAnswered():
+            return replace(state, questions=_without(state.questions, event.question))
+        case TodoChanged():
+            return replace(state, todo=tuple(event.items))
+        case StepFinished():
+            if event.step not in state.steps:
+                return state
+            questions = {k: q for k, q in state.questions.items() if q.step != event.step}
+            return replace(
+                state,
+                steps=_without(state.steps, event.step),
+                questions=questions,
+                finished=state.finished + 1,
+            )
+    known = state.steps.get(getattr(event, "step", ""))
+    if known is None:
+        return state
+    match event:
+        case PermissionRequested():
+            known = replace(known, status="waiting")
+        case PermissionDecided():
+            status: StepStatus = "approved" if event.verdict == "allow" else "denied"
+            known = replace(known, status=status, decision=event)
+        case StepStarted():
+            known = replace(
+                known,
+                status="running",
+                intent=event.intent,
+                attempt=event.attempt,
+                started=event.time,
+                resolution="",
+            )
+        case StepRecovered():
+            status = "uncertain" if event.finding == "uncertain" else known.status
+            known = replace(known, status=status, evidence=event.evidence)
+        case StepResolved():
+            known = replace(known, status="approved", resolution=event.resolution, comment=event.comment)
+        case _:
+            return state
+    return _with_step(state, known)
+
+
+def _with_step(state: WorkflowState, step: Step) -> WorkflowState:
+    return replace(state, steps={**state.steps, step.id: step})
+
+
+T = TypeVar("T")
+
+
+def _without(mapping: Mapping[str, T], key: str) -> Mapping[str, T]:
+    return {k: value for k, value in mapping.items() if k != key}
