@@ -1,4 +1,22 @@
 """Workflow state, apart from the conversation: every step's state, effect class and recovery.
 
-Knows nothing of models or of the screen.
+Steps are planned, decided on, started (the intent is on disk), run, and finished (the outcome is on
+disk), in that order. Knows nothing of models or of the screen.
 """
+
+from tui_agent.workflow.state import Question, Step, StepStatus, WorkflowState
+from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError
+
+__all__ = [
+    "Call",
+    "Finding",
+    "Outcome",
+    "Plan",
+    "Question",
+    "Step",
+    "StepStatus",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "WorkflowState",
+]

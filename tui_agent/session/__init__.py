@@ -1,0 +1,99 @@
+"""The one way in: the screen, headless runs and tests open, resume and steer sessions through `SessionHandle`.
+
+Importing this room is cheap; a name imports what it needs when it is first used, so that the screen can
+paint before any of it is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tui_agent.budget.state import BudgetState
+    from tui_agent.context.conversation import ActiveRun, ConversationState
+    from tui_agent.context.items import (
+        AnswerBlock,
+        AnswerItem,
+        CompactionItem,
+        Item,
+        NoticeItem,
+        PromptItem,
+        RunEndItem,
+        StepItem,
+        TimelineEntry,
+    )
+    from tui_agent.permissions.state import Grant, PermissionsState
+    from tui_agent.registry.metadata import CommandMetadata
+    from tui_agent.registry.registry import load_commands
+    from tui_agent.session.errors import SessionError
+    from tui_agent.session.handle import SessionHandle
+    from tui_agent.session.options import OpenOptions
+    from tui_agent.session.sessions import SessionSummary, list_sessions
+    from tui_agent.session.state import SessionState, Update
+    from tui_agent.workflow.state import Question, Step, WorkflowState
+
+_HOMES = {
+    "ActiveRun": "tui_agent.context.conversation",
+    "AnswerBlock": "tui_agent.context.items",
+    "AnswerItem": "tui_agent.context.items",
+    "BudgetState": "tui_agent.budget.state",
+    "CommandMetadata": "tui_agent.registry.metadata",
+    "CompactionItem": "tui_agent.context.items",
+    "ConversationState": "tui_agent.context.conversation",
+    "Grant": "tui_agent.permissions.state",
+    "Item": "tui_agent.context.items",
+    "NoticeItem": "tui_agent.context.items",
+    "OpenOptions": "tui_agent.session.options",
+    "PermissionsState": "tui_agent.permissions.state",
+    "PromptItem": "tui_agent.context.items",
+    "Question": "tui_agent.workflow.state",
+    "RunEndItem": "tui_agent.context.items",
+    "SessionError": "tui_agent.session.errors",
+    "SessionHandle": "tui_agent.session.handle",
+    "SessionState": "tui_agent.session.state",
+    "SessionSummary": "tui_agent.session.sessions",
+    "Step": "tui_agent.workflow.state",
+    "StepItem": "tui_agent.context.items",
+    "TimelineEntry": "tui_agent.context.items",
+    "Update": "tui_agent.session.state",
+    "WorkflowState": "tui_agent.workflow.state",
+    "list_sessions": "tui_agent.session.sessions",
+    "load_commands": "tui_agent.registry.registry",
+}
+
+__all__ = [
+    "ActiveRun",
+    "AnswerBlock",
+    "AnswerItem",
+    "BudgetState",
+    "CommandMetadata",
+    "CompactionItem",
+    "ConversationState",
+    "Grant",
+    "Item",
+    "NoticeItem",
+    "OpenOptions",
+    "PermissionsState",
+    "PromptItem",
+    "Question",
+    "RunEndItem",
+    "SessionError",
+    "SessionHandle",
+    "SessionState",
+    "SessionSummary",
+    "Step",
+    "StepItem",
+    "TimelineEntry",
+    "Update",
+    "WorkflowState",
+    "list_sessions",
+    "load_commands",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

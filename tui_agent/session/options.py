@@ -1,0 +1,31 @@
+"""How a session is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tui_agent.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOptions:
+    """Where a session's files are, what it works on, and how.
+
+    `model` and `mode` empty mean: the settings' or, on a resume, the session's own. `base_url` and
+    `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
+    file for the offline model. `unattended` sessions have nobody to ask: what would ask is denied.
+    """
+
+    data_dir: Path
+    config_dir: Path
+    workspace: Path
+    model: str = ""
+    mode: str = ""
+    max_turns: int | None = None
+    offline: bool = False
+    scenario: Path | None = None
+    base_url: str | None = None
+    api_key: str | None = None
+    unattended: bool = False
+    runtime: Runtime = field(default_factory=Runtime)

@@ -1,0 +1,75 @@
+"""The session's state: the four rooms' states side by side, and what changed in one update."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tui_agent.budget import state as budget
+from tui_agent.context import conversation
+from tui_agent.context.items import Item, TimelineEntry
+from tui_agent.events import Event, EventBase
+from tui_agent.permissions import state as permissions
+from tui_agent.workflow import state as workflow
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """Everything folded from the journal. Each room folds its own part and knows nothing of the others."""
+
+    conversation: conversation.ConversationState = field(default_factory=conversation.ConversationState)
+    workflow: workflow.WorkflowState = field(default_factory=workflow.WorkflowState)
+    permissions: permissions.PermissionsState = field(default_factory=permissions.PermissionsState)
+    budget: budget.BudgetState = field(default_factory=budget.BudgetState)
+
+
+def apply(state: SessionState, event: EventBase) -> SessionState:
+    """Return the state after `event`. Pure; only durable events change it."""
+    if not event.durable:
+        return state
+    return SessionState(
+        conversation.apply(state.conversation, event),
+        workflow.apply(state.workflow, event),
+        permissions.apply(state.permissions, event),
+        budget.apply(state.budget, event),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What one commit changed. `events` include deltas; `items` and `entries` are by position in their pane."""
+
+    events: tuple[Event, ...]
+    state: SessionState
+    items: Mapping[int, Item]
+    entries: Mapping[int, TimelineEntry]
+    item_count: int
+    entry_count: int
+
+
+@cache
+def _adapter() -> TypeAdapter[SessionState]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(SessionState)
+
+
+def dump_state(state: SessionState) -> str:
+    """Return the state as JSON, the same text for the same state."""
+    return _adapter().dump_json(state).decode()
+
+
+def load_state(text: str) -> SessionState:
+    """Read a state that `dump_state` wrote. Raises `ValueError` when it is of another version."""
+    return _adapter().validate_json(text)
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a dumped state, which a fold from the first event must reproduce."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""What every tool is: look (`plan`), act (`run`), and look again after a crash (`probe`)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from tui_agent.events import FileState, Intent, JsonObject, TodoItem
+from tui_agent.runtime import Runtime
+
+
+class ToolError(Exception):
+    """The call cannot be done; the message goes to the model as an error result and says what to do instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool. `input` has been validated against the tool's schema."""
+
+    step: str
+    tool: str
+    input: JsonObject
+    agent: str
+    attempt: int = 1
+
+
+@dataclass
+class ToolContext:
+    """What a tool may use of the session.
+
+    `files_read` maps absolute paths to the SHA-256 the file had when this session last read or wrote it.
+    `output` shows text of a running tool (batched, on disk before it is painted). `spool` is the folder
+    for a step's own records, `<session>/steps/<step>`. `ask` puts a question to the person; `run_agent`
+    runs a subagent and returns its final answer; `set_todo` replaces the todo list. `images` and
+    `documents` say whether the model takes image and PDF blocks.
+    """
+
+    runtime: Runtime
+    workspace: Path
+    spool: Path
+    output: Callable[[str], Awaitable[None]]
+    ask: Callable[[str, list[str]], Awaitable[str]]
+    run_agent: Callable[[str, str], Awaitable[str]]
+    set_todo: Callable[[list[TodoItem]], Awaitable[None]]
+    files_read: dict[str, str] = field(default_factory=dict)
+    images: bool = True
+    documents: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a call would do, found by looking only.
+
+    `inside` is False when the call reaches outside the workspace. `preview` is a unified diff or other plain
+    text that a person sees before approving. `scope` is the pattern a session-long grant would cover,
+    e.g. `bash: pytest`; empty if such a grant makes no sense.
+    """
+
+    intent: Intent
+    title: str
+    inside: bool = True
+    preview: str = ""
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call did. `result` is the content of the tool_result block; the rest is for the screen.
+
+    `effects` are the files as they are now, read back from disk; they must equal the intent's `after`.
+    """
+
+    result: list[JsonObject]
+    error: bool = False
+    summary: str = ""
+    view: str = ""
+    diff: str = ""
+    exit_code: int | None = None
+    effects: list[FileState] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What looking found out about a step that a crash cut off. `evidence` is for the person."""
+
+    state: Literal["not_started", "running", "finished", "uncertain"]
+    evidence: str
+    outcome: Outcome | None = None
+
+
+class Tool(Protocol):
+    """A tool's implementation; made once a session, without arguments."""
+
+    def title(self, call: Call) -> str:
+        """Return one line for the screen, from the input alone: `read src/app.py`."""
+        ...
+
+    async def plan(self, call: Call, context: ToolContext) -> Plan:
+        """Look what the call would do and change nothing. Raises `ToolError` when it cannot be done."""
+        ...
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Do it; the intent is on disk by now. Cancelled, it leaves either the effect or none, never half.
+
+        Raises `ToolError` when it could not be done after all and changed nothing.
+        """
+        ...
+
+    async def probe(self, call: Call, intent: Intent, context: ToolContext) -> Finding:
+        """Look how far an earlier `run` with this intent got before a crash; change nothing.
+
+        For `running`, `attach` picks the work up.
+        """
+        ...
+
+    async def attach(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Wait for work that outlived the crash and return its outcome. Only for `supervised` tools."""
+        ...
