@@ -1,0 +1,162 @@
+"""What a person can set, where it may be set, and reading it without ever failing.
+
+Sources, weakest first: the defaults, `<config>/settings.toml`, the environment, and the project's own
+`<workspace>/.tui-agent/settings.toml`.
+The project's file comes from whoever wrote the project, so it may only tighten: its `max_turns` counts
+when it is lower, and nothing else may stand there. Flags of the command line are put on top by the caller.
+`mode` can never be `bypass` here: running without asking comes from the flag alone, for one start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from tui_agent.config.paths import Paths, project_settings
+from tui_agent.config.toml_file import Problem, TomlFile, TomlFileError, read_toml
+
+PROJECT_KEYS = frozenset({"max_turns"})
+"""What a project's file may set, and only downwards."""
+
+VARIABLES = {
+    "TUI_AGENT_MODEL": "model",
+    "TUI_AGENT_THEME": "theme",
+    "TUI_AGENT_MAX_TURNS": "max_turns",
+    "ANTHROPIC_BASE_URL": "base_url",
+}
+"""Environment variables that stand for a setting. The SDK reads its key by itself; no file can hold one."""
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        named = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"is no URL: {error}") from error
+    if not named:
+        raise ValueError("must be a URL such as http://127.0.0.1:8080")
+    return value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
+
+
+class Settings(BaseModel):
+    """Everything that can be set in a file, with its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: Name = Field(default="sonnet", description="Model or alias: opus, sonnet, haiku, or a full name.")
+    mode: Literal["ask"] = Field(default="ask", description="Ask before anything that changes the world.")
+    max_turns: int = Field(default=50, ge=1, le=100_000, description="Turns of one run, at most.")
+    theme: Name | None = Field(default=None, description="Theme of the screen.")
+    base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        default=None, description="Another server that speaks the Messages API."
+    )
+    prices: str | None = Field(
+        default=None, description="TOML file with models and prices of your own, from the settings' folder."
+    )
+    notifications: bool = Field(default=True, description="Ring the bell when a decision waits.")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings to use and what was wrong with their sources."""
+
+    settings: Settings
+    problems: tuple[Problem, ...]
+
+
+def load_settings(paths: Paths, workspace: Path, environment: Mapping[str, str]) -> LoadedSettings:
+    """Read all sources. Never raises: what is wrong is named in `problems` and left out."""
+    problems: list[Problem] = []
+    values = _valid_values(_read(paths.settings, problems), problems)
+    if "prices" in values:
+        values["prices"] = str(paths.config / values["prices"])
+    values.update(_from_environment(environment, problems))
+    settings = Settings.model_validate(values)
+    project = _read(project_settings(workspace), problems)
+    return LoadedSettings(_tightened(settings, project, paths, problems), tuple(problems))
+
+
+def _read(path: Path, problems: list[Problem]) -> TomlFile | None:
+    try:
+        return read_toml(path)
+    except TomlFileError as error:
+        problems.append(error.problem)
+        return None
+
+
+def _valid_values(file: TomlFile | None, problems: list[Problem]) -> dict[str, Any]:
+    if file is None:
+        return {}
+    wrong = _faults(file.values)
+    problems.extend(file.problem(key, message) for key, message in wrong.items())
+    return {key: value for key, value in file.values.items() if key not in wrong}
+
+
+def _faults(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return what is wrong, by key."""
+    try:
+        Settings.model_validate(values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        return {
+            str(fault["loc"][0]): _message(str(fault["loc"][0]), values, fault["msg"]) for fault in faults
+        }
+    return {}
+
+
+def _message(key: str, values: Mapping[str, Any], fault: str) -> str:
+    if key not in Settings.model_fields:
+        close = get_close_matches(key, Settings.model_fields, n=2)
+        hint = (
+            f"did you mean {' or '.join(map(repr, close))}?"
+            if close
+            else f"known are {', '.join(Settings.model_fields)}"
+        )
+        return f"unknown key {key!r}: {hint}"
+    if key == "mode" and values[key] == "bypass":
+        return "mode 'bypass' cannot be set in a file; it only comes from the flag --mode bypass"
+    return f"{key}: {fault.removeprefix('Value error, ')}"
+
+
+def _from_environment(environment: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for variable, key in VARIABLES.items():
+        text = environment.get(variable, "")
+        if not text:
+            continue
+        value: Any = text
+        if key == "max_turns" and text.isascii() and text.isdigit() and len(text) < 10:
+            value = int(text)
+        wrong = _faults({key: value})
+        problems.extend(Problem(f"environment variable {variable}", None, fault) for fault in wrong.values())
+        if not wrong:
+            found[key] = value
+    return found
+
+
+def _tightened(
+    settings: Settings, project: TomlFile | None, paths: Paths, problems: list[Problem]
+) -> Settings:
+    if project is None:
+        return settings
+    allowed = {}
+    for key, value in project.values.items():
+        if key in Settings.model_fields and key not in PROJECT_KEYS:
+            message = f"a project may not set {key!r}; set it in {paths.settings}"
+            problems.append(project.problem(key, message))
+        else:
+            allowed[key] = value
+    values = _valid_values(TomlFile(project.path, project.text, allowed), problems)
+    if "max_turns" in values:
+        lower = min(settings.max_turns, values["max_turns"])
+        return settings.model_copy(update={"max_turns": lower})
+    return settings
