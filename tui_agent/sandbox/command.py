@@ -1,0 +1,277 @@
+"""Commands that outlive the program: launch one, look how far it is, wait for it, end it.
+
+All that is known of a command stands in its spool folder (see `runner`), so any process can ask, in
+particular the one that is started after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tui_agent.runtime import Runtime
+
+OUTPUT_LIMIT = 64 * 1024 * 1024
+"""Bytes of output that a command may leave on disk; of more, the beginning and the end are kept."""
+
+LONGEST_COMMAND = 100_000
+"""Bytes of a command line. Linux takes 131,072 in one argument."""
+
+_READ_AT_ONCE = 64 * 1024
+_LOG_SHOWN = 2_000
+
+
+class CommandError(Exception):
+    """The command could not be launched; nothing has run. The message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRecord:
+    """What a spool folder says about its command.
+
+    `died` means that it started and that neither it nor its runner lives, without an exit record: nobody
+    knows how far it got. `started` is in seconds since the epoch, `seconds` how long it ran; both are None
+    where unknown. `dropped` counts bytes of output that are not in `output`.
+    """
+
+    state: Literal["never_started", "running", "finished", "died"]
+    output: Path
+    output_bytes: int = 0
+    exit_code: int | None = None
+    signal: int | None = None
+    timed_out: bool = False
+    cancelled: bool = False
+    started: float | None = None
+    seconds: float | None = None
+    dropped: int = 0
+    pid: int | None = None
+    problem: str = ""
+
+
+def shell_argv(command: str, environment: Mapping[str, str]) -> list[str]:
+    """Return the argument list that runs `command` in a bash that reads no start-up files.
+
+    Raises `CommandError` for a command that cannot be passed to it, or without a bash.
+    """
+    if "\0" in command:
+        raise CommandError("the command holds a NUL character, which no program can be given")
+    try:
+        size = len(command.encode())
+    except UnicodeEncodeError:
+        raise CommandError("the command holds a lone surrogate, which is no character") from None
+    if size > LONGEST_COMMAND:
+        raise CommandError(
+            f"the command has {size} bytes, at most {LONGEST_COMMAND} can be passed: put it in a script file"
+        )
+    bash = shutil.which("bash", path=environment.get("PATH"))
+    if bash is None:
+        raise CommandError("there is no bash on the PATH")
+    return [str(Path(bash).absolute()), "--noprofile", "--norc", "-c", command]
+
+
+async def start(
+    spool: Path,
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    timeout: float | None,  # noqa: ASYNC109 -- the command's own limit, not this function's
+    runtime: Runtime,
+    output_limit: int = OUTPUT_LIMIT,
+) -> None:
+    """Launch `argv` in the folder `cwd`; return once its start is on disk.
+
+    `argv[0]` is an absolute path. `timeout` in seconds, None for none; the runner enforces it, whether
+    or not this program lives. A spool launches its command at most once, whoever calls this how often:
+    launched before, nothing happens. Raises `CommandError` if it could not be launched.
+    """
+    runtime.failpoint("effect.before")
+    order = {"argv": list(argv), "cwd": str(cwd), "timeout": timeout, "output_limit": output_limit}
+    await asyncio.to_thread(_launch, spool, order, dict(environment))
+    runtime.failpoint("runner.launched")
+
+
+def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str]) -> None:
+    try:
+        make_folder(spool)
+        temporary = spool / f"command.json.{os.getpid()}"
+        temporary.write_text(json.dumps(order))
+        temporary.replace(spool / "command.json")
+        with (spool / "runner.log").open("ab") as log:
+            runner = subprocess.run(
+                [sys.executable, "-I", "-S", "-E", str(Path(__file__).with_name("runner.py")), str(spool)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+                check=False,
+            )
+    except OSError as error:
+        raise CommandError(f"the command runner did not start: {error}") from error
+    if runner.returncode != 0:
+        raise CommandError(f"the command runner did not start: {_log_end(spool) or 'it said nothing'}")
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, for this user alone, each on disk before the next."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def inspect(spool: Path) -> CommandRecord:
+    """Look how far the command of `spool` is; changes nothing. Quick, but reads files: not for the loop."""
+    output = spool / "output"
+    # In this order, because the runner takes the lock, writes `start`, writes `exit`, lets go of the lock:
+    # a start seen before a free lock, without an exit after it, is a runner that died.
+    started = _read_json(spool / "start")
+    locked = _locked(spool / "lock")
+    ended = _read_json(spool / "exit")
+    state: Literal["never_started", "running", "died"]
+    state = "running" if locked else "never_started" if started is None else "died"
+    try:
+        size = output.stat().st_size
+    except FileNotFoundError:
+        size = 0
+    pid = (started or {}).get("pid")
+    if ended is None:
+        problem = "" if state == "never_started" else _log_end(spool)
+        return CommandRecord(
+            state, output, size, started=(started or {}).get("time"), pid=pid, problem=problem
+        )
+    return CommandRecord(
+        "finished",
+        output,
+        size,
+        exit_code=ended.get("exit_code"),
+        signal=ended.get("signal"),
+        timed_out=bool(ended.get("timed_out")),
+        cancelled=bool(ended.get("cancelled")),
+        started=ended.get("started"),
+        seconds=ended.get("seconds"),
+        dropped=int(ended.get("dropped", 0)),
+        pid=pid,
+        problem=str(ended.get("output_error", "")),
+    )
+
+
+OutputCallback = Callable[[bytes, int], Awaitable[None]]
+"""Takes some output and how many bytes before it were skipped, because more came than can be shown."""
+
+
+async def wait(spool: Path, on_output: OutputCallback, runtime: Runtime) -> CommandRecord:
+    """Wait until the command has ended (or died) and return its record; show its output as it comes.
+
+    Looks at the spool at most 20 times a second. Safe to cancel: the command goes on.
+    """
+    offset = 0
+    pause = 0.005
+    while True:
+        record = await asyncio.to_thread(inspect, spool)
+        data, skipped = await asyncio.to_thread(_read_on, record.output, offset)
+        offset += skipped + len(data)
+        if data:
+            await on_output(data, skipped)
+        if record.state != "running":
+            return record
+        await runtime.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
+
+
+def kill(spool: Path) -> bool:
+    """Ask for the end of the command, all of its process session: SIGTERM, then SIGKILL after 2 seconds.
+
+    Returns at once, whether there was something to end; `wait` tells when it has ended. Without its
+    runner, a command is killed at once.
+    """
+    try:
+        control = os.open(spool / "control", os.O_WRONLY | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return _kill_orphan(spool)
+    try:
+        os.write(control, b"k")
+    finally:
+        os.close(control)
+    return True
+
+
+def _kill_orphan(spool: Path) -> bool:
+    """Kill a command whose runner is gone; its id is trusted only while it is the process of the record."""
+    started = _read_json(spool / "start")
+    if not started or not started.get("pid_start") or not _locked(spool / "lock"):
+        return False
+    pid = int(started["pid"])
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        if int(stat[stat.rindex(")") + 2 :].split()[19]) != started["pid_start"]:
+            return False
+        os.killpg(pid, signal.SIGKILL)
+    except (OSError, ValueError, IndexError):
+        return False
+    return True
+
+
+def _locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared, so that two who look do not see each other; given back when the descriptor closes.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    """Return the record, `{}` for one that a power loss has torn, None if there is no file."""
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _read_on(output: Path, offset: int) -> tuple[bytes, int]:
+    """Return what is new in the output from `offset` on, its end if it is much, and what was skipped."""
+    try:
+        with output.open("rb") as file:
+            new = os.fstat(file.fileno()).st_size - offset
+            skipped = max(0, new - _READ_AT_ONCE)
+            file.seek(offset + skipped)
+            return file.read(_READ_AT_ONCE), skipped
+    except FileNotFoundError:
+        return b"", 0
+
+
+def _log_end(spool: Path) -> str:
+    try:
+        return (spool / "runner.log").read_text(errors="replace")[-_LOG_SHOWN:].strip()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,42 @@
+"""The environment that a command gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_SECRET = re.compile(
+    r"(^|_)(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE
+)
+
+# What makes bash or a tool run code, or read the command differently, without being part of the command.
+_STEERING = re.compile(
+    r"^(BASH_ENV|ENV|SHELLOPTS|BASHOPTS|CDPATH|GLOBIGNORE|PROMPT_COMMAND|PS4|BASH_FUNC_.*|TUI_AGENT_.*"
+    r"|ANTHROPIC_.*)$"
+)
+
+_FIXED = {
+    "TERM": "dumb",
+    "NO_COLOR": "1",
+    "PAGER": "cat",
+    "GIT_PAGER": "cat",
+    "MANPAGER": "cat",
+    "GIT_EDITOR": "true",
+    "GIT_TERMINAL_PROMPT": "0",
+    "PYTHONUNBUFFERED": "1",
+}
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The search path for commands where the session has none."""
+
+
+def command_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a command: `base` without secrets, and with nothing that waits for a person.
+
+    Variables whose name looks like a secret's go, and so do those that inject code into bash. Pagers,
+    editors and prompts are turned off, because there is no terminal.
+    """
+    kept = {
+        name: value for name, value in base.items() if not _SECRET.search(name) and not _STEERING.match(name)
+    }
+    return {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8", **kept, **_FIXED}

@@ -1,0 +1,387 @@
+"""The command runner: a small process of its own that lets a command outlive the program that asked for it.
+
+Run as `python -I -S -E runner.py SPOOL`, in a process session of its own; standard library only, so that
+it starts fast. It returns (exit status 0) as soon as the command is launched, or has been launched by an
+earlier runner; its second self stays and looks after the command. What it leaves in the folder SPOOL:
+
+    command.json  what to run: written by the launcher before the runner starts
+    lock          flock held while the runner or the command lives; the command inherits it
+    start         JSON, created exclusively and synced before the command runs: there is one start a spool
+    output        stdout and stderr, merged
+    control       FIFO: the byte `k` asks for the end of the command
+    exit          JSON, renamed into place and synced after the command ended
+    runner.log    what went wrong in the runner itself
+
+Output goes through a pipe that the runner empties, because no file size limit can be put on the command's
+output alone: beyond the cap the runner goes on emptying it, counts what it drops, and keeps the end.
+Processes that the command leaves behind keep their output pipe for as long as they live.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+KILL_AFTER = 2.0
+"""Seconds between the request to end (SIGTERM) and the order (SIGKILL)."""
+
+TAIL_BYTES = 256 * 1024
+"""Bytes kept of the end of an output that is over its cap."""
+
+EXIT_ATTEMPTS = 60
+"""How often to try to write the exit record, a second apart, before giving up on a full disk."""
+
+_LOCK_PATIENCE = 5.0
+"""Seconds to try for the lock; whoever merely looks at it holds it for microseconds."""
+
+
+def main(spool: str) -> int:
+    """Launch the command of `spool` and return 0, or 1 if it could not be launched."""
+    os.chdir(spool)
+    ready_read, ready_write = os.pipe()
+    if os.fork():
+        # The launcher waits for this process alone: it ends once the start record is on disk.
+        os.close(ready_write)
+        return 0 if os.read(ready_read, 1) == b"+" else 1
+    os.close(ready_read)
+    with open("command.json", "rb") as file:
+        command = json.load(file)
+    lock = _take_lock()
+    if lock is None:
+        os.write(ready_write, b"+")
+        return 0
+    return _Command(command, lock, ready_write).supervise()
+
+
+def _take_lock() -> int | None:
+    """Return the descriptor of the lock, out of the way of the command's own; None if launched already."""
+    descriptor = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    give_up = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        if os.path.exists("start"):
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
+        else:
+            break
+    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 100)
+    os.close(descriptor)
+    return high
+
+
+class _Command:
+    """The command and the loop that looks after it."""
+
+    def __init__(self, command: dict[str, Any], lock: int, ready: int) -> None:
+        self.command = command
+        self.ready = ready
+        self.lock = lock
+        self.status: int | None = None
+        self.timed_out = False
+        self.cancelled = False
+        self.written = 0
+        self.dropped = 0
+        self.tail = bytearray()
+        self.output_error = ""
+        self.recorded = False
+        self.kill_at: float | None = None
+        self.end_at: float | None = None
+
+    def supervise(self) -> int:
+        """Run the command to its end and write the exit record; stay for what it left running."""
+        gate_read, gate_write = os.pipe()
+        pipe_read, pipe_write = os.pipe()
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        if not os.path.exists("control"):
+            os.mkfifo("control", 0o600)
+        # Opened for both, so that it never reports end of file when a writer leaves.
+        control = os.open("control", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self.output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become_command(self.command, gate_read, gate_write, pipe_write, self.lock)
+        os.close(pipe_write)
+        os.close(gate_read)
+        self.started = time.time()
+        self.began = time.monotonic()
+        if not self._write_start():
+            # Launched by another; the child sees the gate close and ends without having run anything.
+            os.close(gate_write)
+            os.waitpid(self.pid, 0)
+            os.write(self.ready, b"+")
+            return 0
+        os.write(gate_write, b"+")
+        os.close(gate_write)
+        try:
+            os.write(self.ready, b"+")
+        except BrokenPipeError:
+            pass  # the launcher is gone; the command goes on
+        os.close(self.ready)
+
+        timeout: float | None = self.command["timeout"]
+        self.end_at = None if timeout is None else self.began + timeout
+        os.set_blocking(pipe_read, False)
+        open_pipe = True
+        while open_pipe or not self.recorded:
+            watched = [control, wake_read] + ([pipe_read] if open_pipe else [])
+            ready, _, _ = select.select(watched, [], [], self._patience())
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+            if control in ready and b"k" in os.read(control, 4096):
+                self.cancelled = self.cancelled or not self.recorded
+                self._ask_to_end()
+            if pipe_read in ready:
+                open_pipe = self._pump(pipe_read)
+            self._look_at_clock()
+            self._reap()
+            if self.status is not None and not self.recorded and self._ended():
+                while open_pipe and select.select([pipe_read], [], [], 0)[0]:
+                    open_pipe = self._pump(pipe_read)
+                self._write_exit()
+        return 0
+
+    def _patience(self) -> float | None:
+        """Return the seconds until something is due, None if nothing is."""
+        now = time.monotonic()
+        if self.kill_at is not None:
+            # While waiting for leftovers of a killed command to go, look often.
+            return min(0.02, max(0.0, self.kill_at - now))
+        if self.end_at is not None and not self.recorded:
+            return max(0.0, self.end_at - now)
+        return None
+
+    def _look_at_clock(self) -> None:
+        now = time.monotonic()
+        if self.end_at is not None and now >= self.end_at and not self.recorded and self.status is None:
+            self.timed_out = True
+            self.end_at = None
+            self._ask_to_end()
+        if self.kill_at is not None and now >= self.kill_at:
+            self.kill_at = None
+            _signal_all(self.pid, signal.SIGKILL, leader=self.status is None)
+
+    def _ask_to_end(self) -> None:
+        if self.kill_at is None:
+            self.kill_at = time.monotonic() + KILL_AFTER
+            _signal_all(self.pid, signal.SIGTERM, leader=self.status is None)
+
+    def _reap(self) -> None:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = status
+                self.seconds = time.monotonic() - self.began
+
+    def _ended(self) -> bool:
+        """Return whether the end can be recorded: of a killed command, when nothing of it is left."""
+        if self.kill_at is None:
+            return True
+        if not _members(self.pid):
+            self.kill_at = None
+            return True
+        return False
+
+    def _pump(self, pipe: int) -> bool:
+        """Move what the pipe holds to the output file; return False at the end of the output."""
+        try:
+            data = os.read(pipe, 1 << 20)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        room = self.command["output_limit"] - self.written
+        kept, rest = data[: max(0, room)], data[max(0, room) :]
+        if kept:
+            kept = kept[: self._append(kept)]
+        self.dropped += len(data) - len(kept)
+        self.tail += rest
+        del self.tail[:-TAIL_BYTES]
+        return True
+
+    def _append(self, data: bytes) -> int:
+        """Append to the output file; return how many bytes it took. A full disk is noted, not fatal."""
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self.output, data[done:])
+        except OSError as error:
+            self.output_error = str(error)
+        self.written += done
+        return done
+
+    def _write_start(self) -> bool:
+        """Write the start record; return False if there is one."""
+        record = {
+            "runner": os.getpid(),
+            "pid": self.pid,
+            "pid_start": _process_start(self.pid),
+            "time": self.started,
+        }
+        try:
+            file = os.open("start", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            return False
+        try:
+            os.write(file, json.dumps(record).encode())
+            os.fsync(file)
+        except OSError:
+            # The gate is still shut: nothing has run, and nothing must say that it has.
+            os.unlink("start")
+            raise
+        os.close(file)
+        _sync_folder()
+        return True
+
+    def _write_exit(self) -> None:
+        """Write the exit record, and try again for a while if the disk is full."""
+        if self.tail:
+            self.dropped -= len(self.tail)
+            self._append(b"\n[... %d bytes of output dropped ...]\n" % self.dropped)
+            self._append(bytes(self.tail))
+            self.tail.clear()
+        assert self.status is not None
+        record = {
+            "exit_code": os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None,
+            "signal": os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None,
+            "timed_out": self.timed_out,
+            "cancelled": self.cancelled,
+            "started": self.started,
+            "seconds": self.seconds,
+            "dropped": self.dropped,
+            "output_error": self.output_error,
+        }
+        for attempt in range(1, EXIT_ATTEMPTS + 1):
+            try:
+                os.fsync(self.output)
+                _write_synced("exit", json.dumps(record).encode())
+                break
+            except OSError:
+                if attempt == EXIT_ATTEMPTS:
+                    raise
+                time.sleep(1)
+        self.recorded = True
+
+
+def _become_command(command: dict[str, Any], gate: int, gate_write: int, output: int, lock: int) -> None:
+    """Turn this forked child into the command, once the gate opens. Does not return."""
+    try:
+        os.close(gate_write)
+        os.setsid()
+        if os.read(gate, 1) != b"+":
+            os._exit(0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.set_inheritable(lock, True)
+        for name in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+            signal.signal(name, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        os.chdir(command["cwd"])
+        argv = command["argv"]
+        os.execv(argv[0], argv)
+    except OSError as error:
+        os.write(2, f"cannot run the command: {error}\n".encode(errors="replace"))
+    finally:
+        os._exit(127)
+
+
+def _members(session: int) -> list[int]:
+    """Return the living processes of the command's process session, as targets for `os.kill`.
+
+    Without /proc (macOS) nothing is known beyond the process group, so that stands for all of them.
+    """
+    found = []
+    try:
+        names = os.listdir("/proc")
+    except OSError:
+        try:
+            os.killpg(session, 0)
+        except (ProcessLookupError, PermissionError):
+            return []
+        return [-session]
+    for name in names:
+        if name.isdigit():
+            fields = _stat_fields(name)
+            # fields: state, ppid, pgrp, session, ...
+            if len(fields) > 3 and fields[3] == str(session) and fields[0] not in "ZX":
+                found.append(int(name))
+    return found
+
+
+def _stat_fields(pid: int | str) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on, empty if there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    return text[text.rindex(")") + 2 :].split()
+
+
+def _process_start(pid: int) -> int | None:
+    """Return when the process started, in clock ticks since boot: tells it from a later one of its id."""
+    fields = _stat_fields(pid)
+    return int(fields[19]) if len(fields) > 19 else None
+
+
+def _signal_all(session: int, number: int, *, leader: bool) -> None:
+    """Signal the command's process group and every other process of its session.
+
+    `leader` says that the leader has not been reaped: only then is its group id surely its own.
+    """
+    targets = _members(session)
+    if not leader and session in targets:
+        return  # the whole session has gone and its id is another's now
+    if leader:
+        try:
+            os.killpg(session, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # nothing is left of the group
+    for pid in targets:
+        try:
+            os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass  # it ended by itself meanwhile
+
+
+def _write_synced(name: str, data: bytes) -> None:
+    """Put a file in place whole: after a power loss there is all of it or nothing."""
+    file = os.open(f"{name}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(file, data)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    os.rename(f"{name}.tmp", name)
+    _sync_folder()
+
+
+def _sync_folder() -> None:
+    folder = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
