@@ -4,14 +4,17 @@ Both are data: listing them imports no implementation.
 """
 
 from tui_agent.registry.metadata import CommandMetadata, RegistryError, ToolMetadata
-from tui_agent.registry.pool import assemble_pool
-from tui_agent.registry.registry import load_commands, load_tools
+from tui_agent.registry.pool import Pool, assemble_pool
+from tui_agent.registry.registry import implementation, load_commands, load_tools, validate_input
 
 __all__ = [
     "CommandMetadata",
+    "Pool",
     "RegistryError",
     "ToolMetadata",
     "assemble_pool",
+    "implementation",
     "load_commands",
     "load_tools",
+    "validate_input",
 ]

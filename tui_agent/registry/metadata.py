@@ -19,7 +19,8 @@ class ToolMetadata:
     `description` and `input_schema` go to the model as they are. `implementation` is `module:Class`,
     imported only when the tool is first called. `source` names where the entry is from: a package
     resource, a plugin, a skill file. `needs` lists capabilities without which it is left out of the
-    pool, e.g. `subagents`.
+    pool, e.g. `subagents`. `eager_input` asks the server to stream the tool's input as it is written,
+    for tools whose input is long.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ToolMetadata:
     input_schema: JsonObject
     implementation: str
     needs: tuple[str, ...] = ()
+    eager_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)
