@@ -80,6 +80,10 @@ class Disk:
                 node = _File(bytearray(content), bytearray(content))
             folder.live[entry.name] = folder.durable[entry.name] = node
 
+    def rebase(self, root: Path) -> None:
+        """Take the paths of operations as below `root` from now on."""
+        self._path = str(root)
+
     def apply(self, operation: Operation) -> None:
         """Take over one operation of a trace. Raises `TraceError` when it does not fit what went before."""
         number = self._count
@@ -159,11 +163,8 @@ class Disk:
             return entries.setdefault(id(folder), dict(folder.durable))
 
         for index, change in enumerate(self._names):
-            if loss.ordered:
-                kept = index < survivors
-            else:
-                kept = change.synced or chance.random() < loss.names
-            if kept:
+            survives = index < survivors if loss.ordered else change.synced or chance.random() < loss.names
+            if survives:
                 for folder, name, node in change.changes:
                     _set(names(folder), name, node)
         result: dict[str, bytes | None] = {}

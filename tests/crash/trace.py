@@ -12,7 +12,7 @@ from pathlib import Path
 
 CALLS = (
     "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync,syncfs,rename,renameat,"
-    "renameat2,unlink,unlinkat,rmdir,ftruncate,truncate,link,linkat,symlink,symlinkat,mkdir,mkdirat,lseek,"
+    "renameat2,mknod,mknodat,chdir,fchdir,unlink,unlinkat,rmdir,ftruncate,truncate,link,linkat,symlink,symlinkat,mkdir,mkdirat,lseek,"
     "fallocate,copy_file_range,sendfile"
 )
 
@@ -128,6 +128,7 @@ _LINE = re.compile(r"^(\d+)\s+(.*)$")
 _RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
 _CALL = re.compile(r"^(\w+)\((.*)\)\s+= (-?\d+)(?:<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?)?", re.DOTALL)
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+_CURRENT = re.compile(r"AT_FDCWD<((?:\\x[0-9a-f]{2})*)>")
 _FD = re.compile(r"(?:AT_FDCWD|\d+)<((?:\\x[0-9a-f]{2})*)>(\(deleted\))?")
 
 
@@ -157,7 +158,7 @@ def parse(lines: Iterable[str], *, root: str, marks: str, sizes: Mapping[str, in
             text = head + resumed.group(2)
         call = _CALL.match(text)
         if call is not None:
-            parser.call(call, since)
+            parser.call(pid, call, since)
     return parser.operations
 
 
@@ -171,9 +172,16 @@ class _Parser:
         self._offsets: dict[str, int] = {}
         self._appending: set[str] = set()
         self._writable: set[tuple[str, str]] = set()
+        self._special: set[str] = set()
+        self._folders: dict[str, str] = {}
+        self._pid = ""
+        self._rest = b""
 
-    def call(self, call: re.Match[str], since: int) -> None:
+    def call(self, pid: str, call: re.Match[str], since: int) -> None:
         name, arguments, result = call.group(1), call.group(2), int(call.group(3))
+        self._pid = pid
+        if (current := _CURRENT.match(arguments)) is not None:
+            self._folders[pid] = os.fsdecode(_unhex(current.group(1)))
         if result < 0:
             return
         match name:
@@ -205,6 +213,15 @@ class _Parser:
             case "mkdir" | "mkdirat":
                 if (path := self._paths(arguments)[0]) is not None:
                     self.operations.append(Create(path, folder=True))
+            case "chdir":
+                if (string := _STRING.search(arguments)) is not None:
+                    self._folders[pid] = self._absolute(os.fsdecode(_unhex(string.group(1))))
+            case "fchdir":
+                if (folder := _FD.match(arguments)) is not None:
+                    self._folders[pid] = os.fsdecode(_unhex(folder.group(1)))
+            case "mknod" | "mknodat":
+                if (path := self._paths(arguments)[0]) is not None:
+                    self._special.add(path)
             case "writev" | "pwritev" | "pwritev2" | "fallocate" | "copy_file_range" | "sendfile":
                 if self._fd(arguments) is not None:
                     raise TraceError(f"{name} on a file is not modelled")
@@ -242,8 +259,8 @@ class _Parser:
         if string is None:
             return
         if path == self._marks:
-            lines = _unhex(string.group(1)).decode().splitlines()
-            self.operations.extend(Mark(line) for line in lines)
+            *lines, self._rest = (self._rest + _unhex(string.group(1))[:result]).split(b"\n")
+            self.operations.extend(Mark(line.decode()) for line in lines)
             return
         if self._seen(path) is None:
             return
@@ -288,16 +305,21 @@ class _Parser:
         found: list[str | None] = []
         for match in _STRING.finditer(arguments):
             path = os.fsdecode(_unhex(match.group(1)))
-            if not path.startswith("/"):
-                folders = [m for m in _FD.finditer(arguments) if m.end() <= match.start()]
-                if not folders:
-                    raise TraceError(f"a relative path without its folder: {path}")
-                path = str(Path(os.fsdecode(_unhex(folders[-1].group(1)))) / path)
-            found.append(self._seen(os.path.normpath(path)))
+            folders = [fd for fd in _FD.finditer(arguments) if fd.end() <= match.start()]
+            if folders and not path.startswith("/"):
+                path = f"{os.fsdecode(_unhex(folders[-1].group(1)))}/{path}"
+            found.append(self._seen(self._absolute(path)))
         return found
+
+    def _absolute(self, path: str) -> str:
+        if not path.startswith("/"):
+            if self._pid not in self._folders:
+                raise TraceError(f"the current folder of process {self._pid} is not known for {path}")
+            path = f"{self._folders[self._pid]}/{path}"
+        return os.path.normpath(path)
 
     def _seen(self, path: str) -> str | None:
         # SQLite's shared memory is mapped, not written, and is made anew after a power loss.
-        if path.endswith("-shm") or not path.startswith(self._root + "/") and path != self._root:
+        if path.endswith("-shm") or path in self._special:
             return None
-        return path
+        return path if path == self._root or path.startswith(f"{self._root}/") else None

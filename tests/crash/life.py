@@ -1,0 +1,248 @@
+"""One life of the app under a real pseudo-terminal: started, killed, resumed, killed again, and judged."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.crash import oracle
+from tests.crash.oracle import Record, Work
+from tests.crash.terminal import Terminal
+
+PROJECT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds after which an app that gets no further counts as stuck."""
+
+DRAFT = "a draft that nobody sent"
+
+
+def make_work(token: str) -> Work:
+    """Return a prompt that writes a file, edits it twice, and runs three commands, one of them slow."""
+    name = f"notes-{token}.txt"
+    lines = tuple(f"{token}-{number}" for number in range(3))
+    steps = [
+        f"write {name}: mark",
+        f"run echo {lines[0]} >> ledger.txt",
+        f"edit {name}: mark => xmark",
+        f"run sleep 0.2; echo {lines[1]} >> ledger.txt",
+        f"edit {name}: mark => xmark",
+        f"run echo {lines[2]} >> ledger.txt; echo done",
+    ]
+    return Work(" then ".join(steps), lines, {name: ("", "mark", "xmark", "xxmark")})
+
+
+def talk(token: str) -> Work:
+    """Return a prompt that only streams text and runs one command after it."""
+    return Work(f"say 120 at 150 then run echo {token}-0 >> ledger.txt", (f"{token}-0",))
+
+
+@dataclass
+class Death:
+    """How one process of a life ended, and what the session file held then."""
+
+    phase: str
+    before: Record
+    screen: str
+
+
+@dataclass
+class Verdict:
+    """What came of a life. `problems` is empty when all invariants held."""
+
+    deaths: list[Death] = field(default_factory=list)
+    findings: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    folder: Path | None = None
+
+
+class Life:
+    """A workspace, its data folder, and the app processes that come and go on them."""
+
+    def __init__(self, folder: Path, *, fault: str = "", mode: str = "bypass") -> None:
+        self.folder = folder
+        self.workspace = folder / "workspace"
+        self.data = folder / "data"
+        self.workspace.mkdir(parents=True)
+        (folder / "home").mkdir()
+        self.works: list[Work] = []
+        self.verdict = Verdict(folder=folder)
+        self._fault = fault
+        self._mode = mode
+        self._terminal: Terminal | None = None
+
+    @property
+    def terminal(self) -> Terminal:
+        """The terminal of the process that runs now, or ran last."""
+        assert self._terminal is not None
+        return self._terminal
+
+    @property
+    def session(self) -> Path:
+        """The session file; it need not be there yet."""
+        found = sorted((self.data / "sessions").glob("*/session.db"))
+        return found[0] if found else self.data / "none"
+
+    def record(self) -> Record:
+        """Return what the session file holds now."""
+        return oracle.read(self.session)
+
+    def start(
+        self, *, resume: bool, kill: tuple[str, int] | None = None, hits: Path | None = None
+    ) -> Terminal:
+        """Start the app; with `kill`, it will die at that hit of that failpoint."""
+        setting: dict[str, Any] = {"fault": self._fault}
+        if kill:
+            setting["kill"] = kill
+        if hits:
+            setting["hits"] = str(hits)
+        arguments = ["--offline", "--mode", self._mode, "--data-dir", str(self.data)]
+        if resume and self.session.is_file():
+            arguments += ["--resume", self.session.parent.name]
+        environment = {
+            "HOME": str(self.folder / "home"),
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(PROJECT),
+            "TERM": "xterm-256color",
+            "COLORTERM": "truecolor",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "TUI_AGENT_CONFIG_DIR": str(self.folder / "config"),
+        }
+        self._terminal = Terminal(
+            [sys.executable, "-m", "tests.crash.app", json.dumps(setting), *arguments],
+            cwd=self.workspace,
+            environment=environment,
+        )
+        return self._terminal
+
+    def give(self, work: Work) -> None:
+        """Type a prompt and send it."""
+        if work not in self.works:
+            self.works.append(work)
+        self.terminal.press(f"{work.prompt}\r")
+
+    def die(self) -> Record:
+        """Kill the app, note what it had acknowledged, and return the session file's content."""
+        self.terminal.kill()
+        record = self.record()
+        self.verdict.deaths.append(Death(phase(record), record, self.terminal.text()))
+        return record
+
+    def died_at_failpoint(self, seconds: float) -> bool:
+        """Wait until the app has killed itself; False when it did not."""
+        if not self.terminal.wait_for(lambda: not self.terminal.alive, seconds):
+            return False
+        self.die()
+        return True
+
+    def finish(self) -> None:
+        """Wait until all that was asked for is done, deciding what the app leaves to the person."""
+        decided: set[str] = set()
+
+        def done() -> bool:
+            record = self.record()
+            for step in record.uncertain:
+                if step not in decided:
+                    decided.add(step)
+                    self.choose("k")
+            for request in waiting_requests(record):
+                if request not in decided:
+                    decided.add(request)
+                    self.choose("y")
+            return bool(record.of("run.started")) and not record.unfinished
+
+        if not self.terminal.wait_for(done, PATIENCE):
+            state = "has ended" if not self.terminal.alive else "is stuck"
+            waiting = self.record().unfinished
+            self.verdict.problems.append(
+                f"the app {state} with {waiting} unfinished; its screen:\n{self.terminal.text()}"
+            )
+
+    def choose(self, key: str) -> None:
+        """Go to the permission queue and press `key`, not before its half second of safety has passed."""
+        self.terminal.pump(0.2)
+        self.terminal.press("\x1bOS")  # F4
+        self.terminal.pump(0.8)
+        self.terminal.press(key)
+
+    def wait_ready(self) -> bool:
+        """Wait until this process has opened the session; False when it does not."""
+        boots = self.verdict.deaths[-1].before.boots if self.verdict.deaths else 0
+        if self.terminal.wait_for(lambda: self.record().boots > boots, PATIENCE):
+            return True
+        self.verdict.problems.append(f"the app did not come up; its screen:\n{self.terminal.text()}")
+        return False
+
+    def ensure_asked(self) -> None:
+        """Send again what a kill took away before it was acknowledged."""
+        record = self.record()
+        told = [event["prompt"] for kind in ("run.started", "prompt.queued") for event in record.of(kind)]
+        for work in self.works:
+            if work.prompt not in told:
+                self.terminal.press(f"{work.prompt}\r")
+
+    def judge(self) -> Verdict:
+        """Hold the workspace and the session file against all invariants."""
+        record = self.record()
+        problems = self.verdict.problems
+        problems += oracle.check_effects(self.workspace, self.works, record)
+        problems += oracle.check_history(record)
+        for death in self.verdict.deaths:
+            problems += oracle.check_kept(death.before, record)
+            problems += check_screen(death.screen, record)
+        prompts = Counter(event["prompt"] for event in record.of("run.started"))
+        problems += [f"the prompt {prompt[:40]!r} ran {n} times" for prompt, n in prompts.items() if n > 1]
+        self.verdict.findings.update(event["finding"] for event in record.of("step.recovered"))
+        self.verdict.findings.update("turn cut off" for e in record.of("turn.failed") if e["kind"] == "crash")
+        return self.verdict
+
+
+def waiting_requests(record: Record) -> list[str]:
+    """Return the permission requests that wait."""
+    decided = {event["request"] for event in record.of("permission.decided")}
+    return [e["request"] for e in record.of("permission.requested") if e["request"] not in decided]
+
+
+def phase(record: Record) -> str:
+    """Say in a few words how far a session was when it was cut off."""
+    if not record.boots:
+        return "before the session was there"
+    if not record.of("run.started"):
+        return "before the prompt was taken"
+    if not record.unfinished:
+        return "after the work"
+    finished = {event["step"] for event in record.of("step.finished")}
+    started = {event["step"] for event in record.of("step.started")}
+    planned = {event["step"] for event in record.of("step.planned")}
+    if started - finished:
+        return "while a step ran"
+    if planned - finished:
+        return "between plan and intent"
+    if record.chunks:
+        return "while an answer streamed"
+    return "between steps"
+
+
+def check_screen(screen: str, record: Record) -> list[str]:
+    """Return what had been painted as done or said and is not in the session file."""
+    return []
+
+
+def random_instant(chance: random.Random, length: float) -> float:
+    """Return seconds into a life of `length` seconds, start-up and the time after it included."""
+    return chance.uniform(0.0, length * 1.05)
+
+
+def wait(terminal: Terminal, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+    """Let the app work for `seconds`, or until it ends or `until` holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and terminal.alive and not until():
+        terminal.pump(min(0.05, max(0.0, end - time.monotonic())))
