@@ -1,0 +1,45 @@
+"""The journal: a session's events, each written once, in order, hash-chained, in one SQLite file.
+
+One thread writes; readers never block it. The room knows events only by their envelope: it gives no
+meaning to what they say, and nothing here folds state.
+"""
+
+from tui_agent.journal.errors import (
+    FenceLost,
+    InvalidEvent,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    JournalWriteError,
+    NewerSchema,
+    SessionLocked,
+)
+from tui_agent.journal.journal import Journal
+from tui_agent.journal.records import (
+    BootRecord,
+    Committed,
+    Durability,
+    Gap,
+    SalvageReport,
+    Snapshot,
+    Verification,
+)
+
+__all__ = [
+    "BootRecord",
+    "Committed",
+    "Durability",
+    "FenceLost",
+    "Gap",
+    "InvalidEvent",
+    "Journal",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFull",
+    "JournalWriteError",
+    "NewerSchema",
+    "SalvageReport",
+    "SessionLocked",
+    "Snapshot",
+    "Verification",
+]

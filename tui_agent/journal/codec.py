@@ -1,0 +1,75 @@
+"""Events to bodies and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tui_agent.journal.errors import InvalidEvent
+from tui_agent.journal.head import Envelope
+
+if TYPE_CHECKING:
+    from tui_agent.events import Event, EventBase, JsonObject
+
+Upcast = Callable[["JsonObject"], "JsonObject"]
+
+UPCASTS: dict[tuple[str, int], Upcast] = {}
+"""By (type, version): turns a body of that version into one of a later version. Applied when read; what
+is on disk stays as it was written."""
+
+_NOT_IN_BODY = {"seq", "hash"}
+
+
+def encode(event: EventBase) -> Envelope:
+    """Return what is stored of `event`, which carries its session and time already.
+
+    Raises InvalidEvent when it has no form as UTF-8 JSON.
+    """
+    from tui_agent.events import MAIN_AGENT, UnknownEvent
+
+    try:
+        if isinstance(event, UnknownEvent):
+            kept = {key: value for key, value in event.body.items() if key not in _NOT_IN_BODY}
+            body = json.dumps(
+                {**kept, "session": event.session, "time": event.time},
+                ensure_ascii=False,
+                separators=(",", ":"),
+            )
+        else:
+            body = event.model_dump_json(exclude=_NOT_IN_BODY)
+        body.encode()
+        subject = event.subject
+        subject.encode()
+    except ValueError as error:  # pydantic's serialization error and UnicodeEncodeError are both
+        raise InvalidEvent(f"An event of type {event.type} cannot be stored: {error}") from error
+    in_conversation = event.in_conversation and event.agent == MAIN_AGENT
+    return Envelope(
+        event.type, event.time, event.run, event.agent, subject, in_conversation, event.in_timeline, body
+    )
+
+
+def decode(
+    type: str,
+    body: str | None,
+    seq: int | None,
+    hash: bytes | None,
+    upcasts: Mapping[tuple[str, int], Upcast] = UPCASTS,
+) -> Event:
+    """Read an event back; a pruned body gives an UnknownEvent. Raises ValueError when it is damaged."""
+    from tui_agent.events import parse_event
+
+    if body is None:
+        body = json.dumps({"type": f"{type}.pruned"})
+    if upcasts:
+        body = _upcast(type, body, upcasts)
+    return parse_event(body, seq=seq, hash=hash.hex() if hash else None)
+
+
+def _upcast(type: str, body: str, upcasts: Mapping[tuple[str, int], Upcast]) -> str:
+    if not any(name == type for name, _ in upcasts):
+        return body
+    data = json.loads(body)
+    while step := upcasts.get((data["type"], data.get("version", 1))):
+        data = step(data)
+    return json.dumps(data, ensure_ascii=False)

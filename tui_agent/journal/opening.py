@@ -1,0 +1,204 @@
+"""Making a session file, and opening one: lock, migrate, look for a crash, check, raise the fence, boot."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_agent.journal.errors import JournalDamaged, JournalError, explain, is_damage
+from tui_agent.journal.head import Head
+from tui_agent.journal.lock import FileLock
+from tui_agent.journal.migrations import (
+    MIGRATIONS,
+    Migration,
+    check_version,
+    migrate,
+    read_header,
+    schema_version,
+)
+from tui_agent.journal.records import BootRecord, SalvageReport
+from tui_agent.journal.schema import connect, create_tables
+from tui_agent.journal.writer import OpenFile
+
+if TYPE_CHECKING:
+    from tui_agent.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file opened for writing, and what was found on the way."""
+
+    file: OpenFile
+    crashed_boot: BootRecord | None
+    salvage: SalvageReport | None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive the loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and what is missing above it, each name on disk before the next."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Make the contents of `path` survive the loss of power."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def build_file(path: Path, session: str, version: int) -> sqlite3.Connection:
+    """Start a session file at `path`, replacing what an earlier attempt left there; boots come later.
+
+    The caller fills it, closes the connection and gives it its name with `put_in_place`: no half-made file
+    ever has the name of a session.
+    """
+    for leftover in (path, with_suffix(path, "-wal"), with_suffix(path, "-shm")):
+        leftover.unlink(missing_ok=True)
+    connection = connect(path, "rwc")
+    try:
+        connection.execute("PRAGMA synchronous = OFF")  # synced once, whole, before it gets its name
+        create_tables(connection, version)
+        connection.execute("INSERT INTO meta VALUES ('session', ?), ('fence', 0)", (session,))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def put_in_place(built: Path, path: Path) -> None:
+    """Give a finished file its name, so that after a crash there is the whole file or none."""
+    sync_file(built)
+    built.replace(path)
+    sync_folder(path.parent)
+
+
+def with_suffix(path: Path, suffix: str) -> Path:
+    """Return `path` with `suffix` after its whole name."""
+    return path.with_name(path.name + suffix)
+
+
+def create_file(path: Path, session: str, runtime: Runtime) -> Opened:
+    """Make a new session file and open it. Raises JournalError when there is one already."""
+    try:
+        make_folder(path.parent)
+        lock = FileLock(path)
+        try:
+            _refuse_existing(path)
+            runtime.failpoint("journal.create")
+            built = with_suffix(path, ".new")
+            build_file(built, session, schema_version(MIGRATIONS)).close()
+            put_in_place(built, path)
+            runtime.failpoint("journal.created")
+            return _open_locked(path, runtime, lock, MIGRATIONS)
+        except BaseException:
+            lock.release()
+            raise
+    except (sqlite3.Error, OSError) as error:
+        raise explain(error, path) from error
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists():
+        raise JournalError(f"There is a session at {path} already: open it, or choose another name.")
+
+
+def open_file(path: Path, runtime: Runtime, migrations: Sequence[Migration] = MIGRATIONS) -> Opened:
+    """Open a session file for writing; one that is damaged is set aside and salvaged.
+
+    Raises SessionLocked, NewerSchema, JournalDamaged (nothing could be salvaged), JournalError.
+    """
+    from tui_agent.journal.salvage import finish_salvage, salvage_file
+
+    if not path.parent.is_dir() or not (path.exists() or with_suffix(path, ".salvaged").exists()):
+        raise JournalError(f"There is no session at {path}.")
+    lock = FileLock(path)
+    try:
+        finish_salvage(path)
+        try:
+            return _open_locked(path, runtime, lock, migrations)
+        except (JournalDamaged, sqlite3.DatabaseError) as error:
+            if not isinstance(error, JournalDamaged) and not is_damage(error):
+                raise
+            runtime.failpoint("journal.salvage")
+            report = salvage_file(path, runtime, str(error), schema_version(migrations))
+            runtime.failpoint("journal.salvaged")
+            opened = _open_locked(path, runtime, lock, migrations)
+            return Opened(opened.file, opened.crashed_boot, report)
+    except (sqlite3.Error, OSError) as error:
+        lock.release()
+        raise explain(error, path) from error
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _open_locked(path: Path, runtime: Runtime, lock: FileLock, migrations: Sequence[Migration]) -> Opened:
+    connection = connect(path, "rw")
+    try:
+        if check_version(*read_header(connection), path, migrations):
+            migrate(connection, path, runtime, migrations)
+        connection.execute("PRAGMA synchronous = FULL")
+        crashed = _crashed_boot(connection)
+        if crashed is not None:
+            _quick_check(connection, path)
+        session = str(connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
+        head = Head.load(connection, session)
+        runtime.failpoint("journal.open")
+        boot, fence = _start_boot(connection, runtime)
+        runtime.failpoint("journal.opened")
+    except BaseException:
+        connection.close()
+        raise
+    return Opened(OpenFile(path, connection, lock, session, boot, fence, head), crashed, None)
+
+
+def _crashed_boot(connection: sqlite3.Connection) -> BootRecord | None:
+    row = connection.execute(
+        "SELECT number, started, pid, ended FROM boot ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    if row is None or row[3] is not None:
+        return None
+    last = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]
+    return BootRecord(row[0], row[1], last, row[2])
+
+
+def _quick_check(connection: sqlite3.Connection, path: Path) -> None:
+    problems = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    if problems != ["ok"]:
+        raise JournalDamaged(f"The session file {path} is damaged: {problems[0].splitlines()[0]}")
+
+
+def _start_boot(connection: sqlite3.Connection, runtime: Runtime) -> tuple[int, int]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'fence'")
+        fence = connection.execute("SELECT value FROM meta WHERE key = 'fence'").fetchone()[0]
+        boot = connection.execute("SELECT coalesce(max(number), 0) + 1 FROM boot").fetchone()[0]
+        connection.execute(
+            "INSERT INTO boot (number, pid, fence, started) VALUES (?, ?, ?, ?)",
+            (boot, os.getpid(), fence, runtime.now()),
+        )
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return boot, fence

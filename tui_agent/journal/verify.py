@@ -1,0 +1,69 @@
+"""Checking a session file from its first event to its last, without keeping it in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tui_agent.journal.chain import body_hash, event_hash, gap_hash, start_hash
+from tui_agent.journal.head import Row
+from tui_agent.journal.records import Gap, Verification
+from tui_agent.journal.schema import EVENT_COLUMNS
+
+
+def verify_connection(connection: sqlite3.Connection) -> Verification:
+    """Check seqs, bodies, hashes and boots; the first thing wrong ends it.
+
+    Removing the newest events is found only when they were committed before a boot that was closed; after a
+    crash nobody wrote down where the chain ended. Raises sqlite3.DatabaseError when the file's structure
+    is broken.
+    """
+    connection.execute("BEGIN")  # one view of the file while the session goes on
+    try:
+        return _verify(connection)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _verify(connection: sqlite3.Connection) -> Verification:
+    session = connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0]
+    gaps = dict(connection.execute("SELECT first, last FROM gap"))
+    boots = {
+        number: (last_seq, head)
+        for number, last_seq, head in connection.execute("SELECT number, last_seq, head FROM boot")
+    }
+    ends = {last_seq: (number, head) for number, (last_seq, head) in boots.items() if last_seq}
+    previous, expected, boot, events = start_hash(session), 1, 0, 0
+    used: list[Gap] = []
+
+    def bad(seq: int, reason: str) -> Verification:
+        return Verification(False, events, previous.hex(), seq, reason, tuple(used))
+
+    for values in connection.execute(f"SELECT {EVENT_COLUMNS} FROM event ORDER BY seq"):
+        row = Row(*values)
+        if expected in gaps and row.seq != expected:
+            last = gaps.pop(expected)
+            used.append(Gap(expected, last))
+            previous = gap_hash(previous, expected, last)
+            expected = last + 1
+        if row.seq != expected:
+            return bad(expected, f"event {expected} is missing: after {expected - 1} comes {row.seq}")
+        if row.body is not None and body_hash(row.body) != row.body_hash:
+            return bad(row.seq, "its body is not the one that was written")
+        if event_hash(previous, row.body_hash, row[:9]) != row.hash:
+            return bad(
+                row.seq,
+                "its hash does not follow from it and the event before it",
+            )
+        if row.boot < boot or row.boot not in boots:
+            return bad(row.seq, f"it names boot {row.boot}, which does not fit the boots of this file")
+        previous, boot = row.hash, row.boot
+        if row.seq in ends and ends[row.seq][1] != row.hash:
+            return bad(row.seq, f"boot {ends[row.seq][0]} was closed with another chain")
+        events += 1
+        expected += 1
+    if gaps:
+        return bad(min(gaps), "a gap is declared where no event is missing")
+    latest = max(ends, default=0)
+    if latest >= expected:
+        return bad(expected, f"the events up to {latest} were there when boot {ends[latest][0]} was closed")
+    return Verification(True, events, previous.hex(), gaps=tuple(used))
