@@ -1,0 +1,386 @@
+"""The door: what the command line says, and nothing else. Imports nothing heavy: `--help` is instant."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tui_agent import __version__
+from tui_agent.config.paths import Paths, find_paths
+from tui_agent.opening import Start, find_session
+from tui_agent.prompt_group import PromptGroup
+from tui_agent.runtime import Runtime
+from tui_agent.session.errors import SessionError
+from tui_agent.text import inert, inert_line
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+PROGRAM = "tui-agent"
+COMPLETION_VARIABLE = "_TUI_AGENT_COMPLETE"
+CHOOSE = "?"
+"""The value of `--resume` without a session: choose one on screen."""
+DEMO_PROMPT = "One of the tests fails. Find out why and mend it."
+
+EXIT_CODES = """\b
+Exit codes:
+  0    the run completed
+  1    the run failed
+  2    wrong usage, or the session cannot be opened
+  3    a limit stopped the run
+  4    something needs a person: a call was denied because nobody could
+       be asked, or a step that a crash cut off waits for a decision
+  130  interrupted with Ctrl+C (143 after SIGTERM, 129 after SIGHUP)
+  141  nobody reads the output any more
+"""
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Result = TypeVar("Result")
+
+
+def main(runtime: Runtime | None = None) -> None:
+    """Run the command line and exit with its code; `runtime` is what the process takes from the world."""
+    cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
+
+
+def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    data_dir = ctx.params.get("data_dir")
+    ids = find_paths(os.environ, data_dir=Path(data_dir) if data_dir else None).session_ids()  # noqa: TID251  # a shell's completion has no runtime
+    return [CompletionItem(session) for session in ids if session.startswith(incomplete)]
+
+
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep sessions here instead of in $TUI_AGENT_DATA_DIR or the platform's data folder.",
+)
+
+
+def _session_options(function: Decorated) -> Decorated:
+    """Add the options that the screen and `run` share."""
+    options = [
+        click.option(
+            "--cwd",
+            type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+            default=".",
+            metavar="DIR",
+            help="Work in this folder. Default: the current one.",
+        ),
+        click.option(
+            "--continue", "-c", "continue_", is_flag=True, help="Go on with this folder's latest session."
+        ),
+        click.option(
+            "--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"
+        ),
+        click.option(
+            "--mode",
+            type=click.Choice(["ask", "bypass"]),
+            default=None,
+            help="ask (default) before anything that changes the world, or bypass: never ask. bypass holds "
+            "for this start only.",
+        ),
+        click.option(
+            "--max-turns",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Stop a run before its turn N + 1. Default: 50.",
+        ),
+        click.option(
+            "--offline", is_flag=True, help="Use the built-in practice model; needs no key and no network."
+        ),
+        click.option(
+            "--scenario",
+            type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+            metavar="FILE",
+            help="Play this scenario on the practice model. Implies --offline.",
+        ),
+        _data_dir,
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = False) -> Start:
+    given = ctx.params
+    if resume and given["continue_"]:
+        raise click.UsageError("Use either --continue or --resume.")
+    return Start(
+        runtime=ctx.obj,
+        cwd=given["cwd"],
+        continue_=given["continue_"],
+        resume=resume or "",
+        model=given["model"],
+        mode=given["mode"] or "",
+        max_turns=given["max_turns"],
+        offline=given["offline"] or given["scenario"] is not None,
+        scenario=given["scenario"],
+        data_dir=given["data_dir"],
+        unattended=unattended,
+    )
+
+
+@click.group(
+    cls=PromptGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="In place of PROMPT, a word that is exactly a command's name is that command. For a prompt of "
+    "such a word: tui-agent -- demo. ANTHROPIC_API_KEY and ANTHROPIC_BASE_URL say which server answers; "
+    "with neither, the offline practice model does.",
+)
+@click.argument("prompt", required=False)
+@_session_options
+@click.option(
+    "--resume",
+    "-r",
+    is_flag=False,
+    flag_value=CHOOSE,
+    metavar="[SESSION]",
+    shell_complete=_complete_session,
+    help="Go on with a session: its id, or a part that only one id holds. Without SESSION: choose on screen.",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, /, *, prompt: str | None = None, resume: str | None, **_: object) -> None:
+    """Work on the files of a folder together with a model, in a full-screen terminal app.
+
+    PROMPT, if given, is sent as soon as the app is up.
+    """
+    if ctx.invoked_subcommand is None:
+        choose = resume == CHOOSE
+        start = _start(ctx, resume=None if choose else resume)
+        if start.resume:
+            start = replace(start, resume=_find(start.paths, start.resume))
+        _screen(start, prompt=prompt or "", choose=choose)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.option(
+    "--prompt",
+    "-p",
+    metavar="PROMPT",
+    help="What to do; - reads it from standard input, the default for a pipe.",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["text", "json", "stream-json"]),
+    default="text",
+    help="text: the answers. json: one object at the end. stream-json: each event of the session on a line "
+    "of its own, as it happens.",
+)
+@_session_options
+@click.option(
+    "--resume", "-r", metavar="SESSION", shell_complete=_complete_session, help="Go on with this session."
+)
+@click.pass_context
+def run(ctx: click.Context, /, *, prompt: str | None, output: Any, resume: str | None, **_: object) -> None:
+    """Run one prompt without a screen.
+
+    The answers go to standard output, what happens beside them to standard error. Nobody is there to ask:
+    what would ask is denied, and said so (see --mode). Ctrl+C interrupts the run and keeps the session.
+    """
+    if prompt is None and sys.stdin.isatty():
+        raise click.UsageError("Nothing to do: give a prompt with -p, or pipe one in.")
+    if prompt is None or prompt == "-":
+        prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+    if not prompt.strip():
+        raise click.UsageError("The prompt is empty.")
+    start = _start(ctx, resume=resume, unattended=True)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams of this process
+
+    from tui_agent.headless import run_headless
+
+    text = prompt
+    try:
+        code = _await(lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr))
+    except BrokenPipeError:
+        # What is left in the buffer would raise once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    ctx.exit(code)
+
+
+@cli.command()
+@_data_dir
+@click.pass_context
+def demo(ctx: click.Context, /, *, data_dir: Path | None) -> None:
+    """Watch the app mend a small sample project.
+
+    The project is copied to a temporary folder, and a scenario plays the model's part: it is no language
+    model. It asks before it edits and before it runs a command; you decide.
+    """
+    _need_terminal("tui-agent run --scenario FILE -p PROMPT")
+    import tempfile
+
+    from tui_agent.models.offline.demo import copy_demo
+
+    folder = Path(tempfile.mkdtemp(prefix="tui-agent-demo-"))
+    scenario = copy_demo(folder)
+    start = Start(runtime=ctx.obj, cwd=folder, offline=True, scenario=scenario, data_dir=data_dir)
+    _screen(start, prompt=DEMO_PROMPT)
+    click.echo(f"The sample project, as you left it: {folder}")
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@_data_dir
+@click.pass_context
+def sessions(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> None:
+    """List all sessions, the one used last first."""
+    import json
+    import time
+    from dataclasses import asdict
+
+    from tui_agent.session import list_sessions
+
+    paths = find_paths(ctx.obj.environment, data_dir=data_dir)
+    found = sorted(
+        _await(lambda: list_sessions(paths.data)), key=lambda session: session.updated, reverse=True
+    )
+    if as_json:
+        click.echo(json.dumps([asdict(session) for session in found], default=str, indent=2))
+        return
+    for session in found:
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated))
+        title = inert_line(session.title) or "(no prompt yet)"
+        spent = f"{session.prompts:>3} prompts  ${session.cost:.2f}"
+        click.echo(f"{session.id}  {used}  {spent}  {session.state:<11}  {title}")
+        click.echo(f"    {inert_line(str(session.workspace))}")
+    if not found:
+        click.echo(f"No sessions in {inert_line(str(paths.sessions))} yet.", err=True)
+
+
+@cli.command()
+@click.argument("kind", type=click.Choice(["tools", "commands"]))
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, with input schemas.")
+def registry(*, kind: str, as_json: bool) -> None:
+    """List the tools that a model can be offered, or the commands that you can give.
+
+    Each with its source, trust tier and effect class. Nothing of their code is imported for that.
+    """
+    import json
+    from dataclasses import asdict
+
+    from tui_agent.registry import load_commands, load_tools
+
+    entries = [*load_tools().values()] if kind == "tools" else [*load_commands().values()]
+    if as_json:
+        click.echo(json.dumps([asdict(entry) for entry in entries], indent=2))
+        return
+    for entry in entries:
+        name = entry.name if kind == "tools" else f"/{entry.name}"
+        click.echo(f"{inert_line(name):<14} {entry.tier:<9} {entry.effect:<12} {inert_line(entry.source)}")
+        click.echo(f"    {inert_line(entry.description.strip().splitlines()[0])}")
+
+
+@cli.command(
+    epilog="The chain is tamper-evident: a changed, removed or added event is named. "
+    "Exit code 1 if anything is wrong."
+)
+@click.argument("session", required=False, shell_complete=_complete_session)
+@click.option("--all", "all_sessions", is_flag=True, help="Check every session.")
+@_data_dir
+@click.pass_context
+def verify(ctx: click.Context, /, *, session: str | None, all_sessions: bool, data_dir: Path | None) -> None:
+    """Check a session's journal: the hash chain, and that a fold from its start gives the stored state."""
+    paths = find_paths(ctx.obj.environment, data_dir=data_dir)
+    if bool(session) == all_sessions:
+        raise click.UsageError("Name a session, or use --all.")
+    ids = paths.session_ids() if all_sessions else [_find(paths, session or "")]
+    from tui_agent.session import verify_session
+
+    bad = 0
+    for name in ids:
+        result = _await(lambda name=name: verify_session(paths.session_database(name), ctx.obj))  # type: ignore[misc]
+        bad += not result.ok
+        click.echo(f"{'ok ' if result.ok else 'BAD'} {name}  {inert_line(result.message)}")
+    if all_sessions:
+        click.echo(f"{len(ids)} sessions checked, {bad} bad.")
+    ctx.exit(1 if bad else 0)
+
+
+@cli.command()
+@click.argument("session", shell_complete=_complete_session)
+@_data_dir
+@click.pass_context
+def export(ctx: click.Context, /, *, session: str, data_dir: Path | None) -> None:
+    """Write a session's events to standard output: a line of JSON each, with its place in the hash chain."""
+    paths = find_paths(ctx.obj.environment, data_dir=data_dir)
+    database = paths.session_database(_find(paths, session))
+    from tui_agent.journal.export import export_jsonl
+
+    for line in export_jsonl(database):
+        click.echo(line)
+
+
+@cli.command(
+    epilog="""\b
+bash:  echo 'eval "$(tui-agent completion bash)"' >> ~/.bashrc
+zsh:   echo 'eval "$(tui-agent completion zsh)"' >> ~/.zshrc
+fish:  tui-agent completion fish > ~/.config/fish/completions/tui-agent.fish
+"""
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(*, shell: str) -> None:
+    """Print the script that makes the shell complete commands, options and session ids."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"No completion for {shell}.")
+    click.echo(kind(cli, {}, PROGRAM, COMPLETION_VARIABLE).source())
+
+
+class _Unusable(click.ClickException):
+    """The session cannot be opened."""
+
+    exit_code = 2
+
+
+def _await(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Run `work` to its end; what a person can mend becomes one clear message."""
+    try:
+        return asyncio.run(work())
+    except SessionError as error:
+        raise _Unusable(inert(str(error))) from error
+
+
+def _find(paths: Paths, name: str) -> str:
+    try:
+        return find_session(paths, name)
+    except SessionError as error:
+        raise _Unusable(inert(str(error))) from error
+
+
+def _need_terminal(instead: str) -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError(f"The full-screen app needs a terminal. Without one: {instead}")
+
+
+def _screen(start: Start, *, prompt: str, choose: bool = False) -> None:
+    """Run the app; exits with its code unless that is 0."""
+    _need_terminal('tui-agent run -p "PROMPT"')
+    from tui_agent.config.early import early_theme
+    from tui_agent.ui import run_app
+
+    code = run_app(
+        None if choose else start.open,
+        options=start.options,
+        prompt=prompt,
+        theme=early_theme(start.paths, start.runtime.environment),
+        theme_folders=[start.paths.config / "themes"],
+    )
+    if code:
+        sys.exit(code)

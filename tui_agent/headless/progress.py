@@ -1,0 +1,92 @@
+"""How far the prompt of a headless run is, and what the process says of it at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from tui_agent.events import (
+    MAIN_AGENT,
+    EventBase,
+    JsonObject,
+    PermissionDecided,
+    PromptAccepted,
+    RunFinished,
+    RunStarted,
+    StepPlanned,
+    TurnFinished,
+)
+
+
+class ExitCode(IntEnum):
+    """What the process says at its end; after a signal it is 128 and the signal's number."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    LIMIT = 3
+    NEEDS_PERSON = 4
+    BROKEN_PIPE = 141
+
+
+@dataclass
+class Progress:
+    """How far the prompt is, folded from the session's events.
+
+    `answer` is the text of the main agent's last turn. `denied` are the titles of the calls that nobody could
+    approve, `end` is how the run that took the prompt up ended.
+    """
+
+    prompt_id: str = ""
+    run: str = ""
+    answer: str = ""
+    denied: list[str] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
+    end: RunFinished | None = None
+    _seen: dict[str, str] = field(default_factory=dict)
+
+    def submitted(self, prompt_id: str) -> None:
+        """Say which id the prompt got; its events can have come before."""
+        self.prompt_id = prompt_id
+        self.run = self._seen.get(prompt_id, "")
+
+    def see(self, event: EventBase) -> None:
+        """Follow one event."""
+        match event:
+            case RunStarted() if event.agent == MAIN_AGENT:
+                self._taken(event.run, event.run)
+            case PromptAccepted() if event.agent == MAIN_AGENT:
+                self._taken(event.prompt_id, event.run)
+            case TurnFinished() if event.agent == MAIN_AGENT:
+                self.answer = text_of(event.content)
+            case StepPlanned():
+                self.titles[event.step] = event.title or event.tool
+            case PermissionDecided() if event.verdict == "deny" and event.by == "unattended":
+                self.denied.append(self.titles.get(event.step, event.tool))
+            case RunFinished() if event.agent == MAIN_AGENT:
+                self.end = event
+
+    def _taken(self, prompt_id: str, run: str) -> None:
+        self._seen[prompt_id] = run
+        if self.prompt_id == prompt_id:
+            self.run = run
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run that took the prompt up is over."""
+        return self.end is not None and bool(self.run) and self.end.run == self.run
+
+    def exit_code(self, stopped_by: int | None) -> int:
+        """Return the process's exit code; `stopped_by` is the number of the signal that ended it, if any."""
+        if stopped_by is not None:
+            return 128 + stopped_by
+        if self.end is None or not self.finished:
+            return ExitCode.NEEDS_PERSON
+        if self.end.outcome == "completed":
+            return ExitCode.NEEDS_PERSON if self.denied else ExitCode.OK
+        return ExitCode.LIMIT if self.end.outcome == "stopped" else ExitCode.FAILED
+
+
+def text_of(content: list[JsonObject]) -> str:
+    """Return the text blocks of a response."""
+    return "\n\n".join(str(block.get("text", "")) for block in content if block.get("type") == "text")

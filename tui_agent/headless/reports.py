@@ -1,0 +1,157 @@
+"""The forms of output of a headless run, and the lines beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Literal, Protocol, TextIO
+
+from tui_agent.events import (
+    MAIN_AGENT,
+    BudgetStopped,
+    BudgetWarned,
+    Crash,
+    Event,
+    EventBase,
+    Notice,
+    PermissionDecided,
+    RunFinished,
+    StepFinished,
+    StepRecovered,
+    TurnDelta,
+    TurnFailed,
+    TurnFinished,
+)
+from tui_agent.headless.progress import Progress, text_of
+from tui_agent.text import inert
+
+Output = Literal["text", "json", "stream-json"]
+
+
+class Report(Protocol):
+    """One form of output."""
+
+    def event(self, event: Event) -> None:
+        """Show one event as it happens."""
+
+    def end(self, session: str, progress: Progress, exit_code: int) -> None:
+        """Show the result."""
+
+
+class TextReport:
+    """The answers as plain text: while they stream on a terminal, whole ones elsewhere.
+
+    A retry after part of an answer repeats it; a terminal can say so, a file must not hold it twice.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._terminal = out.isatty()
+        self._open = False
+        self._paragraph = False
+
+    def event(self, event: Event) -> None:
+        if event.agent != MAIN_AGENT:
+            return
+        match event:
+            case TurnDelta() if event.kind == "text" and self._terminal:
+                if not self._open:
+                    self._begin()
+                self._out.write(inert(event.text))
+            case TurnFinished():
+                text = text_of(event.content)
+                if self._open:
+                    self._out.write("\n")
+                elif text:
+                    self._begin()
+                    self._out.write((inert(text) if self._terminal else text) + "\n")
+                self._open = False
+            case TurnFailed() if self._open:
+                self._out.write(" […]\n")
+                self._open = False
+
+    def _begin(self) -> None:
+        if self._paragraph:
+            self._out.write("\n")
+        self._paragraph = self._open = True
+
+    def end(self, session: str, progress: Progress, exit_code: int) -> None:
+        return
+
+
+class StreamReport:
+    """Every event as one line of JSON, the same as in the journal."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._terminal = out.isatty()
+
+    def event(self, event: Event) -> None:
+        line = event.model_dump_json()
+        if self._terminal:  # the same JSON with every character escaped that a terminal could act on
+            line = json.dumps(json.loads(line), separators=(",", ":"))
+        self._out.write(line + "\n")
+
+    def end(self, session: str, progress: Progress, exit_code: int) -> None:
+        return
+
+
+class JsonReport:
+    """One JSON object at the end."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def event(self, event: Event) -> None:
+        return
+
+    def end(self, session: str, progress: Progress, exit_code: int) -> None:
+        end = progress.end if progress.finished else None
+        result = {
+            "session": session,
+            "run": progress.run,
+            "outcome": end.outcome if end else "waiting",
+            "reason": end.reason if end else "",
+            "answer": progress.answer,
+            "turns": end.turns if end else 0,
+            "seconds": end.seconds if end else 0.0,
+            "usage": end.usage.model_dump() if end else {},
+            "cost": end.cost if end else None,
+            "denied": progress.denied,
+            "exit_code": int(exit_code),
+        }
+        self._out.write(json.dumps(result) + "\n")
+
+
+REPORTS: dict[Output, Callable[[TextIO], Report]] = {
+    "text": TextReport,
+    "json": JsonReport,
+    "stream-json": StreamReport,
+}
+
+
+def notice_of(event: EventBase, titles: dict[str, str]) -> str:
+    """Return the line for stderr that tells of `event`, or nothing."""
+    match event:
+        case StepFinished():
+            mark = "✓" if event.outcome == "ok" else "✗"
+            what = titles.get(event.step, event.tool)
+            return f"{mark} {what} ({event.outcome})" + (f": {event.summary}" if event.summary else "")
+        case PermissionDecided() if event.verdict == "deny":
+            return f"denied: {titles.get(event.step, event.tool)}: {event.reason or event.by}"
+        case TurnFailed():
+            again = "" if event.retry_seconds is None else f"; next attempt in {event.retry_seconds:.1f} s"
+            return f"{event.kind}: {event.message}{again}"
+        case RunFinished() if event.agent == MAIN_AGENT and event.outcome != "completed":
+            return f"run {event.outcome}: {event.reason}"
+        case BudgetStopped():
+            return f"stopped before the {event.limit} limit. {event.hint}"
+        case BudgetWarned():
+            return f"{event.limit}: {event.used:g} of {event.maximum:g} used"
+        case StepRecovered():
+            return f"recovered: {titles.get(event.step, event.step)}: {event.finding}: {event.evidence}"
+        case Crash():
+            return f"an earlier start of this session crashed: {event.reason}"
+        case Notice():
+            return f"{event.level}: {event.message}"
+    return ""

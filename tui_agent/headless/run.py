@@ -1,0 +1,169 @@
+"""Running one prompt to its end, with signals, closed pipes and questions that nobody answers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TextIO
+
+from tui_agent.events import Event
+from tui_agent.headless.progress import ExitCode, Progress
+from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
+from tui_agent.session import SessionHandle, SessionState, Update
+from tui_agent.text import inert_line
+
+NOBODY = (
+    "Nobody is there to answer: the session runs without a person. "
+    "Decide yourself, or stop and say what is missing."
+)
+"""What the model gets for a question that nobody can answer."""
+
+
+class HeadlessRun:
+    """One prompt on one open session, watched until its run ends or only a person could go on."""
+
+    def __init__(self, handle: SessionHandle, report: Report, out: TextIO, err: TextIO) -> None:
+        self._handle = handle
+        self._report = report
+        self._out = out
+        self._err = err
+        self._progress = Progress()
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answered: set[str] = set()
+        self._stopped_by: int | None = None
+        self._given_up = False
+        self._failure: Exception | None = None
+
+    async def run(self, prompt: str) -> int:
+        """Submit the prompt and return the exit code.
+
+        A run that an earlier start left unfinished is brought to its end first.
+        """
+        unsubscribe = self._handle.subscribe(self._on_update)
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, self._stop, int(number))
+        try:
+            await self._handle.start()
+            self._answer_questions(self._handle.state)
+            await self._until(lambda: self._handle.state.conversation.active_run is None)
+            if not self._ended_early():
+                self._progress.submitted(await self._handle.submit(prompt))
+                await self._until(lambda: self._progress.finished)
+            if self._failure is not None:
+                raise self._failure
+            code = self._progress.exit_code(self._stopped_by)
+            self._report.end(self._handle.session, self._progress, code)
+            self._out.flush()
+            return code
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+            unsubscribe()
+
+    def _ended_early(self) -> bool:
+        return self._stopped_by is not None or self._failure is not None or self._waits_for_person()
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        """Wait for `reached`; a step that only a person can decide on, and a second signal, end the wait."""
+        while not reached() and not self._waits_for_person():
+            await self._changed.wait()
+            self._changed.clear()
+            if self._given_up:
+                return
+
+    def _waits_for_person(self) -> bool:
+        return bool(uncertain_steps(self._handle.state))
+
+    def _stop(self, number: int) -> None:
+        self._given_up = self._stopped_by is not None
+        self._stopped_by = number
+        self._changed.set()
+        if not self._given_up:
+            self._spawn(self._handle.interrupt())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except Exception as error:  # it must reach the caller of `run`, whose wait ends with it
+                self._fail(error)
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _fail(self, error: Exception) -> None:
+        """Keep the first failure for `run` to raise, and stop: gently when only nobody reads any more."""
+        if self._failure is not None:
+            return
+        self._failure = error
+        if isinstance(error, OSError):
+            self._spawn(self._handle.interrupt())
+        else:
+            self._given_up = True
+        self._changed.set()
+
+    def _on_update(self, update: Update) -> None:
+        for event in update.events:
+            self._progress.see(event)
+            self._show(event)
+        self._answer_questions(update.state)
+        self._changed.set()
+
+    def _show(self, event: Event) -> None:
+        if self._failure is not None:
+            return
+        try:
+            self._report.event(event)
+            self._out.flush()
+            line = notice_of(event, self._progress.titles)
+            if line:
+                self._err.write(inert_line(line) + "\n")
+                self._err.flush()
+        except OSError as error:
+            self._fail(error)
+
+    def _answer_questions(self, state: SessionState) -> None:
+        for question in state.workflow.questions:
+            if question not in self._answered:
+                self._answered.add(question)
+                self._spawn(self._handle.answer(question, NOBODY))
+
+
+def uncertain_steps(state: SessionState) -> list[str]:
+    """Return the titles of the steps that a crash cut off and only a person can decide on."""
+    return [step.title or step.tool for step in state.workflow.steps.values() if step.status == "uncertain"]
+
+
+async def run_headless(
+    open_session: Callable[[], Awaitable[SessionHandle]],
+    prompt: str,
+    output: Output,
+    out: TextIO,
+    err: TextIO,
+) -> int:
+    """Open the session, run one prompt to its end, close, and return the exit code.
+
+    When stdout or stderr cannot be written any more (`BrokenPipeError` or another `OSError`), the run is
+    interrupted, the session closed, and the error raised, as is what `open_session` raises.
+    """
+    handle = await open_session()
+    try:
+        if handle.read_only:
+            err.write("Another window holds this session; close it there, or start a new one.\n")
+            return ExitCode.USAGE
+        code = await HeadlessRun(handle, REPORTS[output](out), out, err).run(prompt)
+        uncertain = uncertain_steps(handle.state)
+        for title in uncertain:
+            err.write(
+                f"A crash cut this step off, and only you can say what became of it: {inert_line(title)}\n"
+            )
+        if uncertain:
+            err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
+        return code
+    finally:
+        await handle.close()

@@ -1,0 +1,89 @@
+"""Which session a start means: a new one, the latest of this folder, or a named one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui_agent.config.paths import Paths, find_paths
+from tui_agent.runtime import Runtime
+from tui_agent.session.errors import SessionNotFound
+
+if TYPE_CHECKING:
+    from tui_agent.session import OpenOptions, SessionHandle
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the command line said about the session to open; empty and None mean: not said."""
+
+    runtime: Runtime
+    cwd: Path
+    continue_: bool = False
+    resume: str = ""
+    model: str = ""
+    mode: str = ""
+    max_turns: int | None = None
+    offline: bool = False
+    scenario: Path | None = None
+    data_dir: Path | None = None
+    unattended: bool = False
+
+    @property
+    def paths(self) -> Paths:
+        """The folders to use."""
+        return find_paths(self.runtime.environment, data_dir=self.data_dir)
+
+    def options(self) -> OpenOptions:
+        """Return the session's options. Imports the session room."""
+        from tui_agent.session import OpenOptions
+
+        paths = self.paths
+        return OpenOptions(
+            data_dir=paths.data,
+            config_dir=paths.config,
+            workspace=self.cwd,
+            model=self.model,
+            mode=self.mode,
+            max_turns=self.max_turns,
+            offline=self.offline,
+            scenario=self.scenario,
+            unattended=self.unattended,
+            runtime=self.runtime,
+        )
+
+    async def open(self) -> SessionHandle:
+        """Open the session that is meant. Raises `SessionError`."""
+        from tui_agent.session import SessionHandle
+
+        if self.resume:
+            return await SessionHandle.resume(find_session(self.paths, self.resume), self.options())
+        if self.continue_:
+            return await SessionHandle.resume(await latest_session(self.paths, self.cwd), self.options())
+        return await SessionHandle.open(self.options())
+
+
+def find_session(paths: Paths, name: str) -> str:
+    """Return the id that `name` stands for: the whole id, or a part that only one id holds. Raises `SessionNotFound`."""
+    ids = paths.session_ids()
+    if name in ids:
+        return name
+    matching = [session for session in ids if name in session]
+    if len(matching) == 1:
+        return matching[0]
+    if not matching:
+        raise SessionNotFound(f"No session {name!r} in {paths.sessions}. List them: tui-agent sessions")
+    shown = ", ".join(matching[:5]) + (" …" if len(matching) > 5 else "")
+    raise SessionNotFound(f"{len(matching)} sessions match {name!r}: {shown}. Write more of the id.")
+
+
+async def latest_session(paths: Paths, workspace: Path) -> str:
+    """Return the session of this folder that was used last. Raises `SessionNotFound` if there is none."""
+    from tui_agent.session import list_sessions
+
+    here = [session for session in await list_sessions(paths.data) if session.workspace == str(workspace)]
+    if not here:
+        raise SessionNotFound(f"No session in {workspace} yet. List all: tui-agent sessions")
+    latest: str = max(here, key=lambda session: session.updated).id
+    return latest
