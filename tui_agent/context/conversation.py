@@ -87,6 +87,7 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
                 title=state.title if event.title is None else event.title,
                 model=event.model or state.model,
                 mode=event.mode or state.mode,
+                offline=state.offline if event.offline is None else event.offline,
             )
         case RunStarted():
             run = ActiveRun(

@@ -169,7 +169,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
             state: Literal["retrying", "interrupted", "failed"] = "failed"
             if event.retry_seconds is not None:
                 state = "retrying"
-            elif event.kind in {"interrupted", "crash"}:
+            elif event.kind in {"interrupted", "crash", "closed"}:
                 state = "interrupted"
             time = item.time if isinstance(item, AnswerItem) else event.time
             return AnswerItem(time, event.turn, answer_blocks(event.partial), state, event.message)

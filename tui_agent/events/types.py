@@ -48,6 +48,7 @@ class SessionConfigured(EventBase):
     model: str | None = None
     mode: str | None = None
     max_turns: int | None = None
+    offline: bool | None = None
 
 
 # --- run -----------------------------------------------------------------------------------------
@@ -285,7 +286,7 @@ class StepFinished(StepEvent):
 
     `result` is the content of the tool_result block that the model sees. `summary` is one line and
     `view` a longer plain text for the screen; `diff` a unified diff. `effects` are the files as they
-    are afterwards, read back from disk.
+    are afterwards, read back from disk; `memory` are instruction files that came with the result.
     """
 
     type: Literal["step.finished"] = "step.finished"
@@ -297,6 +298,7 @@ class StepFinished(StepEvent):
     diff: str = ""
     exit_code: int | None = None
     effects: list[FileState] = Field(default_factory=list)
+    memory: list[str] = Field(default_factory=list)
     seconds: float = 0.0
     recovered: bool = False
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tui_agent.budget import state as budget
 from tui_agent.context import conversation
 from tui_agent.context.items import Item, TimelineEntry
-from tui_agent.events import Event, EventBase
+from tui_agent.events import EventBase
 from tui_agent.permissions import state as permissions
 from tui_agent.workflow import state as workflow
 
@@ -45,7 +45,7 @@ def apply(state: SessionState, event: EventBase) -> SessionState:
 class Update:
     """What one commit changed. `events` include deltas; `items` and `entries` are by position in their pane."""
 
-    events: tuple[Event, ...]
+    events: tuple[EventBase, ...]
     state: SessionState
     items: Mapping[int, Item]
     entries: Mapping[int, TimelineEntry]

@@ -4,6 +4,7 @@ Steps are planned, decided on, started (the intent is on disk), run, and finishe
 disk), in that order. Knows nothing of models or of the screen.
 """
 
+from tui_agent.workflow.executor import StepExecutor, output_stream, text_result
 from tui_agent.workflow.state import Question, Step, StepStatus, WorkflowState
 from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError
 
@@ -14,9 +15,12 @@ __all__ = [
     "Plan",
     "Question",
     "Step",
+    "StepExecutor",
     "StepStatus",
     "Tool",
     "ToolContext",
     "ToolError",
     "WorkflowState",
+    "output_stream",
+    "text_result",
 ]

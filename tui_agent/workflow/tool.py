@@ -34,7 +34,8 @@ class ToolContext:
     `output` shows text of a running tool (batched, on disk before it is painted). `spool` is the folder
     for a step's own records, `<session>/steps/<step>`. `ask` puts a question to the person; `run_agent`
     runs a subagent and returns its final answer; `set_todo` replaces the todo list. `images` and
-    `documents` say whether the model takes image and PDF blocks.
+    `documents` say whether the model takes image and PDF blocks. `closing` tells a cancelled tool that the
+    program closes: a command then goes on and is picked up at the next start.
     """
 
     runtime: Runtime
@@ -47,6 +48,7 @@ class ToolContext:
     files_read: dict[str, str] = field(default_factory=dict)
     images: bool = True
     documents: bool = True
+    closing: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True)

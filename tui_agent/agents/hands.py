@@ -1,0 +1,179 @@
+"""An agent's tools at work: what the step executor needs of the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tui_agent.agents.agent_type import AgentType, load_agent_types
+from tui_agent.agents.services import Services
+from tui_agent.context import History, nested_memory
+from tui_agent.events import (
+    JsonObject,
+    QuestionAsked,
+    StepPlanned,
+    TodoChanged,
+    TodoItem,
+)
+from tui_agent.journal import Recorder
+from tui_agent.models import INVALID_JSON
+from tui_agent.registry import Pool, ToolMetadata, assemble_pool, implementation, validate_input
+from tui_agent.verification import check_read_back
+from tui_agent.workflow import (
+    Call,
+    Outcome,
+    Step,
+    StepExecutor,
+    Tool,
+    ToolContext,
+    ToolError,
+    output_stream,
+)
+
+RunSubagent = Callable[[str, str, str], Awaitable[str]]
+"""Runs a subagent: called with the step that asks, the agent type, the prompt; returns its answer."""
+
+
+class Hands:
+    """Plans and runs the steps of one agent with the tools of its pool."""
+
+    def __init__(
+        self, services: Services, recorder: Recorder, agent_type: AgentType, run_subagent: RunSubagent
+    ) -> None:
+        self.services = services
+        self.recorder = recorder
+        self._run_subagent = run_subagent
+        self.history: History | None = None
+        is_main = not recorder.agent or recorder.agent == "main"
+        self.pool: Pool = assemble_pool(
+            services.tools,
+            allowed=agent_type.tools,
+            capabilities={"subagents"} if is_main else set(),
+            mode=services.mode(),
+        )
+        self.executor = StepExecutor(
+            runtime=services.runtime,
+            host=self,
+            broker=services.broker,
+            recorder=recorder,
+            state=services.workflow,
+            mode=services.mode,
+            workspace=services.workspace,
+            changes=services.changes,
+            resolved=services.resolved,
+        )
+
+    def plan_steps(self, turn: str, content: list[JsonObject]) -> list[StepPlanned]:
+        """Return a planned step for each tool call of a response, in order."""
+        planned = []
+        for block in content:
+            if block.get("type") != "tool_use":
+                continue
+            name, value = str(block["name"]), block.get("input")
+            call_input: JsonObject = value if isinstance(value, dict) else {}
+            step = self.services.runtime.new_id("step")
+            found = self.tool(name)
+            title = name
+            if found is not None and not self.invalid_input(found[0], call_input):
+                title = found[1].title(Call(step, name, call_input, self.recorder.agent))
+            planned.append(
+                StepPlanned(
+                    step=step,
+                    turn=turn,
+                    call_id=str(block["id"]),
+                    tool=name,
+                    input=call_input,
+                    effect=found[0].effect if found else "pure",
+                    title=title,
+                )
+            )
+        return planned
+
+    def tool(self, name: str) -> tuple[ToolMetadata, Tool] | None:
+        """Return a tool of the pool with its implementation, imported on first use."""
+        if name not in self.pool:
+            return None
+        metadata = self.services.tools[name]
+        known = self.services.implementations.get(name)
+        if known is None:
+            known = self.services.implementations[name] = implementation(metadata)
+        return metadata, known
+
+    def invalid_input(self, metadata: ToolMetadata, call_input: JsonObject) -> list[str]:
+        """Return what is wrong with a call's input, by the tool's schema."""
+        if INVALID_JSON in call_input:
+            return [f"it is not valid JSON: {str(call_input[INVALID_JSON])[:200]}"]
+        return validate_input(metadata, call_input)
+
+    def tool_context(self, step: Step) -> ToolContext:
+        """Return the context for one step. Each attempt has a spool folder of its own."""
+        services = self.services
+        attempt = max(step.attempt, 1)
+        spool = services.steps_dir / (step.id if attempt == 1 else f"{step.id}.{attempt}")
+
+        async def run_agent(agent_type: str, prompt: str) -> str:
+            known = load_agent_types()
+            if agent_type not in known:
+                raise ToolError(f"there is no agent type {agent_type!r}; there are: {', '.join(known)}")
+            return await self._run_subagent(step.id, agent_type, prompt)
+
+        async def ask(text: str, options: list[str]) -> str:
+            return await self._ask(step, text, options)
+
+        async def set_todo(items: list[TodoItem]) -> None:
+            await self.recorder.record(TodoChanged(step=step.id, items=items))
+
+        model = services.catalog.find(services.conversation().model)
+        return ToolContext(
+            runtime=services.runtime,
+            workspace=services.workspace,
+            spool=spool,
+            output=output_stream(self.recorder, step.id),
+            ask=ask,
+            run_agent=run_agent,
+            set_todo=set_todo,
+            files_read=self.history.file_hashes if self.history else {},
+            images=model.images,
+            documents=model.documents,
+            closing=lambda: services.closing,
+        )
+
+    def check_outcome(self, step: Step, outcome: Outcome) -> str:
+        """Return how the files on disk differ from what the step announced."""
+        return check_read_back(step.intent, outcome) if step.intent else ""
+
+    def memory_for(self, outcome: Outcome) -> tuple[list[JsonObject], list[str]]:
+        """Return the memory files of folders that a step's files are in and that the agent has not seen yet."""
+        if self.history is None:
+            return [], []
+        blocks: list[JsonObject] = []
+        paths: list[str] = []
+        for state in outcome.effects:
+            for memory in nested_memory(
+                self.services.workspace, Path(state.path), self.history.memory_loaded
+            ):
+                self.history.memory_loaded.add(str(memory.path))
+                blocks.append({"type": "text", "text": f"Instructions from {memory.path}:\n\n{memory.text}"})
+                paths.append(str(memory.path))
+        return blocks, paths
+
+    async def _ask(self, step: Step, text: str, options: list[str]) -> str:
+        """Ask the person, or wait on for a question that an earlier boot asked."""
+        services = self.services
+        answered = await services.find_events(subject=step.id, types=["question.answered"])
+        if answered:
+            return str(getattr(answered[-1], "answer", ""))
+        waiting = next((q for q in services.workflow().questions.values() if q.step == step.id), None)
+        if waiting is None:
+            if services.broker.unattended:
+                raise ToolError("Nobody is there to answer. Decide yourself and say what you assumed.")
+            question = services.runtime.new_id("question")
+            await self.recorder.record(
+                QuestionAsked(step=step.id, question=question, text=text, options=options)
+            )
+        else:
+            question = waiting.id
+        async with services.resolved:
+            await services.resolved.wait_for(lambda: question not in services.workflow().questions)
+        answered = await services.find_events(subject=step.id, types=["question.answered"])
+        return str(getattr(answered[-1], "answer", ""))

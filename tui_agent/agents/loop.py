@@ -1,0 +1,228 @@
+"""The agent loop.
+
+Each round looks at what the journal says and does the next thing: settle open steps, take up queued
+prompts, check the limits, take a turn. Nothing but the journal is remembered between rounds, so a run that
+a crash cut off goes on by entering the loop again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from typing import Any, Literal
+
+from tui_agent.agents.agent_type import AgentType, load_agent_types
+from tui_agent.agents.hands import Hands
+from tui_agent.agents.services import Services
+from tui_agent.agents.turn import Turn
+from tui_agent.budget import check_turns
+from tui_agent.context import (
+    ActiveRun,
+    History,
+    assemble_context,
+    build_request,
+    guard_prefix,
+    load_memory,
+)
+from tui_agent.events import (
+    MAIN_AGENT,
+    PromptAccepted,
+    RunFinished,
+    RunStarted,
+    TurnFailed,
+    TurnFinished,
+    Usage,
+)
+from tui_agent.journal import Recorder
+from tui_agent.registry import assemble_pool
+from tui_agent.workflow import Step
+
+Outcome = Literal["completed", "interrupted", "failed", "stopped"]
+
+MAX_OUTPUT = 32_000
+"""Output tokens one turn may have; enough for long files, and small against every current window."""
+
+MAX_BROKEN_ANSWERS = 3
+"""How many answers in a row may break off half-way before the run gives up."""
+
+
+class Agent:
+    """One agent at work on one run."""
+
+    def __init__(self, services: Services, run: str, agent: str, agent_type: str) -> None:
+        self.services = services
+        self.run_id = run
+        self.agent = agent
+        self.type: AgentType = load_agent_types()[agent_type]
+        self.recorder = Recorder(services.journal, run, agent)
+        self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
+        self._usage = Usage()
+        self._cost: float | None = 0.0
+        self._broken = 0
+
+    async def run(self) -> str:
+        """Work until the run is over, record how it ended, and return the last answer's text.
+
+        When the person interrupts, open steps are cancelled and the history stays valid; queued prompts are
+        taken up at once. Cancelled otherwise (the program closes), everything is left for the next start.
+        """
+        while True:
+            try:
+                history = await self.services.load_history(self.agent)
+                outcome, reason = await self._work(history)
+            except asyncio.CancelledError:
+                if not self.services.interrupting:
+                    raise
+                await self.cancel_steps("The person interrupted this call.")
+                if self._is_main:
+                    self.services.interrupting = False
+                    task = asyncio.current_task()
+                    if task is not None:
+                        task.uncancel()
+                    if self.services.conversation().queued:
+                        continue
+                await self._finish("interrupted", "")
+                if not self._is_main:
+                    raise
+                return ""
+            async with self.services.prompts:
+                if outcome == "completed" and self._is_main and self.services.conversation().queued:
+                    continue
+                await self._finish(outcome, reason)
+            return history.last_text
+
+    @property
+    def _is_main(self) -> bool:
+        return self.agent == MAIN_AGENT
+
+    async def _work(self, history: History) -> tuple[Outcome, str]:
+        self.hands.history = history
+        while True:
+            await self._settle_steps()
+            await self._accept_prompts()
+            if not history.needs_turn:
+                return "completed", _REASONS.get(history.stop_reason, "")
+            active = self._active_run()
+            stop = check_turns(self.services.budget(), active.turns if active else 0, self.type.max_turns)
+            if stop is not None:
+                await self.recorder.record(stop)
+                return "stopped", f"the {stop.limit} limit of {stop.maximum:g} is reached"
+            if not history.system:
+                await self._load_context()
+            ended = await self._take_turn(history)
+            if isinstance(ended, TurnFailed):
+                self._broken += 1
+                if not ended.partial or self._broken >= MAX_BROKEN_ANSWERS:
+                    return "failed", f"{ended.kind}: {ended.message}"
+            else:
+                self._broken = 0
+                self._usage += ended.usage
+                known = self._cost is not None and ended.cost is not None
+                self._cost = (self._cost or 0.0) + (ended.cost or 0.0) if known else None
+
+    async def _take_turn(self, history: History) -> TurnFinished | TurnFailed:
+        history.prepare()
+        services = self.services
+        model = services.catalog.find(services.conversation().model)
+        max_tokens = min(model.max_output, MAX_OUTPUT)
+        request = build_request(history, model=model.id, max_tokens=max_tokens, options=model.options)
+        guard_prefix(history, request)
+        turn = Turn(
+            services,
+            self.recorder,
+            model,
+            services.runtime.new_id("turn"),
+            services.budget().turns + 1,
+            request,
+            max_tokens,
+        )
+        return await turn.take(self.hands.plan_steps)
+
+    async def _settle_steps(self) -> None:
+        steps = self._open_steps()
+        if steps:
+            await _all(self.hands.executor.settle(step.id) for step in steps)
+
+    def _open_steps(self) -> list[Step]:
+        steps = self.services.workflow().steps.values()
+        return sorted((step for step in steps if step.agent == self.agent), key=lambda step: step.order)
+
+    async def cancel_steps(self, reason: str) -> None:
+        """Finish the open steps of this agent as cancelled, so that its history stays valid."""
+        for step in self._open_steps():
+            await self.hands.executor.cancel_open(step.id, reason)
+
+    async def _accept_prompts(self) -> None:
+        if not self._is_main:
+            return
+        queued = self.services.conversation().queued
+        if queued:
+            await self.recorder.record(*(PromptAccepted(prompt_id=prompt.prompt_id) for prompt in queued))
+
+    def _active_run(self) -> ActiveRun | None:
+        runs = self.services.conversation().runs
+        return next((run for run in runs if run.id == self.run_id), None)
+
+    async def _load_context(self) -> None:
+        """Fix the head of every request to come: the pool of tools, the prompt, the memory files."""
+        services = self.services
+        pool = assemble_pool(
+            services.tools,
+            allowed=self.type.tools,
+            capabilities={"subagents"} if self._is_main else set(),
+            mode=services.mode(),
+        )
+        self.hands.pool = pool
+        memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace)
+        loaded = await asyncio.to_thread(
+            assemble_context,
+            prompt=self.type.prompt,
+            workspace=services.workspace,
+            model=services.conversation().model,
+            memory=memory,
+            tools=pool.api_tools(),
+            runtime=services.runtime,
+        )
+        await self.recorder.record(pool.event(self.type.name), loaded)
+
+    async def _finish(self, outcome: Outcome, reason: str) -> None:
+        active = self._active_run()
+        finished = RunFinished(
+            outcome=outcome,
+            reason=reason,
+            turns=active.turns if active else 0,
+            seconds=max(0.0, self.services.runtime.now() - active.started) if active else 0.0,
+            usage=self._usage,
+            cost=self._cost,
+        )
+        await self.recorder.record(finished)
+
+    async def _run_subagent(self, step: str, agent_type: str, prompt: str) -> str:
+        """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one."""
+        services = self.services
+        known = next((run for run in services.conversation().runs if run.parent_step == step), None)
+        if known is not None:
+            return await Agent(services, known.id, known.agent, known.agent_type).run()
+        for event in await services.find_events(types=["run.started"]):
+            if isinstance(event, RunStarted) and event.parent_step == step:
+                return (await services.load_history(event.agent)).last_text
+        run, agent = services.runtime.new_id("run"), services.runtime.new_id(agent_type)
+        child = Agent(services, run, agent, agent_type)
+        started = RunStarted(prompt=prompt, agent_type=agent_type, parent_step=step, parent_agent=self.agent)
+        await child.recorder.record(started)
+        return await child.run()
+
+
+_REASONS = {
+    "max_tokens": "the answer was cut at its output limit; ask to go on",
+    "refusal": "the model declined",
+    "model_context_window_exceeded": "the context window is full; /compact makes room",
+}
+
+
+async def _all(tasks: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Wait for all; then raise the first error, if any."""
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

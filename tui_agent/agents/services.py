@@ -1,0 +1,50 @@
+"""What the agents of one session share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tui_agent.budget import BudgetState
+from tui_agent.context import ConversationState, History
+from tui_agent.events import Event
+from tui_agent.journal import Journal
+from tui_agent.models import Catalog, ModelClient
+from tui_agent.permissions import PermissionBroker
+from tui_agent.registry import ToolMetadata
+from tui_agent.runtime import Runtime
+from tui_agent.workflow import Tool, WorkflowState
+
+
+@dataclass
+class Services:
+    """The session's parts, for its agents. The states are read through functions: they change with each event.
+
+    `prompts` is held while a prompt is taken up or a run ends, so that none falls between; `changes` is held by whichever step is changing the world; `resolved` is notified when the person decides
+    about an uncertain step or answers a question. `interrupting` says that a cancellation is the person's
+    doing and is to be recorded; without it the program is closing, and everything stays as it is.
+    """
+
+    runtime: Runtime
+    journal: Journal
+    workspace: Path
+    config_dir: Path
+    steps_dir: Path
+    tools: dict[str, ToolMetadata]
+    client: ModelClient
+    catalog: Catalog
+    broker: PermissionBroker
+    conversation: Callable[[], ConversationState]
+    workflow: Callable[[], WorkflowState]
+    budget: Callable[[], BudgetState]
+    mode: Callable[[], str]
+    load_history: Callable[[str], Awaitable[History]]
+    find_events: Callable[..., Awaitable[list[Event]]]
+    prompts: asyncio.Lock = field(default_factory=asyncio.Lock)
+    changes: asyncio.Lock = field(default_factory=asyncio.Lock)
+    resolved: asyncio.Condition = field(default_factory=asyncio.Condition)
+    implementations: dict[str, Tool] = field(default_factory=dict)
+    interrupting: bool = False
+    closing: bool = False

@@ -1,0 +1,82 @@
+"""The request body of one turn, and the guard that no request rewrites what an earlier one said."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from tui_agent.context.history import History, encode, request_prefix
+from tui_agent.events import JsonObject
+
+BYTES_PER_TOKEN = 4
+"""A rough ratio for English and code, for sizes that no server has counted."""
+
+
+class PrefixRewritten(Exception):
+    """A request would change what an earlier request of the same history said; the message names where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request body as bytes. `prefix` is all that the next request must repeat, `digest` its SHA-256."""
+
+    body: bytes
+    prefix: bytes
+    message_count: int
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the prefix, as `turn.started` records it."""
+        return hashlib.sha256(self.prefix).hexdigest()
+
+    @property
+    def estimated_tokens(self) -> int:
+        """The input's size in tokens, estimated."""
+        return len(self.body) // BYTES_PER_TOKEN
+
+
+def build_request(
+    history: History, *, model: str, max_tokens: int, options: JsonObject, cache: bool = True
+) -> Request:
+    """Return the body of the next request. `options` are further top-level fields, such as `thinking`.
+
+    Caching is the server's automatic kind: the top-level `cache_control` advances with the last message.
+    """
+    head: JsonObject = {"model": model, "max_tokens": max_tokens, "stream": True, **options}
+    if cache:
+        head["cache_control"] = {"type": "ephemeral"}
+    prefix = request_prefix(history)
+    body = encode(head)[:-1] + b"," + prefix + b"]}]}"
+    return Request(body, prefix, history.message_count)
+
+
+def guard_prefix(history: History, request: Request) -> None:
+    """Check a request against the one sent before it, and remember it as what the next must repeat.
+
+    Raises `PrefixRewritten`, naming the first part that differs. A compaction begins anew.
+    """
+    if history.sent_prefix and not request.prefix.startswith(history.sent_prefix):
+        raise PrefixRewritten(_difference(history.sent_prefix, request.prefix))
+    history.sent_prefix = request.prefix
+
+
+def _difference(before: bytes, after: bytes) -> str:
+    old, new = _parts(before), _parts(after)
+    for name, text in old.items():
+        if new.get(name) != text:
+            return f"{name} is not what an earlier request sent; compact or fork the session to go on"
+    return "the request is not what an earlier request sent; compact or fork the session to go on"
+
+
+def _parts(prefix: bytes) -> dict[str, str]:
+    document = json.loads(b"{" + prefix + b"]}]}")
+    parts = {}
+    for name in ("system", "tools"):
+        for index, block in enumerate(document.get(name, [])):
+            parts[f"{name}[{index}]"] = json.dumps(block, sort_keys=True)
+    for index, message in enumerate(document["messages"]):
+        for position, block in enumerate(message["content"]):
+            name = f"messages[{index}].content[{position}] ({message['role']})"
+            parts[name] = json.dumps(block, sort_keys=True)
+    return parts

@@ -1,0 +1,481 @@
+"""The session's door: open, resume, submit, decide, answer, interrupt, subscribe."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal
+
+from tui_agent import __version__
+from tui_agent.agents import Agent, Services
+from tui_agent.config import find_paths
+from tui_agent.config.settings import LoadedSettings, load_settings
+from tui_agent.context import History
+from tui_agent.context.items import Item, TimelineEntry
+from tui_agent.events import (
+    MAIN_AGENT,
+    Crash,
+    EventBase,
+    ForkPoint,
+    JsonObject,
+    Notice,
+    PromptQueued,
+    PromptWithdrawn,
+    QuestionAnswered,
+    RunFinished,
+    RunStarted,
+    SessionConfigured,
+    SessionCreated,
+    StepResolved,
+)
+from tui_agent.journal import Committed, Journal, JournalError, Recorder, SessionLocked, copy_session
+from tui_agent.models import ModelClient
+from tui_agent.permissions import MODES, PermissionBroker
+from tui_agent.registry import load_tools
+from tui_agent.runtime import Runtime
+from tui_agent.session.backend import Backend, start_backend
+from tui_agent.session.compaction import compact
+from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
+from tui_agent.session.histories import Histories
+from tui_agent.session.options import OpenOptions
+from tui_agent.session.recovery import record_interruptions
+from tui_agent.session.sessions import Sessions
+from tui_agent.session.state import SessionState, apply, digest, dump_state, load_state
+from tui_agent.session.view import Listener, SessionView
+
+SNAPSHOT_EVERY = 500
+"""Events between snapshots of the folded state: what a start has to fold anew at most."""
+
+
+class SessionHandle:
+    """One open session.
+
+    After `open` or `resume`: `subscribe`, then `start`. Everything a caller changes goes to the journal
+    first and comes back as an update. All methods are for the event loop that opened the session.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        state: SessionState,
+        options: OpenOptions,
+        settings: LoadedSettings,
+        backend: Backend,
+    ) -> None:
+        self.session = journal.session
+        self.read_only = journal.read_only
+        self.options = options
+        self.settings = settings
+        self._journal = journal
+        self._runtime: Runtime = options.runtime
+        self._recorder = Recorder(journal)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._agent: asyncio.Task[None] | None = None
+        self._view = SessionView(journal, state, self._spawn)
+        self._histories = Histories(journal)
+        self._sessions = Sessions(options.data_dir, self._runtime)
+        self._since_snapshot = 0
+        self._closed = False
+        self._backend = backend
+        self._services = Services(
+            runtime=self._runtime,
+            journal=journal,
+            workspace=Path(state.conversation.workspace or options.workspace),
+            config_dir=options.config_dir,
+            steps_dir=journal.path.parent / "steps",
+            tools=load_tools(),
+            client=ModelClient(base_url=backend.base_url, api_key=backend.api_key, runtime=self._runtime),
+            catalog=backend.catalog,
+            broker=PermissionBroker(self._runtime, lambda: self.state.permissions, options.unattended),
+            conversation=lambda: self.state.conversation,
+            workflow=lambda: self.state.workflow,
+            budget=lambda: self.state.budget,
+            mode=lambda: self.state.conversation.mode,
+            load_history=self._load_history,
+            find_events=journal.read,
+        )
+        journal.on_commit(self._committed)
+
+    # Opening and closing
+
+    @classmethod
+    async def open(cls, options: OpenOptions) -> SessionHandle:
+        """Make a new session. Raises the journal's errors and `SessionError`."""
+        paths = find_paths(
+            options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir
+        )
+        settings = await _settings(options)
+        mode = _checked_mode(options.mode or settings.settings.mode)
+        backend = await start_backend(options, settings.settings)
+        session = options.runtime.new_id("session")
+        path = paths.session_database(session)
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        journal = await Journal.create(path, session, options.runtime)
+        handle = cls(journal, SessionState(), options, settings, backend)
+        model = options.model or settings.settings.model
+        created = SessionCreated(
+            workspace=str(options.workspace),
+            model=backend.catalog.find(model).id,
+            mode=mode,
+            app_version=__version__,
+            offline=backend.offline,
+        )
+        events: list[EventBase] = [created]
+        maximum = options.max_turns or settings.settings.max_turns
+        if maximum:
+            events.append(SessionConfigured(max_turns=maximum))
+        await handle._recorder.record(*events, *_problems(settings), *backend.problems)
+        return handle
+
+    @classmethod
+    async def resume(cls, session: str, options: OpenOptions) -> SessionHandle:
+        """Open a session again as it was.
+
+        Where another window holds it, it opens read-only. Mode `bypass` never comes back by itself.
+        Raises `SessionNotFound` and the journal's errors.
+        """
+        paths = find_paths(
+            options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir
+        )
+        path = paths.session_database(session)
+        if not path.exists():
+            raise SessionNotFound(
+                f"there is no session {session} in {paths.sessions}; see: tui-agent sessions"
+            )
+        settings = await _settings(options)
+        try:
+            journal = await Journal.open(path, options.runtime)
+        except SessionLocked:
+            journal = await Journal.open(path, options.runtime, read_only=True)
+        state = await folded_state(journal)
+        backend = await start_backend(options, settings.settings)
+        handle = cls(journal, state, options, settings, backend)
+        if not journal.read_only:
+            await handle._settle_settings(state, settings)
+        return handle
+
+    async def start(self) -> None:
+        """Begin to work: say what a crash cut off, go on with unfinished runs, make the model client ready."""
+        if self.read_only:
+            return
+        if self._journal.salvage is not None:
+            notice = Notice(level="error", code="journal-salvaged", message=self._journal.salvage.message)
+            await self._recorder.record(notice)
+        await record_interruptions(self._journal, self.state.conversation)
+        self._spawn(self._services.client.prepare())
+        self._continue()
+
+    async def close(self) -> None:
+        """Close the session. A run in progress is left as it is and goes on when the session is resumed."""
+        if self._closed:
+            return
+        self._closed = True
+        self._services.closing = True
+        for task in [self._agent, *self._tasks]:
+            if task is not None:
+                task.cancel()
+        pending = [task for task in [self._agent, *self._tasks] if task is not None]
+        await asyncio.gather(*pending, return_exceptions=True)
+        if not self.read_only:
+            try:
+                await self._save_snapshot()
+                await self._sessions.record(self.session, self.state)
+            except JournalError:
+                pass  # what is on disk stands; the next start folds it anew
+        await self._services.client.close()
+        await asyncio.to_thread(self._backend.stop)
+        await self._journal.close()
+        await self._sessions.close()
+
+    # Looking
+
+    @property
+    def state(self) -> SessionState:
+        """Everything folded so far."""
+        return self._view.state
+
+    @property
+    def item_count(self) -> int:
+        """How many items the conversation has."""
+        return self._view.item_count
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries the timeline has."""
+        return self._view.entry_count
+
+    def subscribe(self, on_update: Listener) -> Callable[[], None]:
+        """Call `on_update` on the loop with each update, in commit order; return the function that ends it."""
+        return self._view.subscribe(on_update)
+
+    async def items(self, start: int, stop: int) -> dict[int, Item]:
+        """Return a page of the conversation, by position."""
+        return await self._view.items(start, stop)
+
+    async def entries(self, start: int, stop: int) -> dict[int, TimelineEntry]:
+        """Return a page of the timeline, by position."""
+        return await self._view.entries(start, stop)
+
+    async def layout(self) -> JsonObject | None:
+        """Return the screen's layout as it was saved last; None for a new session or one that is damaged."""
+        text = await self._journal.layout()
+        if text is None:
+            return None
+        try:
+            layout = json.loads(text)
+        except ValueError:
+            return None
+        return layout if isinstance(layout, dict) else None
+
+    async def save_layout(self, layout: JsonObject) -> None:
+        """Keep the screen's layout with the session. Does nothing when read-only."""
+        if not self.read_only and not self._closed:
+            await self._journal.save_layout(json.dumps(layout))
+
+    # Steering
+
+    async def submit(self, prompt: str, content: list[JsonObject] | None = None) -> str:
+        """Take up a prompt; return the id of its run, or of the queued prompt while another run is going.
+
+        `content` are the content blocks to send in place of the plain text.
+        """
+        self._writable()
+        async with self._services.prompts:
+            if self.state.conversation.active_run is not None:
+                queued = PromptQueued(
+                    prompt_id=self._runtime.new_id("prompt"), prompt=prompt, content=content or []
+                )
+                await self._recorder.record(queued)
+                self._continue()
+                return queued.prompt_id
+            run = self._runtime.new_id("run")
+            started = RunStarted(prompt=prompt, content=content or [])
+            await self._recorder.scoped(run, MAIN_AGENT).record(started)
+        self._continue()
+        return run
+
+    async def withdraw(self, prompt_id: str) -> None:
+        """Take a queued prompt back; does nothing once the agent has seen it."""
+        self._writable()
+        async with self._services.prompts:
+            if any(prompt.prompt_id == prompt_id for prompt in self.state.conversation.queued):
+                await self._recorder.record(PromptWithdrawn(prompt_id=prompt_id))
+
+    async def decide(
+        self,
+        request: str,
+        verdict: Literal["allow", "deny"],
+        *,
+        scope: Literal["once", "session"] = "once",
+        comment: str = "",
+    ) -> None:
+        """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more."""
+        self._writable()
+        await self._services.broker.resolve(
+            request, verdict, scope=scope, comment=comment, recorder=self._recorder
+        )
+
+    async def answer(self, question: str, text: str) -> None:
+        """Answer a question of the model; does nothing when it is not open any more."""
+        self._writable()
+        known = self.state.workflow.questions.get(question)
+        if known is not None:
+            step = self.state.workflow.steps[known.step]
+            answered = QuestionAnswered(step=known.step, question=question, answer=text)
+            await self._recorder.scoped(step.run, step.agent).record(answered)
+            async with self._services.resolved:
+                self._services.resolved.notify_all()
+
+    async def resolve(
+        self, step: str, resolution: Literal["happened", "run_again", "skip"], comment: str = ""
+    ) -> None:
+        """Decide about a step that a crash left uncertain; does nothing when it is not so any more."""
+        self._writable()
+        known = self.state.workflow.steps.get(step)
+        if known is not None and known.status == "uncertain":
+            resolved = StepResolved(step=step, resolution=resolution, comment=comment)
+            await self._recorder.scoped(known.run, known.agent).record(resolved)
+            async with self._services.resolved:
+                self._services.resolved.notify_all()
+
+    async def interrupt(self) -> None:
+        """Stop the run in progress; its open steps are cancelled and the history stays valid."""
+        self._writable()
+        if self._agent is not None and not self._agent.done() and not self._services.interrupting:
+            self._services.interrupting = True
+            self._agent.cancel()
+
+    async def configure(
+        self,
+        *,
+        title: str | None = None,
+        model: str | None = None,
+        mode: str | None = None,
+        max_turns: int | None = None,
+    ) -> None:
+        """Change settings of the session; they hold from the next turn. `max_turns` 0 lifts the limit.
+
+        Raises `SessionError` for an unknown mode and for `bypass`, which only the command line gives.
+        """
+        self._writable()
+        if mode is not None:
+            if mode == "bypass":
+                raise SessionError("bypass comes only from the command line: tui-agent --mode bypass")
+            _checked_mode(mode)
+        if model is not None:
+            model = self._services.catalog.find(model).id
+        await self._recorder.record(
+            SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns)
+        )
+
+    async def compact(self, instructions: str = "") -> None:
+        """Put a summary in the transcript's place for the model. Raises `SessionBusy` during a run."""
+        self._writable()
+        if self.state.conversation.active_run is not None:
+            raise SessionBusy("a run is in progress; interrupt it or wait for its end, then /compact")
+        history = await self._load_history(MAIN_AGENT)
+        await compact(self._services, self._recorder, history, self.state, instructions)
+
+    async def fork(self) -> str:
+        """Copy the session up to now into a new one and return its id. Raises `SessionBusy` during a run."""
+        if self.state.conversation.active_run is not None:
+            raise SessionBusy("a run is in progress; interrupt it or wait for its end, then fork")
+        session = self._runtime.new_id("session")
+        target = self._journal.path.parent.parent / session / self._journal.path.name
+        await asyncio.to_thread(target.parent.mkdir, parents=True)
+        until = self._journal.last_seq
+        await copy_session(self._journal.path, target, session, until, self._runtime)
+        journal = await Journal.open(target, self._runtime)
+        state = self.state.conversation
+        forked = SessionCreated(
+            workspace=state.workspace,
+            model=state.model,
+            mode="ask" if state.mode == "bypass" else state.mode,
+            title=f"{state.title} (fork)",
+            app_version=__version__,
+            offline=state.offline,
+            forked_from=ForkPoint(session=self.session, seq=until),
+        )
+        await Recorder(journal).record(forked)
+        await self._sessions.record(session, await folded_state(journal))
+        await journal.close()
+        return session
+
+    # Inside
+
+    def _writable(self) -> None:
+        if self.read_only:
+            raise SessionReadOnly("another window holds this session; this one can only look")
+
+    def _committed(self, committed: tuple[Committed, ...]) -> None:
+        self._histories.take(committed)
+        self._view.take(committed)
+        durable = sum(part.event.durable for part in committed)
+        self._since_snapshot += durable
+        if self._since_snapshot >= SNAPSHOT_EVERY:
+            self._since_snapshot = 0
+            self._spawn(self._save_snapshot())
+        if any(isinstance(part.event, RunStarted | RunFinished | SessionConfigured) for part in committed):
+            self._spawn(self._sessions.record(self.session, self.state))
+
+    def _continue(self) -> None:
+        """Let the main agent go on with its run, unless it is at it."""
+        run = self.state.conversation.active_run
+        if run is not None and (self._agent is None or self._agent.done()):
+            agent = Agent(self._services, run.id, run.agent, run.agent_type)
+            self._agent = asyncio.create_task(self._drive(agent), name="agent")
+
+    async def _drive(self, agent: Agent) -> None:
+        try:
+            await agent.run()
+        except JournalError as error:
+            # Nothing can be written, so nothing may be done: the run waits until the person tries again.
+            self._view.warn(
+                Notice(level="error", code="journal", message=str(error), time=self._runtime.now())
+            )
+        except Exception as error:
+            crash = Crash(
+                boot=self._journal.boot,
+                reason=f"The agent loop failed: {type(error).__name__}: {error}",
+                last_seq=self._journal.last_seq,
+                traceback=traceback.format_exc(),
+            )
+            finished = RunFinished(outcome="failed", reason=f"an error in tui-agent: {error}")
+            await agent.cancel_steps("tui-agent failed")
+            await agent.recorder.record(crash, finished)
+        finally:
+            self._services.interrupting = False
+
+    async def _load_history(self, agent: str) -> History:
+        start = self.state.conversation.history_start if agent == MAIN_AGENT else 0
+        return await self._histories.load(agent, start)
+
+    async def _settle_settings(self, state: SessionState, settings: LoadedSettings) -> None:
+        """Apply what this start asks for in place of what the session had."""
+        conversation = state.conversation
+        mode = _checked_mode(self.options.mode) if self.options.mode else conversation.mode
+        if mode == "bypass" and self.options.mode != "bypass":
+            mode = "ask"
+        model = (
+            self._services.catalog.find(self.options.model).id if self.options.model else conversation.model
+        )
+        changes = SessionConfigured(
+            mode=mode if mode != conversation.mode else None,
+            model=model if model != conversation.model else None,
+            max_turns=self.options.max_turns,
+            offline=self._backend.offline if self._backend.offline != conversation.offline else None,
+        )
+        asked = changes.model_dump(include={"mode", "model", "max_turns", "offline"}, exclude_none=True)
+        events = ([changes] if asked else []) + _problems(settings) + self._backend.problems
+        if events:
+            await self._recorder.record(*events)
+
+    async def _save_snapshot(self) -> None:
+        seq, text = self._journal.last_seq, dump_state(self.state)
+        await self._journal.save_snapshot(seq, text, digest(text))
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await work
+            except (JournalError, SessionError) as error:
+                notice = Notice(level="error", code="session", message=str(error), time=self._runtime.now())
+                self._view.warn(notice)
+
+        task = asyncio.create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def folded_state(journal: Journal) -> SessionState:
+    """Return the state of a journal: its newest snapshot and the events after it, or all events."""
+    state, after = SessionState(), 0
+    snapshot = await journal.latest_snapshot()
+    if snapshot is not None and digest(snapshot.state) == snapshot.digest:
+        try:
+            state, after = load_state(snapshot.state), snapshot.seq
+        except ValueError:
+            pass  # a snapshot of another version: the events are the truth
+    while page := await journal.read(after):
+        for event in page:
+            state = apply(state, event)
+        after = page[-1].seq or 0
+    return state
+
+
+async def _settings(options: OpenOptions) -> LoadedSettings:
+    paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
+    return await asyncio.to_thread(load_settings, paths, options.workspace, options.runtime.environment)
+
+
+def _problems(settings: LoadedSettings) -> list[EventBase]:
+    return [Notice(level="warning", code="settings", message=str(problem)) for problem in settings.problems]
+
+
+def _checked_mode(mode: str) -> str:
+    if mode not in MODES:
+        raise SessionError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
+    return mode

@@ -1,0 +1,61 @@
+"""The message histories of a session's agents, read from the journal when a request needs one."""
+
+from __future__ import annotations
+
+from tui_agent.context import History, fold_history
+from tui_agent.events import MAIN_AGENT, EventBase, Notice
+from tui_agent.journal import Committed, Journal, Recorder
+
+
+class Histories:
+    """One history for each agent at work; kept up with the journal from when it is first asked for."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._histories: dict[str, History] = {}
+        self._loading: dict[str, list[EventBase]] = {}
+
+    def take(self, committed: tuple[Committed, ...]) -> None:
+        """Take what was committed into the histories it belongs to."""
+        for part in committed:
+            event = part.event
+            if not event.durable:
+                continue
+            if event.agent in self._loading:
+                self._loading[event.agent].append(event)
+            elif event.agent in self._histories:
+                self._histories[event.agent].apply(event)
+
+    async def load(self, agent: str, start: int) -> History:
+        """Return the history of an agent, whose events from `start` (a seq) on make it."""
+        if agent in self._histories:
+            return self._histories[agent]
+        late = self._loading[agent] = []
+        until = self._journal.last_seq
+        # The head (system prompt and tools) was fixed before any compaction.
+        head = await self._journal.read(0, agent=agent, types=["context.loaded"]) if start else []
+        events: list[EventBase] = [event for event in head if (event.seq or 0) < start]
+        after = max(start - 1, 0)
+        while page := await self._journal.read(after, agent=agent):
+            events += [event for event in page if (event.seq or 0) <= until]
+            after = page[-1].seq or 0
+            if after >= until:
+                break
+        history, repeats = fold_history(events)
+        del self._loading[agent]
+        for event in late:
+            if (event.seq or 0) > until:
+                history.apply(event)
+        self._histories[agent] = history
+        if not repeats:
+            message = (
+                "This version reads the session's history differently from the one that wrote it. "
+                "The conversation goes on; the server's prompt cache begins anew."
+            )
+            notice = Notice(level="warning", code="prefix-changed", message=message)
+            await Recorder(self._journal, "", agent or MAIN_AGENT).record(notice)
+        return history
+
+    def forget(self, agent: str) -> None:
+        """Let go of the history of an agent that has finished."""
+        self._histories.pop(agent, None)

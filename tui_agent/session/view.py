@@ -1,0 +1,133 @@
+"""Folds what the journal commits into what is shown: the state, the items, the entries."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Literal, TypeVar
+
+from tui_agent.context.items import Item, TimelineEntry, fold_entries, fold_entry, fold_item, fold_items
+from tui_agent.events import (
+    EventBase,
+    Notice,
+    PromptQueued,
+    RunFinished,
+    RunStarted,
+    StepPlanned,
+    TurnFinished,
+    TurnStarted,
+)
+from tui_agent.journal import Committed, Journal
+from tui_agent.session.state import SessionState, Update, apply
+
+KEPT = 256
+"""How many recent items and entries stay in memory, so that the next event of each can be folded at once."""
+
+_FIRST_EVENTS = (RunStarted, PromptQueued, TurnStarted, TurnFinished, StepPlanned, RunFinished)
+"""Events that begin an item or replace it whole."""
+
+T = TypeVar("T")
+Listener = Callable[[Update], None]
+
+
+class SessionView:
+    """The folded state of an open session, and those who watch it."""
+
+    def __init__(
+        self, journal: Journal, state: SessionState, spawn: Callable[[Awaitable[None]], None]
+    ) -> None:
+        self.state = state
+        self._journal = journal
+        self._spawn = spawn
+        self._items: OrderedDict[int, Item] = OrderedDict()
+        self._entries: OrderedDict[int, TimelineEntry] = OrderedDict()
+        self._listeners: list[Listener] = []
+
+    @property
+    def item_count(self) -> int:
+        """How many items the conversation has."""
+        return self._journal.item_count
+
+    @property
+    def entry_count(self) -> int:
+        """How many entries the timeline has."""
+        return self._journal.entry_count
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each update, in the order of the commits; return the function that ends it."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
+
+    def take(self, committed: tuple[Committed, ...]) -> None:
+        """Fold what was committed and tell the listeners."""
+        items: dict[int, Item] = {}
+        entries: dict[int, TimelineEntry] = {}
+        for part in committed:
+            event = part.event
+            self.state = apply(self.state, event)
+            if part.item is not None:
+                known = self._items.get(part.item)
+                if known is None and not self._begins(event):
+                    self._spawn(self._reload("conversation", part.item))
+                else:
+                    items[part.item] = _keep(self._items, part.item, fold_item(known, event))
+            if part.entry is not None:
+                entry = self._entries.get(part.entry)
+                if entry is None and not self._begins(event):
+                    self._spawn(self._reload("timeline", part.entry))
+                else:
+                    entries[part.entry] = _keep(self._entries, part.entry, fold_entry(entry, event))
+        self._tell(tuple(part.event for part in committed), items, entries)
+
+    def warn(self, notice: Notice) -> None:
+        """Tell the listeners something that cannot be written to the journal."""
+        self._tell((notice,), {}, {})
+
+    async def items(self, start: int, stop: int) -> dict[int, Item]:
+        """Return a page of the conversation, by position."""
+        found = fold_items(await self._journal.page("conversation", start, stop))
+        return found | {position: item for position, item in self._items.items() if start <= position < stop}
+
+    async def entries(self, start: int, stop: int) -> dict[int, TimelineEntry]:
+        """Return a page of the timeline, by position."""
+        found = fold_entries(await self._journal.page("timeline", start, stop))
+        return found | {
+            position: entry for position, entry in self._entries.items() if start <= position < stop
+        }
+
+    def _begins(self, event: EventBase) -> bool:
+        return not event.subject or isinstance(event, _FIRST_EVENTS)
+
+    async def _reload(self, pane: Literal["conversation", "timeline"], position: int) -> None:
+        """Read an item whose beginning is not in memory, as after a restart."""
+        page = await self._journal.page(pane, position, position + 1)
+        if pane == "conversation":
+            items = fold_items(page)
+            for item in items.values():
+                _keep(self._items, position, item)
+            self._tell((), items, {})
+        else:
+            entries = fold_entries(page)
+            for entry in entries.values():
+                _keep(self._entries, position, entry)
+            self._tell((), {}, entries)
+
+    def _tell(
+        self, events: tuple[EventBase, ...], items: dict[int, Item], entries: dict[int, TimelineEntry]
+    ) -> None:
+        update = Update(events, self.state, items, entries, self.item_count, self.entry_count)
+        for listener in list(self._listeners):
+            listener(update)
+
+
+def _keep(kept: OrderedDict[int, T], position: int, value: T) -> T:
+    kept[position] = value
+    kept.move_to_end(position)
+    if len(kept) > KEPT:
+        kept.popitem(last=False)
+    return value

@@ -1,0 +1,274 @@
+"""Takes a step from its plan to its outcome, wherever it is, also after a crash.
+
+The order is what makes a crash harmless: the intent is on disk before the tool runs, the outcome is on disk
+before the model or the screen is told. What a crash cut off is classified by looking (`probe`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+from tui_agent.events import (
+    JsonObject,
+    PermissionRequested,
+    StepFinished,
+    StepOutput,
+    StepRecovered,
+    StepStarted,
+    WorkspaceChanged,
+)
+from tui_agent.journal import Recorder
+from tui_agent.permissions import PermissionBroker, hash_call
+from tui_agent.registry import ToolMetadata
+from tui_agent.runtime import Runtime
+from tui_agent.workflow.state import Step, WorkflowState
+from tui_agent.workflow.tool import Call, Outcome, Plan, Tool, ToolContext, ToolError
+
+
+class StepHost(Protocol):
+    """What the executor needs of the agent whose steps it runs."""
+
+    def tool(self, name: str) -> tuple[ToolMetadata, Tool] | None:
+        """Return a tool of the agent's pool; None when the pool does not have it."""
+        ...
+
+    def invalid_input(self, metadata: ToolMetadata, call_input: JsonObject) -> list[str]:
+        """Return what is wrong with a call's input, empty when it is of the tool's schema."""
+        ...
+
+    def tool_context(self, step: Step) -> ToolContext:
+        """Return the context in which the tool works for this step."""
+        ...
+
+    def check_outcome(self, step: Step, outcome: Outcome) -> str:
+        """Return how the outcome differs from what the intent announced, empty when it does not."""
+        ...
+
+    def memory_for(self, outcome: Outcome) -> tuple[list[JsonObject], list[str]]:
+        """Return instruction files of folders the step entered, as result blocks, and their paths."""
+        ...
+
+
+FinalOutcome = Literal["ok", "error", "denied", "cancelled", "skipped"]
+
+
+def text_result(text: str) -> list[JsonObject]:
+    """Return a tool result of one text block."""
+    return [{"type": "text", "text": text or "(no output)"}]
+
+
+@dataclass
+class StepExecutor:
+    """Runs the steps of one agent. Steps that change anything run one after another, the others side by side."""
+
+    runtime: Runtime
+    host: StepHost
+    broker: PermissionBroker
+    recorder: Recorder
+    state: Callable[[], WorkflowState]
+    mode: Callable[[], str]
+    workspace: Path
+    changes: asyncio.Lock
+    resolved: asyncio.Condition
+
+    async def settle(self, step_id: str) -> None:
+        """Bring one step to its outcome. Cancelled, the step stays as it is: see `cancel_open`."""
+        while (step := self.state().steps.get(step_id)) is not None:
+            found = self.host.tool(step.tool)
+            if found is None:
+                message = f"there is no tool named {step.tool!r} in this session"
+                await self._finish(step, "error", text_result(message), message)
+                return
+            metadata, tool = found
+            if problems := self.host.invalid_input(metadata, step.input):
+                message = "The call was not run. Its input is not valid:\n" + "\n".join(problems)
+                await self._finish(step, "error", text_result(message), problems[0])
+                return
+            call = Call(step.id, step.tool, step.input, step.agent, max(step.attempt, 1))
+            try:
+                await self._advance(step, call, tool, metadata)
+            except ToolError as error:
+                await self._finish(step, "error", text_result(str(error)), _first_line(str(error)))
+
+    async def cancel_open(self, step_id: str, reason: str) -> None:
+        """Finish a step that the person interrupted."""
+        if (step := self.state().steps.get(step_id)) is not None:
+            await self._finish(step, "cancelled", text_result(reason), reason)
+
+    async def _advance(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
+        match step.status:
+            case "planned":
+                plan = await tool.plan(call, self.host.tool_context(step))
+                await self._ask(step, plan, metadata)
+            case "waiting":
+                await self.broker.wait(self._request_of(step))
+            case "denied":
+                await self._finish_denied(step)
+            case "approved" if step.resolution in {"happened", "skip"}:
+                await self._finish_resolved(step)
+            case "approved":
+                await self._run(step, call, tool, metadata)
+            case "running":
+                await self._recover(step, call, tool)
+            case "uncertain":
+                async with self.resolved:
+                    await self.resolved.wait_for(lambda: self._status(step.id) != "uncertain")
+
+    def _status(self, step_id: str) -> str:
+        step = self.state().steps.get(step_id)
+        return step.status if step else ""
+
+    def _request_of(self, step: Step) -> str:
+        pending = (p for p in self.broker.state().pending if p.step == step.id)
+        request = next(pending, None)
+        return request.request if request else ""
+
+    async def _ask(self, step: Step, plan: Plan, metadata: ToolMetadata) -> None:
+        request = PermissionRequested(
+            step=step.id,
+            request=self.runtime.new_id("request"),
+            tool=step.tool,
+            tier=metadata.tier,
+            effect=metadata.effect,
+            input=step.input,
+            call_hash=hash_call(step.tool, step.input, self.workspace),
+            title=plan.title,
+            why="",
+            preview=plan.preview,
+            session_scope=plan.scope,
+        )
+        await self.broker.decide(request, inside=plan.inside, mode=self.mode(), recorder=self.recorder)
+
+    async def _run(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
+        decision = step.decision
+        if decision is not None and decision.call_hash != hash_call(step.tool, step.input, self.workspace):
+            message = "The decision was made on another call; this one was not run."
+            await self._finish(step, "error", text_result(message), message)
+            return
+        if metadata.effect == "pure":
+            await self._start(step, call, tool)
+            return
+        async with self.changes:
+            await self._start(step, call, tool)
+
+    async def _start(self, step: Step, call: Call, tool: Tool) -> None:
+        attempt = step.attempt + 1
+        call = replace(call, attempt=attempt)
+        context = self.host.tool_context(replace(step, attempt=attempt))
+        plan = await tool.plan(call, context)
+        self.runtime.failpoint("workflow.before_intent")
+        await self.recorder.record(
+            StepStarted(step=step.id, tool=step.tool, intent=plan.intent, attempt=attempt)
+        )
+        self.runtime.failpoint("workflow.after_intent")
+        begun = self.runtime.monotonic()
+        outcome = await tool.run(call, plan.intent, context)
+        self.runtime.failpoint("workflow.before_outcome")
+        await self._acknowledge(step.id, outcome, self.runtime.monotonic() - begun, recovered=False)
+        self.runtime.failpoint("workflow.after_outcome")
+
+    async def _recover(self, step: Step, call: Call, tool: Tool) -> None:
+        """Look how far a step got that an earlier boot had started, and go on from there."""
+        assert step.intent is not None  # a running step has recorded its intent
+        context = self.host.tool_context(step)
+        finding = await tool.probe(call, step.intent, context)
+        self.runtime.failpoint("workflow.probed")
+        actions: dict[str, Literal["run", "attach", "adopt", "ask"]] = {
+            "not_started": "run",
+            "running": "attach",
+            "finished": "adopt",
+            "uncertain": "ask",
+        }
+        recovered = StepRecovered(
+            step=step.id, finding=finding.state, action=actions[finding.state], evidence=finding.evidence
+        )
+        await self.recorder.record(recovered)
+        seconds = max(0.0, self.runtime.now() - step.started)
+        match finding.state:
+            case "finished" if finding.outcome is not None:
+                await self._acknowledge(step.id, finding.outcome, seconds, recovered=True)
+            case "running":
+                outcome = await tool.attach(call, step.intent, context)
+                await self._acknowledge(step.id, outcome, self.runtime.now() - step.started, recovered=True)
+            case "not_started":
+                outcome = await tool.run(call, step.intent, context)
+                await self._acknowledge(step.id, outcome, self.runtime.now() - step.started, recovered=True)
+
+    async def _acknowledge(self, step_id: str, outcome: Outcome, seconds: float, *, recovered: bool) -> None:
+        step = self.state().steps[step_id]
+        result = list(outcome.result)
+        difference = self.host.check_outcome(step, outcome)
+        if difference:
+            result.append({"type": "text", "text": f"Warning: {difference}"})
+        blocks, memory = self.host.memory_for(outcome)
+        finished = StepFinished(
+            step=step.id,
+            tool=step.tool,
+            outcome="error" if outcome.error or difference else "ok",
+            result=[*result, *blocks],
+            summary=difference or outcome.summary,
+            view=outcome.view,
+            diff=outcome.diff,
+            exit_code=outcome.exit_code,
+            effects=outcome.effects,
+            memory=memory,
+            seconds=seconds,
+            recovered=recovered,
+        )
+        changed = []
+        before = {state.path: state for state in (step.intent.before if step.intent else [])}
+        for after in outcome.effects:
+            old = before.get(after.path)
+            if old is not None and old.sha256 != after.sha256:
+                changed.append(WorkspaceChanged(step=step.id, before=old, after=after))
+        await self.recorder.record(finished, *changed, drop_chunks=[step.id])
+
+    async def _finish_denied(self, step: Step) -> None:
+        decision = step.decision
+        comment = decision.comment if decision else ""
+        reason = decision.reason if decision else ""
+        if decision is not None and decision.by == "person":
+            message = "The person denied this call."
+            message += (
+                f" They say: {comment}" if comment else " Do not try it in another way; ask what they want."
+            )
+        else:
+            message = f"This call was denied: {reason}."
+        await self._finish(step, "denied", text_result(message), comment or reason or "denied")
+
+    async def _finish_resolved(self, step: Step) -> None:
+        comment = f" They say: {step.comment}" if step.comment else ""
+        if step.resolution == "happened":
+            message = f"The program stopped during this call. The person says that it happened.{comment}"
+            await self._finish(step, "ok", text_result(message), "it happened, says the person")
+        else:
+            message = (
+                "The program stopped during this call; how far it got is not known. "
+                f"The person chose not to run it again.{comment}"
+            )
+            await self._finish(step, "skipped", text_result(message), "not run again")
+
+    async def _finish(
+        self, step: Step, outcome: FinalOutcome, result: list[JsonObject], summary: str
+    ) -> None:
+        finished = StepFinished(
+            step=step.id, tool=step.tool, outcome=outcome, result=result, summary=_first_line(summary)
+        )
+        await self.recorder.record(finished, drop_chunks=[step.id])
+
+
+def output_stream(recorder: Recorder, step: str) -> Callable[[str], Awaitable[None]]:
+    """Return the function by which a tool shows output while it runs."""
+
+    async def show(text: str) -> None:
+        await recorder.stream(StepOutput(step=step, text=text))
+
+    return show
+
+
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0][:200] if text.strip() else ""
