@@ -76,12 +76,8 @@ def _session_options(function: Decorated) -> Decorated:
             metavar="DIR",
             help="Work in this folder. Default: the current one.",
         ),
-        click.option(
-            "--continue", "-c", "continue_", is_flag=True, help="Go on with this folder's latest session."
-        ),
-        click.option(
-            "--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"
-        ),
+        click.option("--continue", "-c", "continue_", is_flag=True, help="Go on with this folder's latest session."),
+        click.option("--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"),
         click.option(
             "--mode",
             type=click.Choice(["ask", "bypass"]),
@@ -95,9 +91,7 @@ def _session_options(function: Decorated) -> Decorated:
             metavar="N",
             help="Stop a run before its turn N + 1. Default: 50.",
         ),
-        click.option(
-            "--offline", is_flag=True, help="Use the built-in practice model; needs no key and no network."
-        ),
+        click.option("--offline", is_flag=True, help="Use the built-in practice model; needs no key and no network."),
         click.option(
             "--scenario",
             type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
@@ -180,9 +174,7 @@ def cli(ctx: click.Context, /, *, prompt: str | None = None, resume: str | None,
     "of its own, as it happens.",
 )
 @_session_options
-@click.option(
-    "--resume", "-r", metavar="SESSION", shell_complete=_complete_session, help="Go on with this session."
-)
+@click.option("--resume", "-r", metavar="SESSION", shell_complete=_complete_session, help="Go on with this session.")
 @click.pass_context
 def run(ctx: click.Context, /, *, prompt: str | None, output: Any, resume: str | None, **_: object) -> None:
     """Run one prompt without a screen.
@@ -246,9 +238,7 @@ def sessions(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> 
     from tui_agent.session import list_sessions
 
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
-    found = sorted(
-        _await(lambda: list_sessions(paths.data)), key=lambda session: session.updated, reverse=True
-    )
+    found = sorted(_await(lambda: list_sessions(paths.data)), key=lambda session: session.updated, reverse=True)
     if as_json:
         click.echo(json.dumps([asdict(session) for session in found], default=str, indent=2))
         return
@@ -272,6 +262,7 @@ def registry(*, kind: str, as_json: bool) -> None:
     """
     import json
     from dataclasses import asdict
+    from textwrap import fill
 
     from tui_agent.registry import load_commands, load_tools
 
@@ -282,7 +273,7 @@ def registry(*, kind: str, as_json: bool) -> None:
     for entry in entries:
         name = entry.name if kind == "tools" else f"/{entry.name}"
         click.echo(f"{inert_line(name):<14} {entry.tier:<9} {entry.effect:<12} {inert_line(entry.source)}")
-        click.echo(f"    {inert_line(entry.description.strip().splitlines()[0])}")
+        click.echo(fill(inert_line(entry.description), 100, initial_indent="    ", subsequent_indent="    "))
 
 
 @cli.command(
@@ -351,9 +342,12 @@ class _Unusable(click.ClickException):
 
 def _await(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run `work` to its end; what a person can mend becomes one clear message."""
+    from tui_agent.journal import JournalError
+    from tui_agent.models import CatalogError
+
     try:
         return asyncio.run(work())
-    except SessionError as error:
+    except (SessionError, JournalError, CatalogError) as error:
         raise _Unusable(inert(str(error))) from error
 
 

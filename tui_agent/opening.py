@@ -65,7 +65,10 @@ class Start:
 
 
 def find_session(paths: Paths, name: str) -> str:
-    """Return the id that `name` stands for: the whole id, or a part that only one id holds. Raises `SessionNotFound`."""
+    """Return the id that `name` stands for: the whole id, or a part that only one id holds.
+
+    Raises `SessionNotFound`.
+    """
     ids = paths.session_ids()
     if name in ids:
         return name

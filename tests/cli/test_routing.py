@@ -74,28 +74,24 @@ def test_options_stand_before_or_after_the_prompt(shown: list[dict[str, Any]], a
 
 
 @pytest.mark.parametrize(
-    ("arguments", "resume", "choose", "prompt"),
+    ("arguments", "expected"),
     [
-        (["--resume"], "", True, ""),
-        (["--resume", "session_1"], "session_1", False, ""),
-        (["--resume=session_1", "go on"], "session_1", False, "go on"),
-        (["--resume", "--model", "opus"], "", True, ""),
-        (["go on", "--resume"], "", True, "go on"),
+        (["--resume"], ("", True, "")),
+        (["--resume", "session_1"], ("session_1", False, "")),
+        (["--resume=session_1", "go on"], ("session_1", False, "go on")),
+        (["--resume", "--model", "opus"], ("", True, "")),
+        (["go on", "--resume"], ("", True, "go on")),
     ],
 )
 def test_resume_with_and_without_a_session(
     shown: list[dict[str, Any]],
     a_session: Callable[[str], None],
     arguments: list[str],
-    resume: str,
-    choose: bool,
-    prompt: str,
+    expected: tuple[str, bool, str],
 ) -> None:
     a_session("session_1")
     assert run(*arguments).exit_code == 0
-    assert shown[0]["start"].resume == resume
-    assert shown[0]["choose"] is choose
-    assert shown[0]["prompt"] == prompt
+    assert (shown[0]["start"].resume, shown[0]["choose"], shown[0]["prompt"]) == expected
 
 
 def test_a_scenario_means_the_practice_model(shown: list[dict[str, Any]], isolated: Path) -> None:
