@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tui_agent.session.options import OpenOptions
     from tui_agent.session.sessions import SessionSummary, list_sessions
     from tui_agent.session.state import SessionState, Update
+    from tui_agent.session.verify import SessionVerification, verify_session
     from tui_agent.workflow.state import Question, Step, WorkflowState
 
 _HOMES = {
@@ -53,6 +54,7 @@ _HOMES = {
     "SessionHandle": "tui_agent.session.handle",
     "SessionState": "tui_agent.session.state",
     "SessionSummary": "tui_agent.session.sessions",
+    "SessionVerification": "tui_agent.session.verify",
     "Step": "tui_agent.workflow.state",
     "StepItem": "tui_agent.context.items",
     "TimelineEntry": "tui_agent.context.items",
@@ -60,6 +62,7 @@ _HOMES = {
     "WorkflowState": "tui_agent.workflow.state",
     "list_sessions": "tui_agent.session.sessions",
     "load_commands": "tui_agent.registry.registry",
+    "verify_session": "tui_agent.session.verify",
 }
 
 __all__ = [
@@ -82,6 +85,7 @@ __all__ = [
     "SessionHandle",
     "SessionState",
     "SessionSummary",
+    "SessionVerification",
     "Step",
     "StepItem",
     "TimelineEntry",
@@ -89,6 +93,7 @@ __all__ = [
     "WorkflowState",
     "list_sessions",
     "load_commands",
+    "verify_session",
 ]
 
 
