@@ -44,9 +44,7 @@ def encode(event: EventBase) -> Envelope:
     except ValueError as error:  # pydantic's serialization error and UnicodeEncodeError are both
         raise InvalidEvent(f"An event of type {event.type} cannot be stored: {error}") from error
     in_conversation = event.in_conversation and event.agent == MAIN_AGENT
-    return Envelope(
-        event.type, event.time, event.run, event.agent, subject, in_conversation, event.in_timeline, body
-    )
+    return Envelope(event.type, event.time, event.run, event.agent, subject, in_conversation, event.in_timeline, body)
 
 
 def decode(

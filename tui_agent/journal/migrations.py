@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_agent.journal.errors import JournalDamaged, NewerSchema
+from tui_agent.journal.errors import JournalDamaged, JournalError, NewerSchema
 from tui_agent.journal.schema import APPLICATION_ID, connect
 
 if TYPE_CHECKING:
@@ -51,9 +51,15 @@ def check_version(application_id: int, version: int, path: Path, migrations: Seq
     return version < current
 
 
-def migrate(
-    connection: sqlite3.Connection, path: Path, runtime: Runtime, migrations: Sequence[Migration]
-) -> None:
+def require_current(application_id: int, version: int, path: Path, migrations: Sequence[Migration]) -> None:
+    """Raise what `check_version` raises, and JournalError when the file is of an older version."""
+    if check_version(application_id, version, path, migrations):
+        raise JournalError(
+            f"The session {path} is of an older version. Open it once for writing to bring it up to date."
+        )
+
+
+def migrate(connection: sqlite3.Connection, path: Path, runtime: Runtime, migrations: Sequence[Migration]) -> None:
     """Bring the file to the current version. After a failure or crash it stands at a whole version."""
     from tui_agent.journal.opening import put_in_place, with_suffix
 

@@ -101,7 +101,7 @@ def create_file(path: Path, session: str, runtime: Runtime) -> Opened:
         make_folder(path.parent)
         lock = FileLock(path)
         try:
-            _refuse_existing(path)
+            refuse_existing(path)
             runtime.failpoint("journal.create")
             built = with_suffix(path, ".new")
             build_file(built, session, schema_version(MIGRATIONS)).close()
@@ -115,7 +115,8 @@ def create_file(path: Path, session: str, runtime: Runtime) -> Opened:
         raise explain(error, path) from error
 
 
-def _refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path) -> None:
+    """Raise JournalError when there is a file at `path`."""
     if path.exists():
         raise JournalError(f"There is a session at {path} already: open it, or choose another name.")
 
@@ -171,9 +172,7 @@ def _open_locked(path: Path, runtime: Runtime, lock: FileLock, migrations: Seque
 
 
 def _crashed_boot(connection: sqlite3.Connection) -> BootRecord | None:
-    row = connection.execute(
-        "SELECT number, started, pid, ended FROM boot ORDER BY number DESC LIMIT 1"
-    ).fetchone()
+    row = connection.execute("SELECT number, started, pid, ended FROM boot ORDER BY number DESC LIMIT 1").fetchone()
     if row is None or row[3] is not None:
         return None
     last = connection.execute("SELECT coalesce(max(seq), 0) FROM event").fetchone()[0]

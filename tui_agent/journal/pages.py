@@ -61,9 +61,7 @@ class Pages:
         local = _local_size(size)
         payload = page[offset : offset + local]
         if local < size:
-            payload += self._overflow(
-                int.from_bytes(page[offset + local : offset + local + 4], "big"), size - local
-            )
+            payload += self._overflow(int.from_bytes(page[offset + local : offset + local + 4], "big"), size - local)
         if len(payload) != size:
             raise ValueError("cut short")
         return rowid, _record(payload)

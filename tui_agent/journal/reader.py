@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from tui_agent.journal.chain import start_hash
 from tui_agent.journal.codec import Upcast, decode
 from tui_agent.journal.errors import JournalError
-from tui_agent.journal.migrations import Migration, check_version
+from tui_agent.journal.migrations import Migration, require_current
 from tui_agent.journal.records import Snapshot
 from tui_agent.journal.schema import BUSY_SECONDS, uri
 
@@ -93,11 +93,7 @@ class Reader:
             "SELECT a.application_id, v.user_version FROM pragma_application_id a, pragma_user_version v"
         )
         application_id, version = header[0]
-        if check_version(int(str(application_id)), int(str(version)), self._path, migrations):
-            raise JournalError(
-                f"The session {self._path} is of an older version. "
-                "Open it once for writing to bring it up to date."
-            )
+        require_current(int(str(application_id)), int(str(version)), self._path, migrations)
         session = str((await self._fetch("SELECT value FROM meta WHERE key = 'session'"))[0][0])
         last = await self._fetch("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")
         seq, head = last[0] if last else (0, start_hash(session))
@@ -126,9 +122,7 @@ class Reader:
         )
         return await self._decode(rows)
 
-    async def page(
-        self, pane: Literal["conversation", "timeline"], start: int, stop: int
-    ) -> list[tuple[int, Event]]:
+    async def page(self, pane: Literal["conversation", "timeline"], start: int, stop: int) -> list[tuple[int, Event]]:
         """See `Journal.page`."""
         rows = await self._fetch(_PAGE.format(column=COLUMNS[pane]), (start, stop))
         events = await self._decode([row[1:5] for row in rows])
@@ -137,9 +131,7 @@ class Reader:
     async def counts(self) -> tuple[int, int]:
         """Return how many positions of the conversation and the timeline are used."""
         (row,) = await self._fetch(_COUNTS)
-        items, item_chunks, entries, entry_chunks = (
-            -1 if value is None else int(str(value)) for value in row
-        )
+        items, item_chunks, entries, entry_chunks = (-1 if value is None else int(str(value)) for value in row)
         return max(items, item_chunks) + 1, max(entries, entry_chunks) + 1
 
     async def chunks(self) -> list[Event]:

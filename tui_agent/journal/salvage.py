@@ -103,9 +103,7 @@ def _session(aside: Path, found: Found) -> str:
     return str(json.loads(found[max(found)][1]).get("session", ""))
 
 
-def _fill(
-    connection: sqlite3.Connection, found: Found, aside: Path, runtime: Runtime, reason: str
-) -> SalvageReport:
+def _fill(connection: sqlite3.Connection, found: Found, aside: Path, runtime: Runtime, reason: str) -> SalvageReport:
     from tui_agent.events import Notice
 
     session = connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0]
@@ -125,9 +123,7 @@ def _fill(
     report = SalvageReport(aside, len(found), tuple(gaps), reason)
     boot = max(boots.values()) + 1
     now = runtime.now()
-    notice = Notice(
-        session=session, time=now, level="warning", code="journal.salvaged", message=report.message
-    )
+    notice = Notice(session=session, time=now, level="warning", code="journal.salvaged", message=report.message)
     row = head.append(encode(notice), boot)
     connection.execute(INSERT_EVENT, row)
     for number in {*boots.values(), boot}:

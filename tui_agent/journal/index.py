@@ -1,0 +1,276 @@
+"""`index.db`: what is asked across sessions. The session list, full-text search, spend by day.
+
+Derived from the session files and rebuilt from them when it is damaged, so nothing here is the truth.
+Every write is one short idempotent transaction; several processes use the file at the same time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tui_agent.journal.errors import JournalError, explain, is_damage
+from tui_agent.journal.schema import connect
+from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
+
+if TYPE_CHECKING:
+    from tui_agent.events import EventBase
+
+T = TypeVar("T")
+
+INDEX_VERSION = 1
+
+_SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE session (
+  id TEXT PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, workspace TEXT NOT NULL, model TEXT NOT NULL,
+  created REAL NOT NULL, updated REAL NOT NULL, prompts INTEGER NOT NULL, cost REAL NOT NULL,
+  state TEXT NOT NULL
+) STRICT;
+CREATE TABLE passage (
+  id INTEGER PRIMARY KEY, session TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+  UNIQUE (session, seq)
+) STRICT;
+CREATE VIRTUAL TABLE passage_text USING fts5(text, content='passage', content_rowid='id');
+CREATE TRIGGER passage_added AFTER INSERT ON passage BEGIN
+  INSERT INTO passage_text (rowid, text) VALUES (new.id, new.text);
+END;
+CREATE TRIGGER passage_removed AFTER DELETE ON passage BEGIN
+  INSERT INTO passage_text (passage_text, rowid, text) VALUES ('delete', old.id, old.text);
+END;
+CREATE TABLE spend (
+  session TEXT NOT NULL, seq INTEGER NOT NULL, day TEXT NOT NULL, cost REAL NOT NULL, tokens INTEGER NOT NULL,
+  PRIMARY KEY (session, seq)
+) STRICT;
+CREATE INDEX spend_day ON spend (day);
+PRAGMA user_version = {INDEX_VERSION};
+COMMIT;
+"""
+
+_COLUMNS = tuple(column.name for column in fields(SessionSummary))
+_UPSERT = (
+    f"INSERT INTO session ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
+    " WHERE excluded.updated >= session.updated"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A prompt or answer that matches; `snippet` is the part of it around the match, `seq` its event."""
+
+    session: str
+    title: str
+    seq: int
+    kind: str
+    snippet: str
+
+
+class SessionIndex:
+    """The index of all sessions in a data folder. All its work is done in one thread of its own."""
+
+    def __init__(self, path: Path, sessions: Path) -> None:
+        """Use the index at `path` for the session files under `sessions`; nothing is opened yet."""
+        self._path = path
+        self._sessions = sessions
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
+
+    async def record(self, summary: SessionSummary, events: Sequence[EventBase] = ()) -> None:
+        """Bring a session's line up to date, and its searchable text and spend by these durable `events`.
+
+        Doing it again changes nothing. Raises JournalError (JournalFull, JournalWriteError).
+        """
+        await self._run(lambda connection: _record(connection, summary, events))
+
+    async def list(self, workspace: str | None = None) -> list[SessionSummary]:
+        """Return the sessions, of one workspace or all, the one used last first."""
+
+        def select(connection: sqlite3.Connection) -> list[SessionSummary]:
+            rows = connection.execute(
+                f"SELECT {', '.join(_COLUMNS)} FROM session WHERE ?1 IS NULL OR workspace = ?1"
+                " ORDER BY updated DESC, id DESC",
+                (workspace,),
+            )
+            return [SessionSummary(*row) for row in rows]
+
+        return await self._run(select)
+
+    async def search(self, text: str, limit: int = 50) -> tuple[SearchHit, ...]:
+        """Return prompts and answers with all the words of `text` (the last one a prefix), best first."""
+        words = ['"' + word.replace('"', '""') + '"' for word in text.replace("\0", " ").split()]
+        if not words:
+            return ()
+
+        def select(connection: sqlite3.Connection) -> tuple[SearchHit, ...]:
+            rows = connection.execute(
+                "SELECT p.session, coalesce(s.title, ''), p.seq, p.kind,"
+                " snippet(passage_text, 0, '', '', '…', 16)"
+                " FROM passage_text JOIN passage p ON p.id = passage_text.rowid"
+                " LEFT JOIN session s ON s.id = p.session"
+                " WHERE passage_text MATCH ? ORDER BY rank LIMIT ?",
+                (" ".join(words) + "*", limit),
+            )
+            return tuple(SearchHit(*row) for row in rows)
+
+        return await self._run(select)
+
+    async def spend(self, day: str) -> float:
+        """Return the dollars spent on a day (UTC, as `2026-01-31`) in all sessions."""
+
+        def select(connection: sqlite3.Connection) -> float:
+            row = connection.execute("SELECT total(cost) FROM spend WHERE day = ?", (day,)).fetchone()
+            return float(row[0])
+
+        return await self._run(select)
+
+    async def remove(self, session: str) -> None:
+        """Forget a session; its spend stays, since the money is gone all the same."""
+
+        def delete(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                connection.execute("DELETE FROM passage WHERE session = ?", (session,))
+                connection.execute("DELETE FROM session WHERE id = ?", (session,))
+
+        await self._run(delete)
+
+    async def rebuild(self) -> tuple[str, ...]:
+        """Read all session files again; return a line for each one that could not be read."""
+        return await self._run(lambda connection: _rebuild(connection, self._sessions))
+
+    async def close(self) -> None:
+        """Finish what waits and close the file."""
+
+        def close() -> None:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+        await asyncio.get_running_loop().run_in_executor(self._thread, close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            try:
+                return work(self._open())
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self._start_over()
+                return work(self._open())
+        except (sqlite3.Error, OSError) as error:
+            raise explain(error, self._path) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            connection = self._connection = connect(self._path, "rwc")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > INDEX_VERSION:
+                self._connection = None
+                connection.close()
+                raise JournalError(
+                    f"The index {self._path} was written by a newer version of tui-agent. Update it, or "
+                    "delete the file: it is made again from the sessions."
+                )
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            if version == 0:
+                _create(connection)
+                _rebuild(connection, self._sessions)
+        return self._connection
+
+    def _start_over(self) -> None:
+        """Remove a damaged index; the next opening makes it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    try:
+        connection.executescript(_SCHEMA)
+    except sqlite3.OperationalError:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if connection.execute("PRAGMA user_version").fetchone()[0] != INDEX_VERSION:
+            raise  # otherwise another process made the tables meanwhile
+
+
+def _record(connection: sqlite3.Connection, summary: SessionSummary, events: Sequence[EventBase] = ()) -> None:
+    with _transaction(connection):
+        connection.execute(_UPSERT, astuple(summary))
+        for event in events:
+            _record_event(connection, summary.id, event)
+
+
+def _record_event(connection: sqlite3.Connection, session: str, event: EventBase) -> None:
+    from tui_agent.events import ContextCompacted, RunStarted, TurnFailed, TurnFinished
+
+    match event:
+        case RunStarted():
+            _add_passage(connection, session, event.seq, "prompt", event.prompt)
+        case TurnFinished():
+            texts = [str(block.get("text", "")) for block in event.content if block.get("type") == "text"]
+            _add_passage(connection, session, event.seq, "answer", "\n".join(texts))
+    match event:
+        case TurnFinished() | TurnFailed() | ContextCompacted() if event.session == session:
+            # A fork's copied events carry the session that paid for them, which has them on its own account.
+            connection.execute(
+                "INSERT OR IGNORE INTO spend VALUES (?, ?, ?, ?, ?)",
+                (session, event.seq, _day(event.time), event.cost or 0.0, event.usage.total_tokens),
+            )
+
+
+def _add_passage(connection: sqlite3.Connection, session: str, seq: int | None, kind: str, text: str) -> None:
+    if text:
+        connection.execute(
+            "INSERT OR IGNORE INTO passage (session, seq, kind, text) VALUES (?, ?, ?, ?)",
+            (session, seq, kind, text),
+        )
+
+
+def _day(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).date().isoformat()
+
+
+def _rebuild(connection: sqlite3.Connection, sessions: Path) -> tuple[str, ...]:
+    from tui_agent.journal.export import read_events, read_head
+
+    problems = []
+    for path in sorted(sessions.glob("*/session.db")):
+        try:
+            session, updated = read_head(path)
+            summary = SessionSummary(id=session, path=str(path), updated=updated)
+            events = []
+            for event in read_events(path, SUMMARY_TYPES):
+                summary = summarise(summary, event)
+                events.append(event)
+        except (JournalError, sqlite3.DatabaseError, ValueError) as error:
+            problems.append(f"{path}: {error}")
+            continue
+        _record(connection, summary, events)
+    return tuple(problems)

@@ -1,0 +1,81 @@
+"""What the session list says of a session, folded from its events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tui_agent.events import EventBase
+
+TITLE_LIMIT = 60
+"""Characters of the first prompt that become the title of a session without one."""
+
+SUMMARY_TYPES = (
+    "session.created",
+    "session.configured",
+    "run.started",
+    "run.finished",
+    "turn.finished",
+    "turn.failed",
+    "context.compacted",
+)
+"""The events that change a summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One line of the session list. Times in seconds since the epoch, cost in dollars.
+
+    `state` is `running` from a run's start to its end, whether or not the program still lives.
+    """
+
+    id: str
+    path: str
+    title: str = ""
+    workspace: str = ""
+    model: str = ""
+    created: float = 0.0
+    updated: float = 0.0
+    prompts: int = 0
+    cost: float = 0.0
+    state: Literal["idle", "running"] = "idle"
+
+
+def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
+    """Return the summary after `event`. Pure."""
+    from tui_agent.events import (
+        MAIN_AGENT,
+        ContextCompacted,
+        RunFinished,
+        RunStarted,
+        SessionConfigured,
+        SessionCreated,
+        TurnFailed,
+        TurnFinished,
+    )
+
+    summary = replace(summary, updated=max(summary.updated, event.time))
+    match event:
+        case SessionCreated():
+            return replace(
+                summary,
+                title=event.title,
+                workspace=event.workspace,
+                model=event.model,
+                created=event.time,
+            )
+        case SessionConfigured():
+            return replace(
+                summary,
+                title=summary.title if event.title is None else event.title,
+                model=event.model or summary.model,
+            )
+        case RunStarted() if event.agent == MAIN_AGENT:
+            title = summary.title or " ".join(event.prompt.split())[:TITLE_LIMIT]
+            return replace(summary, title=title, prompts=summary.prompts + 1, state="running")
+        case RunFinished() if event.agent == MAIN_AGENT:
+            return replace(summary, state="idle")
+        case TurnFinished() | TurnFailed() | ContextCompacted() if event.session == summary.id:
+            return replace(summary, cost=summary.cost + (event.cost or 0.0))
+    return summary
