@@ -1,0 +1,372 @@
+"""The one model client: the `anthropic` SDK for the wire, our own decoding for the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from tui_agent.events import JsonObject
+from tui_agent.models.errors import (
+    HINTS,
+    AuthenticationError,
+    ConnectionFailedError,
+    CutStreamError,
+    MalformedResponseError,
+    ModelError,
+    ModelNotFoundError,
+    StalledError,
+    TimedOutError,
+    error_type,
+)
+from tui_agent.models.stream import Delta, EventDecoder, Response, ResponseBuilder
+from tui_agent.runtime import Runtime
+
+if TYPE_CHECKING:
+    import anthropic
+
+FLUSH_SECONDS = 0.05
+"""Deltas are handed on at most this often: twenty times a second is as often as a screen repaints."""
+
+STALL_SECONDS = 120.0
+"""Silence after which a response is given up; the API sends pings far more often."""
+
+FIRST_BYTE_SECONDS = 600.0
+"""The SDK's own limit for the beginning of a response."""
+
+CONNECT_SECONDS = 10.0
+
+END_SECONDS = 0.2
+"""After the last event, the wait for the end of the body: a body read to its end leaves a connection to reuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """A request. `body` is the complete JSON body, `"stream": true` included; `betas` its beta features."""
+
+    model: str
+    body: bytes
+    betas: tuple[str, ...] = ()
+
+
+class ModelClient:
+    """Talks to a server of the Messages API.
+
+    `base_url` and `api_key` of None are found by the SDK as it documents (environment, profile).
+    `stall_seconds` is the silence after which a stream is given up. Importing and making it is cheap;
+    `prepare` does the heavy import.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None,
+        api_key: str | None,
+        runtime: Runtime,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self._base_url = base_url
+        self._api_key = api_key
+        self._runtime = runtime
+        self._stall_seconds = stall_seconds
+        self._client: anthropic.AsyncAnthropic | None = None
+        self._preparing: asyncio.Future[anthropic.AsyncAnthropic] | None = None
+        self._can_count = True
+
+    async def prepare(self) -> None:
+        """Import the SDK in a thread and make its client; does nothing when that is done already."""
+        await self._ready()
+
+    async def _ready(self) -> anthropic.AsyncAnthropic:
+        if self._client is None:
+            if self._preparing is None:
+                self._preparing = asyncio.ensure_future(asyncio.to_thread(self._make))
+            try:
+                # Shielded: whoever waits may be cancelled, the import goes on for the next.
+                self._client = await asyncio.shield(self._preparing)
+            except Exception:
+                self._preparing = None
+                raise
+        return self._client
+
+    def _make(self) -> anthropic.AsyncAnthropic:
+        # A collection during the import walks all its new objects and holds up the keys of the screen.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            import anthropic
+            import anthropic.resources.messages
+        finally:
+            gc.freeze()
+            if collecting:
+                gc.enable()
+        timeout = anthropic.Timeout(FIRST_BYTE_SECONDS, connect=CONNECT_SECONDS)
+        http_client = None
+        if _is_loopback(self._base_url or self._runtime.environment.get("ANTHROPIC_BASE_URL")):
+            # A proxy in the environment cannot reach this machine's own servers.
+            http_client = anthropic.DefaultAsyncHttpxClient(trust_env=False, timeout=timeout)
+        return anthropic.AsyncAnthropic(
+            base_url=self._base_url,
+            api_key=self._api_key,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http_client,
+        )
+
+    async def stream(self, request: ModelRequest, on_deltas: Callable[[list[Delta]], Awaitable[None]]) -> Response:
+        """Send `request` and return the whole response; meanwhile hand its deltas to `on_deltas`.
+
+        The first delta is handed on at once, then batches, one delta a block, at most every 50 ms. All that
+        came is handed on before this returns or raises. Cancelling it closes the connection.
+        Raises `ModelError` of the fitting type, with what had come.
+        """
+        client = await self._ready()
+        builder = ResponseBuilder()
+        batch = _Batch(on_deltas, self._runtime.monotonic)
+        request_id = ""
+        try:
+            response = await self._post(client, request)
+            request_id = response.headers.get("request-id", "")
+            try:
+                await self._read(response, builder, batch)
+            finally:
+                # Not awaited under a cancellation that is under way: closing is synchronous enough.
+                await asyncio.shield(response.aclose())
+        except asyncio.CancelledError:
+            await asyncio.shield(batch.flush())
+            raise
+        except ModelError as error:
+            await batch.flush()
+            raise builder.give(error, request_id) from error.__cause__
+        await batch.flush()
+        return builder.response()
+
+    async def _post(self, client: anthropic.AsyncAnthropic, request: ModelRequest) -> Any:
+        import anthropic
+
+        headers = {"anthropic-beta": ",".join(request.betas)} if request.betas else {}
+        try:
+            stream = await client.post(
+                "/v1/messages",
+                content=request.body,
+                options={"headers": headers},
+                cast_to=object,
+                stream=True,
+                stream_cls=anthropic.AsyncStream[object],
+            )
+        except TypeError as error:
+            # The SDK's own check, before anything is sent: no credentials were found.
+            raise AuthenticationError(f"No API key. {HINTS['authentication']}") from error
+        except anthropic.AnthropicError as error:
+            raise _typed(error) from error
+        response = stream.response
+        kind = response.headers.get("content-type", "")
+        if not kind.startswith("text/event-stream"):
+            text = (await response.aread())[:200].decode("utf-8", "replace")
+            raise MalformedResponseError(
+                f"The server answered with {kind or 'no content type'} and not with a stream: {text!r}. "
+                "Is ANTHROPIC_BASE_URL a server of the Messages API?",
+                transient=False,
+            )
+        return response
+
+    async def _read(self, response: Any, builder: ResponseBuilder, batch: _Batch) -> None:
+        decoder = EventDecoder()
+        chunks: AsyncIterator[bytes] = response.aiter_bytes()
+        reading: asyncio.Future[bytes] | None = None
+        silent_since = self._runtime.monotonic()
+        try:
+            while True:
+                reading = reading or asyncio.ensure_future(anext(chunks))
+                waited = self._runtime.monotonic() - silent_since
+                limit = END_SECONDS if builder.finished else self._stall_seconds
+                await asyncio.wait({reading}, timeout=batch.due_in(max(0.0, limit - waited)))
+                if not reading.done():
+                    if builder.finished:
+                        return
+                    if self._runtime.monotonic() - silent_since >= self._stall_seconds:
+                        raise StalledError(f"Nothing came from the server for {self._stall_seconds:g} s.")
+                    await batch.flush()
+                    continue
+                silent_since = self._runtime.monotonic()
+                try:
+                    events = decoder.feed(reading.result())
+                except StopAsyncIteration:
+                    events = decoder.finish()
+                    self._take(events, builder, batch)
+                    if not builder.finished:
+                        raise CutStreamError("The response ended before its last event.") from None
+                    return
+                reading = None
+                self._take(events, builder, batch)
+                await batch.flush_if_due()
+        except _transport_errors() as error:
+            raise _transport_error(error, cut=True) from error
+        finally:
+            if reading is not None and not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+
+    @staticmethod
+    def _take(events: list[tuple[str, bytes]], builder: ResponseBuilder, batch: _Batch) -> None:
+        for name, data in events:
+            delta = builder.add(name, data)
+            if delta is not None:
+                batch.add(delta)
+
+    async def count_tokens(self, body: JsonObject) -> int | None:
+        """Return the prompt's tokens as the server counts them; None when it has no such endpoint.
+
+        `body` has the model, system, tools and messages of a request. Raises `ModelError`.
+        """
+        if not self._can_count:
+            return None
+        client = await self._ready()
+        import anthropic
+
+        try:
+            answer: Any = await client.post(
+                "/v1/messages/count_tokens", content=json.dumps(body).encode(), cast_to=object
+            )
+        except TypeError as error:
+            raise AuthenticationError(f"No API key. {HINTS['authentication']}") from error
+        except anthropic.APIStatusError as error:
+            typed = _typed(error)
+            missing = isinstance(typed, ModelNotFoundError) and error.type is None
+            if missing or error.status_code in {405, 501}:
+                self._can_count = False
+                return None
+            raise typed from error
+        except anthropic.AnthropicError as error:
+            raise _typed(error) from error
+        if not isinstance(answer, dict) or not isinstance(answer.get("input_tokens"), int):
+            self._can_count = False
+            return None
+        return int(answer["input_tokens"])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+            self._preparing = None
+
+
+class _Batch:
+    """Deltas that wait to be handed on, one for each block."""
+
+    def __init__(self, on_deltas: Callable[[list[Delta]], Awaitable[None]], monotonic: Callable[[], float]) -> None:
+        self._on_deltas = on_deltas
+        self._monotonic = monotonic
+        self._waiting: dict[int, tuple[Delta, list[str]]] = {}
+        self._last: float | None = None
+
+    def add(self, delta: Delta) -> None:
+        self._waiting.setdefault(delta.block, (delta, []))[1].append(delta.text)
+
+    def due_in(self, limit: float) -> float:
+        """Return the seconds until there is something to do, at most `limit`."""
+        if not self._waiting or self._last is None:
+            return limit
+        return min(limit, max(0.0, self._last + FLUSH_SECONDS - self._monotonic()))
+
+    async def flush_if_due(self) -> None:
+        if self._last is None or self._monotonic() - self._last >= FLUSH_SECONDS:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, {}
+        self._last = self._monotonic()
+        await self._on_deltas(
+            [Delta(delta.block, delta.kind, "".join(texts), delta.tool) for delta, texts in waiting.values()]
+        )
+
+
+def _typed(error: anthropic.AnthropicError) -> ModelError:
+    """Return our error for one of the SDK's."""
+    import anthropic
+
+    if isinstance(error, anthropic.APIStatusError):
+        message = error.api_message or _plain(error)
+        made = error_type(error.type, error.status_code, message)
+        wish = error.response.headers.get("x-should-retry")
+        return made(
+            f"{message} {HINTS.get(made.kind, '')}".strip(),
+            retry_after=_retry_after(error.response.headers),
+            request_id=error.request_id or "",
+            transient=None if wish not in {"true", "false"} else wish == "true",
+        )
+    if isinstance(error, anthropic.APIConnectionError):
+        return _transport_error(error, cut=False)
+    return MalformedResponseError(str(error))
+
+
+def _plain(error: anthropic.APIStatusError) -> str:
+    body = error.body if isinstance(error.body, str) else error.message
+    return f"HTTP {error.status_code}: {body[:200]}"
+
+
+def _retry_after(headers: Any) -> float | None:
+    """Return the seconds that the server asks to wait, from `retry-after-ms` or `retry-after`."""
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers[name]) * unit
+        except (KeyError, ValueError):
+            continue  # absent, or an HTTP date, which the API does not send
+        if 0 <= seconds < float("inf"):
+            return seconds
+    return None
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    import httpx2
+
+    return (httpx2.TransportError, httpx2.StreamError, httpx2.DecodingError)
+
+
+def _transport_error(error: BaseException, *, cut: bool) -> ModelError:
+    """Return the typed error for a failure below HTTP; `cut` says that the response had begun."""
+    import anthropic
+    import httpx2
+
+    causes = list(_chain(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ConnectionFailedError(
+                f"The server's certificate is not trusted: {cause.verify_message}.", transient=False
+            )
+        if isinstance(cause, ssl.SSLError):
+            return ConnectionFailedError(f"TLS failed: {cause.reason or cause}.", transient=False)
+        if isinstance(cause, socket.gaierror):
+            return ConnectionFailedError(f"No such host: {cause.strerror}. Check ANTHROPIC_BASE_URL.")
+        if isinstance(cause, ConnectionRefusedError):
+            return ConnectionFailedError("The server refuses the connection. Is it running?")
+    if any(isinstance(cause, (httpx2.TimeoutException, anthropic.APITimeoutError)) for cause in causes):
+        return TimedOutError("The server did not answer in time.")
+    if cut:
+        return CutStreamError(f"The connection broke within the response: {causes[-1]}")
+    return ConnectionFailedError(f"No connection to the server: {causes[-1] or error}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for part in error.exceptions:
+                yield from _chain(part)
+        error = error.__cause__ or error.__context__
+
+
+def _is_loopback(base_url: str | None) -> bool:
+    host = urlsplit(base_url or "").hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -1,0 +1,93 @@
+"""A request to the offline model, seen as the API sees it: blocks in order, each with the hash of all before it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tui_agent.models.offline.tokens import block_tokens, canonical
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixBlock:
+    """One block of the prompt: the hash of the prompt up to and with it, its tokens, the life of a cache mark.
+
+    `lifetime` is in seconds, None without a mark.
+    """
+
+    hash: str
+    tokens: int
+    lifetime: float | None
+
+
+class Request:
+    """A checked request body. `messages` have their content as lists of blocks."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+        self.model: str = body["model"]
+        self.max_tokens: int = body.get("max_tokens", 0)
+        self.tools: list[dict[str, Any]] = body.get("tools") or []
+        self.messages = [{**message, "content": blocks(message["content"])} for message in body["messages"]]
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the request lets the model think."""
+        return (self.body.get("thinking") or {}).get("type") in {"enabled", "adaptive"}
+
+    @cached_property
+    def tool_names(self) -> set[str]:
+        """The names of the offered tools."""
+        return {tool["name"] for tool in self.tools}
+
+    @cached_property
+    def prefix(self) -> list[PrefixBlock]:
+        """Every block of tools, system and messages, in the API's order."""
+        result: list[PrefixBlock] = []
+        running = hashlib.sha256()
+        heads = [("tool", tool) for tool in self.tools]
+        heads += [("system", block) for block in blocks(self.body.get("system") or [])]
+        heads += [
+            (f"{number}:{message['role']}", block)
+            for number, message in enumerate(self.messages)
+            for block in message["content"]
+        ]
+        for where, block in heads:
+            running.update(f"{where} {canonical(block)}\n".encode())
+            result.append(PrefixBlock(running.hexdigest(), block_tokens(block), lifetime(block)))
+        return result
+
+    def before(self, message: int) -> str:
+        """Return the hash of all that stands before message number `message`."""
+        count = len(self.prefix) - sum(len(later["content"]) for later in self.messages[message:])
+        return self.prefix[count - 1].hash if count else ""
+
+    @cached_property
+    def tokens(self) -> int:
+        """The tokens of the whole prompt."""
+        return sum(block.tokens for block in self.prefix)
+
+    @property
+    def first_user_text(self) -> str:
+        """The text of the first user message: what tells conversations apart."""
+        return text_of(self.messages[0]["content"])
+
+
+def blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return content as a list of blocks, as the API treats it."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def text_of(content: str | list[dict[str, Any]]) -> str:
+    """Return the text blocks of `content`, joined by newlines."""
+    return "\n".join(block["text"] for block in blocks(content) if block.get("type") == "text")
+
+
+def lifetime(block: dict[str, Any]) -> float | None:
+    """Return how long the API keeps a prefix ending at `block`, in seconds; None if it has no cache mark."""
+    mark = block.get("cache_control")
+    if not mark:
+        return None
+    return 3600.0 if mark.get("ttl") == "1h" else 300.0
