@@ -9,6 +9,7 @@ from tui_agent.agents.agent_type import AgentType, load_agent_types
 from tui_agent.agents.services import Services
 from tui_agent.context import History, nested_memory
 from tui_agent.events import (
+    MAIN_AGENT,
     JsonObject,
     QuestionAsked,
     StepPlanned,
@@ -44,11 +45,10 @@ class Hands:
         self.recorder = recorder
         self._run_subagent = run_subagent
         self.history: History | None = None
-        is_main = not recorder.agent or recorder.agent == "main"
         self.pool: Pool = assemble_pool(
             services.tools,
             allowed=agent_type.tools,
-            capabilities={"subagents"} if is_main else set(),
+            capabilities={"subagents"} if recorder.agent == MAIN_AGENT else set(),
             mode=services.mode(),
         )
         self.executor = StepExecutor(
@@ -91,7 +91,7 @@ class Hands:
 
     def tool(self, name: str) -> tuple[ToolMetadata, Tool] | None:
         """Return a tool of the pool with its implementation, imported on first use."""
-        if name not in self.pool:
+        if not any(tool.name == name for tool in self.pool.tools):
             return None
         metadata = self.services.tools[name]
         known = self.services.implementations.get(name)
@@ -149,9 +149,7 @@ class Hands:
         blocks: list[JsonObject] = []
         paths: list[str] = []
         for state in outcome.effects:
-            for memory in nested_memory(
-                self.services.workspace, Path(state.path), self.history.memory_loaded
-            ):
+            for memory in nested_memory(self.services.workspace, Path(state.path), self.history.memory_loaded):
                 self.history.memory_loaded.add(str(memory.path))
                 blocks.append({"type": "text", "text": f"Instructions from {memory.path}:\n\n{memory.text}"})
                 paths.append(str(memory.path))
@@ -168,9 +166,7 @@ class Hands:
             if services.broker.unattended:
                 raise ToolError("Nobody is there to answer. Decide yourself and say what you assumed.")
             question = services.runtime.new_id("question")
-            await self.recorder.record(
-                QuestionAsked(step=step.id, question=question, text=text, options=options)
-            )
+            await self.recorder.record(QuestionAsked(step=step.id, question=question, text=text, options=options))
         else:
             question = waiting.id
         async with services.resolved:

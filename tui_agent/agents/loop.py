@@ -26,6 +26,7 @@ from tui_agent.context import (
 )
 from tui_agent.events import (
     MAIN_AGENT,
+    PoolAssembled,
     PromptAccepted,
     RunFinished,
     RunStarted,
@@ -34,7 +35,6 @@ from tui_agent.events import (
     Usage,
 )
 from tui_agent.journal import Recorder
-from tui_agent.registry import assemble_pool
 from tui_agent.workflow import Step
 
 Outcome = Literal["completed", "interrupted", "failed", "stopped"]
@@ -166,13 +166,7 @@ class Agent:
     async def _load_context(self) -> None:
         """Fix the head of every request to come: the pool of tools, the prompt, the memory files."""
         services = self.services
-        pool = assemble_pool(
-            services.tools,
-            allowed=self.type.tools,
-            capabilities={"subagents"} if self._is_main else set(),
-            mode=services.mode(),
-        )
-        self.hands.pool = pool
+        pool = self.hands.pool
         memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace)
         loaded = await asyncio.to_thread(
             assemble_context,
@@ -183,7 +177,8 @@ class Agent:
             tools=pool.api_tools(),
             runtime=services.runtime,
         )
-        await self.recorder.record(pool.event(self.type.name), loaded)
+        assembled = PoolAssembled(agent_type=self.type.name, entries=list(pool.entries))
+        await self.recorder.record(assembled, loaded)
 
     async def _finish(self, outcome: Outcome, reason: str) -> None:
         active = self._active_run()

@@ -40,6 +40,7 @@ class Turn:
     number: int
     request: Request
     max_output_tokens: int
+    attempt: int = 0
     _partial: dict[int, Delta] = field(default_factory=dict)
 
     async def take(self, plan: PlanSteps) -> TurnFinished | TurnFailed:
@@ -48,30 +49,34 @@ class Turn:
         The steps that the response asks for are planned in the same transaction. Cancelled by the person, the
         turn is recorded as interrupted, with what had arrived.
         """
-        attempt = 0
+        try:
+            return await self._attempt(plan)
+        except asyncio.CancelledError:
+            if self.services.interrupting:
+                await self._interrupted()
+            raise
+
+    async def _attempt(self, plan: PlanSteps) -> TurnFinished | TurnFailed:
         while True:
-            attempt += 1
+            self.attempt += 1
             self._partial.clear()
-            await self._announce(attempt)
+            await self._announce()
             begun = self.services.runtime.monotonic()
             try:
                 request = ModelRequest(self.model.id, self.request.body)
                 response = await self.services.client.stream(request, self._show)
             except ModelError as error:
-                failed = await self._fail(error, attempt)
+                failed = await self._fail(error)
                 if failed.retry_seconds is None:
                     return failed
+                self._partial.clear()
                 await self.services.runtime.sleep(failed.retry_seconds)
-            except asyncio.CancelledError:
-                if self.services.interrupting:
-                    await self._interrupted(attempt)
-                raise
             else:
                 return await self._finish(response, self.services.runtime.monotonic() - begun, plan)
 
-    async def _announce(self, attempt: int) -> None:
+    async def _announce(self) -> None:
         events: list[EventBase] = []
-        if attempt == 1:
+        if self.attempt == 1:
             usage = Usage(input_tokens=self.request.estimated_tokens, output_tokens=self.max_output_tokens)
             projected = TurnProjected(
                 turn=self.id,
@@ -84,7 +89,7 @@ class Turn:
             turn=self.id,
             model=self.model.id,
             number=self.number,
-            attempt=attempt,
+            attempt=self.attempt,
             message_count=self.request.message_count,
             prefix=self.request.digest,
         )
@@ -115,16 +120,16 @@ class Turn:
         await self.recorder.record(finished, *plan(self.id, response.content), drop_chunks=[self.id])
         return finished
 
-    async def _fail(self, error: ModelError, attempt: int) -> TurnFailed:
+    async def _fail(self, error: ModelError) -> TurnFailed:
         retry = None
         if error.retryable:
-            retry = backoff(attempt, error.retry_after, self.services.runtime.random)
+            retry = backoff(self.attempt, error.retry_after, self.services.runtime.random)
         usage = error.usage
         if usage.total_tokens == 0 and self._partial:
             usage = self._estimated_usage()
         failed = TurnFailed(
             turn=self.id,
-            attempt=attempt,
+            attempt=self.attempt,
             kind=error.kind,
             message=error.message,
             partial=error.partial if retry is None else [],
@@ -135,11 +140,11 @@ class Turn:
         await self.recorder.record(failed, drop_chunks=[self.id])
         return failed
 
-    async def _interrupted(self, attempt: int) -> None:
+    async def _interrupted(self) -> None:
         usage = self._estimated_usage() if self._partial else Usage()
         failed = TurnFailed(
             turn=self.id,
-            attempt=attempt,
+            attempt=self.attempt,
             kind="interrupted",
             message="Interrupted.",
             partial=partial_blocks(self._partial.values()),

@@ -14,7 +14,10 @@ from tui_agent.journal.errors import (
     NewerSchema,
     SessionLocked,
 )
+from tui_agent.journal.export import copy_session, export_jsonl
+from tui_agent.journal.index import SearchHit, SessionIndex
 from tui_agent.journal.journal import Journal
+from tui_agent.journal.recorder import Recorder
 from tui_agent.journal.records import (
     BootRecord,
     Committed,
@@ -24,6 +27,7 @@ from tui_agent.journal.records import (
     Snapshot,
     Verification,
 )
+from tui_agent.journal.summary import SessionSummary
 
 __all__ = [
     "BootRecord",
@@ -38,8 +42,14 @@ __all__ = [
     "JournalFull",
     "JournalWriteError",
     "NewerSchema",
+    "Recorder",
     "SalvageReport",
+    "SearchHit",
+    "SessionIndex",
     "SessionLocked",
+    "SessionSummary",
     "Snapshot",
     "Verification",
+    "copy_session",
+    "export_jsonl",
 ]

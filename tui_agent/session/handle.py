@@ -17,6 +17,7 @@ from tui_agent.context import History
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
     MAIN_AGENT,
+    ContextCompacted,
     Crash,
     EventBase,
     ForkPoint,
@@ -30,6 +31,8 @@ from tui_agent.events import (
     SessionConfigured,
     SessionCreated,
     StepResolved,
+    TurnFailed,
+    TurnFinished,
 )
 from tui_agent.journal import Committed, Journal, JournalError, Recorder, SessionLocked, copy_session
 from tui_agent.models import ModelClient
@@ -48,6 +51,10 @@ from tui_agent.session.view import Listener, SessionView
 
 SNAPSHOT_EVERY = 500
 """Events between snapshots of the folded state: what a start has to fold anew at most."""
+
+
+_LISTED = (RunStarted, RunFinished, SessionConfigured, TurnFinished, TurnFailed, ContextCompacted)
+"""Events that change what the list of sessions, its search and its ledger say."""
 
 
 class SessionHandle:
@@ -76,7 +83,7 @@ class SessionHandle:
         self._agent: asyncio.Task[None] | None = None
         self._view = SessionView(journal, state, self._spawn)
         self._histories = Histories(journal)
-        self._sessions = Sessions(options.data_dir, self._runtime)
+        self._sessions = Sessions(options.data_dir)
         self._since_snapshot = 0
         self._closed = False
         self._backend = backend
@@ -104,9 +111,7 @@ class SessionHandle:
     @classmethod
     async def open(cls, options: OpenOptions) -> SessionHandle:
         """Make a new session. Raises the journal's errors and `SessionError`."""
-        paths = find_paths(
-            options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir
-        )
+        paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
         settings = await _settings(options)
         mode = _checked_mode(options.mode or settings.settings.mode)
         backend = await start_backend(options, settings.settings)
@@ -137,14 +142,10 @@ class SessionHandle:
         Where another window holds it, it opens read-only. Mode `bypass` never comes back by itself.
         Raises `SessionNotFound` and the journal's errors.
         """
-        paths = find_paths(
-            options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir
-        )
+        paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
         path = paths.session_database(session)
         if not path.exists():
-            raise SessionNotFound(
-                f"there is no session {session} in {paths.sessions}; see: tui-agent sessions"
-            )
+            raise SessionNotFound(f"there is no session {session} in {paths.sessions}; see: tui-agent sessions")
         settings = await _settings(options)
         try:
             journal = await Journal.open(path, options.runtime)
@@ -245,9 +246,7 @@ class SessionHandle:
         self._writable()
         async with self._services.prompts:
             if self.state.conversation.active_run is not None:
-                queued = PromptQueued(
-                    prompt_id=self._runtime.new_id("prompt"), prompt=prompt, content=content or []
-                )
+                queued = PromptQueued(prompt_id=self._runtime.new_id("prompt"), prompt=prompt, content=content or [])
                 await self._recorder.record(queued)
                 self._continue()
                 return queued.prompt_id
@@ -274,9 +273,7 @@ class SessionHandle:
     ) -> None:
         """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more."""
         self._writable()
-        await self._services.broker.resolve(
-            request, verdict, scope=scope, comment=comment, recorder=self._recorder
-        )
+        await self._services.broker.resolve(request, verdict, scope=scope, comment=comment, recorder=self._recorder)
 
     async def answer(self, question: str, text: str) -> None:
         """Answer a question of the model; does nothing when it is not open any more."""
@@ -327,9 +324,7 @@ class SessionHandle:
             _checked_mode(mode)
         if model is not None:
             model = self._services.catalog.find(model).id
-        await self._recorder.record(
-            SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns)
-        )
+        await self._recorder.record(SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns))
 
     async def compact(self, instructions: str = "") -> None:
         """Put a summary in the transcript's place for the model. Raises `SessionBusy` during a run."""
@@ -347,7 +342,7 @@ class SessionHandle:
         target = self._journal.path.parent.parent / session / self._journal.path.name
         await asyncio.to_thread(target.parent.mkdir, parents=True)
         until = self._journal.last_seq
-        await copy_session(self._journal.path, target, session, until, self._runtime)
+        await asyncio.to_thread(copy_session, self._journal.path, target, session, until, self._runtime)
         journal = await Journal.open(target, self._runtime)
         state = self.state.conversation
         forked = SessionCreated(
@@ -378,8 +373,9 @@ class SessionHandle:
         if self._since_snapshot >= SNAPSHOT_EVERY:
             self._since_snapshot = 0
             self._spawn(self._save_snapshot())
-        if any(isinstance(part.event, RunStarted | RunFinished | SessionConfigured) for part in committed):
-            self._spawn(self._sessions.record(self.session, self.state))
+        listed = [part.event for part in committed if isinstance(part.event, _LISTED)]
+        if listed:
+            self._spawn(self._sessions.record(self.session, self.state, listed))
 
     def _continue(self) -> None:
         """Let the main agent go on with its run, unless it is at it."""
@@ -393,9 +389,7 @@ class SessionHandle:
             await agent.run()
         except JournalError as error:
             # Nothing can be written, so nothing may be done: the run waits until the person tries again.
-            self._view.warn(
-                Notice(level="error", code="journal", message=str(error), time=self._runtime.now())
-            )
+            self._view.warn(Notice(level="error", code="journal", message=str(error), time=self._runtime.now()))
         except Exception as error:
             crash = Crash(
                 boot=self._journal.boot,
@@ -419,9 +413,7 @@ class SessionHandle:
         mode = _checked_mode(self.options.mode) if self.options.mode else conversation.mode
         if mode == "bypass" and self.options.mode != "bypass":
             mode = "ask"
-        model = (
-            self._services.catalog.find(self.options.model).id if self.options.model else conversation.model
-        )
+        model = self._services.catalog.find(self.options.model).id if self.options.model else conversation.model
         changes = SessionConfigured(
             mode=mode if mode != conversation.mode else None,
             model=model if model != conversation.model else None,

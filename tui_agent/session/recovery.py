@@ -32,9 +32,7 @@ async def record_interruptions(journal: Journal, conversation: ConversationState
     for run in cut:
         partial = _partial(chunks, run.turn)
         written = sum(len(delta.text) for delta in partial)
-        usage = (
-            Usage(output_tokens=written // CHARACTERS_PER_TOKEN + 1, estimated=True) if partial else Usage()
-        )
+        usage = Usage(output_tokens=written // CHARACTERS_PER_TOKEN + 1, estimated=True) if partial else Usage()
         failed = TurnFailed(
             turn=run.turn,
             kind="crash" if boot is not None else "closed",

@@ -33,9 +33,7 @@ Listener = Callable[[Update], None]
 class SessionView:
     """The folded state of an open session, and those who watch it."""
 
-    def __init__(
-        self, journal: Journal, state: SessionState, spawn: Callable[[Awaitable[None]], None]
-    ) -> None:
+    def __init__(self, journal: Journal, state: SessionState, spawn: Callable[[Awaitable[None]], None]) -> None:
         self.state = state
         self._journal = journal
         self._spawn = spawn
@@ -96,9 +94,7 @@ class SessionView:
     async def entries(self, start: int, stop: int) -> dict[int, TimelineEntry]:
         """Return a page of the timeline, by position."""
         found = fold_entries(await self._journal.page("timeline", start, stop))
-        return found | {
-            position: entry for position, entry in self._entries.items() if start <= position < stop
-        }
+        return found | {position: entry for position, entry in self._entries.items() if start <= position < stop}
 
     def _begins(self, event: EventBase) -> bool:
         return not event.subject or isinstance(event, _FIRST_EVENTS)
@@ -117,9 +113,7 @@ class SessionView:
                 _keep(self._entries, position, entry)
             self._tell((), {}, entries)
 
-    def _tell(
-        self, events: tuple[EventBase, ...], items: dict[int, Item], entries: dict[int, TimelineEntry]
-    ) -> None:
+    def _tell(self, events: tuple[EventBase, ...], items: dict[int, Item], entries: dict[int, TimelineEntry]) -> None:
         update = Update(events, self.state, items, entries, self.item_count, self.entry_count)
         for listener in list(self._listeners):
             listener(update)
