@@ -1,0 +1,165 @@
+"""The items of the conversation as lines. Imported when the first item is drawn: it needs the events."""
+
+from __future__ import annotations
+
+from rich.style import Style
+
+from tui_agent.session import (
+    AnswerItem,
+    CompactionItem,
+    Item,
+    NoticeItem,
+    PromptItem,
+    RunEndItem,
+    StepItem,
+)
+from tui_agent.text import inert, inert_line
+from tui_agent.ui.render.answer import AnswerDrawing
+from tui_agent.ui.render.diff import changed_lines
+from tui_agent.ui.render.lines import Line, Prefix, plain, wrap
+from tui_agent.ui.render.palette import Palette
+from tui_agent.ui.render.step import step_lines
+from tui_agent.ui.render.words import count, duration
+
+OPEN_DIFF = 40
+"""Changed lines up to which a step's diff is shown without being asked for."""
+
+
+class Drawing:
+    """One item as lines at a width. Keeps what it drew, so that an answer that grows is drawn once."""
+
+    def __init__(self, palette: Palette, width: int) -> None:
+        self._palette = palette
+        self._width = width
+        self._answer: AnswerDrawing | None = None
+        self._drawn: tuple[Item, bool] | None = None
+        self.lines: list[Line] = []
+
+    def update(self, item: Item, unfolded: bool) -> None:
+        """Draw the item as it is now, unless that is what was drawn last."""
+        if self._drawn is not None and self._drawn[0] is item and self._drawn[1] == unfolded:
+            return
+        self._drawn = (item, unfolded)
+        if isinstance(item, AnswerItem):
+            if self._answer is None:
+                self._answer = AnswerDrawing(self._palette, self._width)
+            lines = self._answer.update(item, unfolded)
+        else:
+            lines = _lines(item, self._palette, self._width, unfolded)
+        if lines and not isinstance(item, StepItem | RunEndItem):
+            lines = [Line([]), *lines]
+        self.lines = lines
+
+
+def _lines(item: Item, palette: Palette, width: int, unfolded: bool) -> list[Line]:
+    match item:
+        case PromptItem():
+            return _prompt(item, palette, width)
+        case StepItem():
+            return step_lines(item, palette, width, unfolded)
+        case RunEndItem():
+            return _run_end(item, palette, width)
+        case CompactionItem():
+            return _compaction(item, palette, width, unfolded)
+        case NoticeItem():
+            return _notice(item, palette, width)
+        case AnswerItem():
+            return AnswerDrawing(palette, width).update(item, unfolded)
+
+
+def _prompt(item: PromptItem, palette: Palette, width: int) -> list[Line]:
+    style = palette.strong
+    if item.state == "withdrawn":
+        style = palette.dim + Style(strike=True)
+    elif item.state == "queued":
+        style = palette.dim
+    first, rest = [Prefix("> ", palette.prompt)], [Prefix("  ", palette.base)]
+    lines = plain(inert(item.text), style, width, first, rest)
+    if item.state != "sent":
+        words = {"queued": "queued: sent with the next turn", "withdrawn": "withdrawn"}[item.state]
+        lines.extend(plain(f"({words})", palette.dim, width, rest))
+    return lines
+
+
+def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
+    glyph, style = {
+        "completed": ("✓ done", palette.dim),
+        "interrupted": ("■ interrupted", palette.warning),
+        "failed": ("✗ failed", palette.error),
+        "stopped": ("■ stopped", palette.warning),
+    }[item.outcome]
+    facts = [count(item.turns, "turn"), duration(item.seconds), count(item.tokens, "token")]
+    if item.cost is not None:
+        facts.append(f"${item.cost:.4f}")
+    reason = f": {inert_line(item.reason)}" if item.reason and item.outcome != "completed" else ""
+    spans = [(glyph + reason, style), (" · " + " · ".join(facts), palette.dim)]
+    return wrap(spans, width, (), [Prefix("  ", palette.base)])
+
+
+def _compaction(item: CompactionItem, palette: Palette, width: int, unfolded: bool) -> list[Line]:
+    receipt = item.receipt
+    head = f"{'▾' if unfolded else '▸'} compacted: {receipt.tokens_before:,} → {receipt.tokens_after:,} tokens"
+    facts = f" · {len(receipt.kept)} kept, {len(receipt.dropped)} dropped"
+    indent = [Prefix("  ", palette.base)]
+    lines = wrap([(head, palette.strong), (facts, palette.dim)], width, (), indent)
+    if not unfolded:
+        return lines
+    for title, rows in (("kept", receipt.kept), ("dropped", receipt.dropped), ("open", receipt.unresolved)):
+        for row in rows:
+            lines.extend(
+                plain(f"{title}: {inert_line(row)}", palette.dim, width, indent, [Prefix("    ", palette.base)])
+            )
+    lines.extend(plain(inert(item.summary), palette.base, width, indent))
+    return lines
+
+
+def _notice(item: NoticeItem, palette: Palette, width: int) -> list[Line]:
+    glyph, style = {
+        "info": ("i ", palette.dim),
+        "warning": ("! warning: ", palette.warning),
+        "error": ("✗ error: ", palette.error),
+    }[item.level]
+    return plain(inert(item.message), style, width, [Prefix(glyph, style, gutter=False)], [Prefix("  ", style)])
+
+
+def unfolds(item: Item) -> bool:
+    """Return whether the item has something to unfold."""
+    match item:
+        case AnswerItem():
+            return any(block.kind == "thinking" and block.text for block in item.blocks)
+        case StepItem() | CompactionItem():
+            return True
+    return False
+
+
+def unfolded_by_itself(item: Item) -> bool:
+    """Return whether the item is open until a person folds it: what asks for attention, and short diffs."""
+    if not isinstance(item, StepItem):
+        return False
+    if item.state in {"uncertain", "waiting"} or item.question or item.todo:
+        return True
+    return bool(item.diff) and sum(changed_lines(item.diff)) <= OPEN_DIFF
+
+
+def is_prompt(item: Item) -> bool:
+    """Return whether a person typed the item."""
+    return isinstance(item, PromptItem)
+
+
+def item_text(item: Item) -> str:
+    """Return the item as text for the clipboard: its source, not its rows."""
+    match item:
+        case PromptItem():
+            return item.text
+        case AnswerItem():
+            texts = [block.text for block in item.blocks if block.kind == "text"]
+            return "\n\n".join(texts) or item.note
+        case StepItem():
+            body = item.diff or item.view or item.answer or item.summary
+            return f"{item.title}\n{body}" if body else item.title
+        case RunEndItem():
+            return item.reason or item.outcome
+        case CompactionItem():
+            return item.summary
+        case NoticeItem():
+            return item.message
