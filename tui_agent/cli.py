@@ -27,7 +27,6 @@ PROGRAM = "tui-agent"
 COMPLETION_VARIABLE = "_TUI_AGENT_COMPLETE"
 CHOOSE = "?"
 """The value of `--resume` without a session: choose one on screen."""
-DEMO_PROMPT = "One of the tests fails. Find out why and mend it."
 
 EXIT_CODES = """\b
 Exit codes:
@@ -216,13 +215,13 @@ def demo(ctx: click.Context, /, *, data_dir: Path | None) -> None:
     _need_terminal("tui-agent run --scenario FILE -p PROMPT")
     import tempfile
 
-    from tui_agent.models.offline.demo import copy_demo
+    from tui_agent.models.offline.demo import copy_demo, demo_scenario, demo_scenario_file
 
-    folder = Path(tempfile.mkdtemp(prefix="tui-agent-demo-"))
-    scenario = copy_demo(folder)
-    start = Start(runtime=ctx.obj, cwd=folder, offline=True, scenario=scenario, data_dir=data_dir)
-    _screen(start, prompt=DEMO_PROMPT)
-    click.echo(f"The sample project, as you left it: {folder}")
+    project = copy_demo(Path(tempfile.mkdtemp(prefix="tui-agent-demo-")) / "basket")
+    with demo_scenario_file() as scenario:
+        start = Start(runtime=ctx.obj, cwd=project, offline=True, scenario=scenario, data_dir=data_dir)
+        _screen(start, prompt=demo_scenario().prompt)
+    click.echo(f"The sample project, as you left it: {project}")
 
 
 @cli.command()
@@ -344,10 +343,11 @@ def _await(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run `work` to its end; what a person can mend becomes one clear message."""
     from tui_agent.journal import JournalError
     from tui_agent.models import CatalogError
+    from tui_agent.models.offline.scenario import ScenarioError
 
     try:
         return asyncio.run(work())
-    except (SessionError, JournalError, CatalogError) as error:
+    except (SessionError, JournalError, CatalogError, ScenarioError) as error:
         raise _Unusable(inert(str(error))) from error
 
 

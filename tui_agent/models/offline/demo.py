@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 
@@ -20,6 +21,11 @@ def copy_demo(target: Path) -> Path:
     with resources.as_file(resources.files("tui_agent.models.offline") / _DATA / "project") as source:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     return target
+
+
+def demo_scenario_file() -> AbstractContextManager[Path]:
+    """Return the scenario as a file on disk, for as long as the context is open."""
+    return resources.as_file(resources.files("tui_agent.models.offline") / _DATA / "demo.toml")
 
 
 def demo_scenario() -> Scenario:
