@@ -11,7 +11,6 @@ from tui_agent.events import (
     BudgetStopped,
     BudgetWarned,
     Crash,
-    Event,
     EventBase,
     Notice,
     PermissionDecided,
@@ -31,7 +30,7 @@ Output = Literal["text", "json", "stream-json"]
 class Report(Protocol):
     """One form of output."""
 
-    def event(self, event: Event) -> None:
+    def event(self, event: EventBase) -> None:
         """Show one event as it happens."""
 
     def end(self, session: str, progress: Progress, exit_code: int) -> None:
@@ -50,7 +49,7 @@ class TextReport:
         self._open = False
         self._paragraph = False
 
-    def event(self, event: Event) -> None:
+    def event(self, event: EventBase) -> None:
         if event.agent != MAIN_AGENT:
             return
         match event:
@@ -86,7 +85,7 @@ class StreamReport:
         self._out = out
         self._terminal = out.isatty()
 
-    def event(self, event: Event) -> None:
+    def event(self, event: EventBase) -> None:
         line = event.model_dump_json()
         if self._terminal:  # the same JSON with every character escaped that a terminal could act on
             line = json.dumps(json.loads(line), separators=(",", ":"))
@@ -102,7 +101,7 @@ class JsonReport:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def event(self, event: Event) -> None:
+    def event(self, event: EventBase) -> None:
         return
 
     def end(self, session: str, progress: Progress, exit_code: int) -> None:

@@ -7,15 +7,14 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
-from tui_agent.events import Event
+from tui_agent.events import EventBase
 from tui_agent.headless.progress import ExitCode, Progress
 from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
 from tui_agent.session import SessionHandle, SessionState, Update
 from tui_agent.text import inert_line
 
 NOBODY = (
-    "Nobody is there to answer: the session runs without a person. "
-    "Decide yourself, or stop and say what is missing."
+    "Nobody is there to answer: the session runs without a person. Decide yourself, or stop and say what is missing."
 )
 """What the model gets for a question that nobody can answer."""
 
@@ -114,7 +113,7 @@ class HeadlessRun:
         self._answer_questions(update.state)
         self._changed.set()
 
-    def _show(self, event: Event) -> None:
+    def _show(self, event: EventBase) -> None:
         if self._failure is not None:
             return
         try:
@@ -159,9 +158,7 @@ async def run_headless(
         code = await HeadlessRun(handle, REPORTS[output](out), out, err).run(prompt)
         uncertain = uncertain_steps(handle.state)
         for title in uncertain:
-            err.write(
-                f"A crash cut this step off, and only you can say what became of it: {inert_line(title)}\n"
-            )
+            err.write(f"A crash cut this step off, and only you can say what became of it: {inert_line(title)}\n")
         if uncertain:
             err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
         return code
