@@ -263,13 +263,15 @@ class Journal:
             ) from error
 
     async def close(self, reason: str = "closed") -> None:
-        """Write what waits, end the boot with `reason`, give the lock back. Calling it again does nothing.
+        """Write what waits, end the boot with `reason`, give the lock back. Calling it again only waits.
 
         Raises JournalWriteError when the end could not be written; the session is closed all the same, and
         its next opening takes it for a crash.
         """
-        if self._closed is None:
-            self._closed = asyncio.ensure_future(self._close(reason))
+        if self._closed is not None:
+            await asyncio.wait([self._closed])
+            return
+        self._closed = asyncio.ensure_future(self._close(reason))
         await asyncio.shield(self._closed)
 
     async def _close(self, reason: str) -> None:
