@@ -22,8 +22,9 @@ from tui_agent.workflow import Tool, WorkflowState
 class Services:
     """The session's parts, for its agents. The states are read through functions: they change with each event.
 
-    `prompts` is held while a prompt is taken up or a run ends, so that none falls between; `changes` is held by whichever step is changing the world; `resolved` is notified when the person decides
-    about an uncertain step or answers a question. `interrupting` says that a cancellation is the person's
+    `prompts` is held while a prompt is taken up or a run ends, so that none falls between; `changes` is held
+    by whichever step is changing the world; `resolved` is notified when the person decides about an uncertain
+    step or answers a question. `interrupting` says that a cancellation is the person's
     doing and is to be recorded; without it the program is closing, and everything stays as it is.
     """
 

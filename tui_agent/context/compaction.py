@@ -36,7 +36,11 @@ def carry_over(summary: str, todo: Iterable[TodoItem]) -> list[JsonObject]:
     lines = [f"- [{item.state}] {item.text}" for item in todo]
     if lines:
         text += "\n\n[The todo list, exact:]\n" + "\n".join(lines)
-    return [{"role": "user", "content": [{"type": "text", "text": text}]}]
+    ready = "I have the summary and go on from it."
+    return [
+        {"role": "user", "content": [{"type": "text", "text": text}]},
+        {"role": "assistant", "content": [{"type": "text", "text": ready}]},
+    ]
 
 
 def build_receipt(

@@ -90,9 +90,7 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
                 offline=state.offline if event.offline is None else event.offline,
             )
         case RunStarted():
-            run = ActiveRun(
-                event.run, event.agent, event.agent_type, event.prompt, event.time, event.parent_step
-            )
+            run = ActiveRun(event.run, event.agent, event.agent_type, event.prompt, event.time, event.parent_step)
             title = state.title
             if not title and event.agent == MAIN_AGENT:
                 title = " ".join(event.prompt.split())[:TITLE_LIMIT]
@@ -116,7 +114,5 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
 
 
 def _with_turn(state: ConversationState, run_id: str, turn: str, count: int) -> ConversationState:
-    runs = tuple(
-        replace(run, turn=turn, turns=run.turns + count) if run.id == run_id else run for run in state.runs
-    )
+    runs = tuple(replace(run, turn=turn, turns=run.turns + count) if run.id == run_id else run for run in state.runs)
     return replace(state, runs=runs)

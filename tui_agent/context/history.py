@@ -26,10 +26,10 @@ from tui_agent.events import (
     TurnStarted,
 )
 
-CONTINUE_AFTER_CRASH = "[The program stopped while you were writing. What had arrived is above. Continue from where it broke off.]"
-CONTINUE_AFTER_CUT = (
-    "[The connection broke while you were writing. What had arrived is above. Continue from there.]"
+CONTINUE_AFTER_CRASH = (
+    "[The program stopped while you were writing. What had arrived is above. Continue from where it broke off.]"
 )
+CONTINUE_AFTER_CUT = "[The connection broke while you were writing. What had arrived is above. Continue from there.]"
 INTERRUPTED = "[The person interrupted you here.]"
 
 

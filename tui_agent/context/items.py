@@ -46,9 +46,7 @@ from tui_agent.events import (
 )
 from tui_agent.events.base import EventBase
 
-StepState = Literal[
-    "planned", "waiting", "running", "uncertain", "ok", "error", "denied", "cancelled", "skipped"
-]
+StepState = Literal["planned", "waiting", "running", "uncertain", "ok", "error", "denied", "cancelled", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +160,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
                 event.turn,
                 answer_blocks(event.content),
                 "finished",
-                _STOP_NOTES.get(event.stop_reason, "")
-                + (f" {event.stop_detail}" if event.stop_detail else ""),
+                _STOP_NOTES.get(event.stop_reason, "") + (f" {event.stop_detail}" if event.stop_detail else ""),
             )
         case TurnFailed(), _:
             state: Literal["retrying", "interrupted", "failed"] = "failed"
@@ -198,11 +195,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
         case BudgetWarned(), _:
             share = event.used / event.maximum if event.maximum else 1.0
             return NoticeItem(event.time, "warning", f"{event.limit}: {share:.0%} of the limit is used")
-    return (
-        item
-        if item is not None
-        else NoticeItem(event.time, "info", f"{event.type} {event.model_dump_json()}")
-    )
+    return item if item is not None else NoticeItem(event.time, "info", f"{event.type} {event.model_dump_json()}")
 
 
 def _fold_step(item: StepItem, event: EventBase) -> StepItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import traceback
 from collections.abc import Awaitable, Callable
@@ -44,7 +45,7 @@ from tui_agent.session.compaction import compact
 from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
 from tui_agent.session.histories import Histories
 from tui_agent.session.options import OpenOptions
-from tui_agent.session.recovery import record_interruptions
+from tui_agent.session.recovery import end_open_turns, record_interruptions
 from tui_agent.session.sessions import Sessions
 from tui_agent.session.state import SessionState, apply, digest, dump_state, load_state
 from tui_agent.session.view import Listener, SessionView
@@ -398,7 +399,8 @@ class SessionHandle:
                 traceback=traceback.format_exc(),
             )
             finished = RunFinished(outcome="failed", reason=f"an error in tui-agent: {error}")
-            await agent.cancel_steps("tui-agent failed")
+            await end_open_turns(self._journal, self.state.conversation, "error", "tui-agent failed.")
+            await agent.cancel_steps("tui-agent failed.")
             await agent.recorder.record(crash, finished)
         finally:
             self._services.interrupting = False
@@ -447,10 +449,9 @@ async def folded_state(journal: Journal) -> SessionState:
     state, after = SessionState(), 0
     snapshot = await journal.latest_snapshot()
     if snapshot is not None and digest(snapshot.state) == snapshot.digest:
-        try:
+        # A snapshot of another version does not load: the events are the truth.
+        with contextlib.suppress(ValueError):
             state, after = load_state(snapshot.state), snapshot.seq
-        except ValueError:
-            pass  # a snapshot of another version: the events are the truth
     while page := await journal.read(after):
         for event in page:
             state = apply(state, event)

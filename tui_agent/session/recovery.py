@@ -22,9 +22,15 @@ async def record_interruptions(journal: Journal, conversation: ConversationState
     What had arrived of the answer stays, marked; its cost is booked as an estimate.
     """
     boot = journal.crashed_boot
-    recorder = Recorder(journal)
     if boot is not None:
-        await recorder.record(_crash(boot))
+        await Recorder(journal).record(_crash(boot))
+    kind, message = ("crash" if boot is not None else "closed"), "The program stopped while this was being written."
+    await end_open_turns(journal, conversation, kind, message)
+
+
+async def end_open_turns(journal: Journal, conversation: ConversationState, kind: str, message: str) -> None:
+    """Record each turn that nobody is working on any more as failed, with what had arrived of its answer."""
+    recorder = Recorder(journal)
     cut = [run for run in conversation.runs if run.turn]
     if not cut:
         return
@@ -35,8 +41,8 @@ async def record_interruptions(journal: Journal, conversation: ConversationState
         usage = Usage(output_tokens=written // CHARACTERS_PER_TOKEN + 1, estimated=True) if partial else Usage()
         failed = TurnFailed(
             turn=run.turn,
-            kind="crash" if boot is not None else "closed",
-            message="The program stopped while this was being written.",
+            kind=kind,
+            message=message,
             partial=partial_blocks(partial),
             usage=usage,
         )

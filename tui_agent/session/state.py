@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
-from tui_agent.budget import state as budget
-from tui_agent.context import conversation
+from tui_agent.budget.state import BudgetState
+from tui_agent.budget.state import apply as apply_budget
+from tui_agent.context.conversation import ConversationState
+from tui_agent.context.conversation import apply as apply_conversation
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import EventBase
-from tui_agent.permissions import state as permissions
-from tui_agent.workflow import state as workflow
+from tui_agent.permissions.state import PermissionsState
+from tui_agent.permissions.state import apply as apply_permissions
+from tui_agent.workflow.state import WorkflowState
+from tui_agent.workflow.state import apply as apply_workflow
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -23,10 +27,10 @@ if TYPE_CHECKING:
 class SessionState:
     """Everything folded from the journal. Each room folds its own part and knows nothing of the others."""
 
-    conversation: conversation.ConversationState = field(default_factory=conversation.ConversationState)
-    workflow: workflow.WorkflowState = field(default_factory=workflow.WorkflowState)
-    permissions: permissions.PermissionsState = field(default_factory=permissions.PermissionsState)
-    budget: budget.BudgetState = field(default_factory=budget.BudgetState)
+    conversation: ConversationState = field(default_factory=ConversationState)
+    workflow: WorkflowState = field(default_factory=WorkflowState)
+    permissions: PermissionsState = field(default_factory=PermissionsState)
+    budget: BudgetState = field(default_factory=BudgetState)
 
 
 def apply(state: SessionState, event: EventBase) -> SessionState:
@@ -34,10 +38,10 @@ def apply(state: SessionState, event: EventBase) -> SessionState:
     if not event.durable:
         return state
     return SessionState(
-        conversation.apply(state.conversation, event),
-        workflow.apply(state.workflow, event),
-        permissions.apply(state.permissions, event),
-        budget.apply(state.budget, event),
+        apply_conversation(state.conversation, event),
+        apply_workflow(state.workflow, event),
+        apply_permissions(state.permissions, event),
+        apply_budget(state.budget, event),
     )
 
 
