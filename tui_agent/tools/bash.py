@@ -1,0 +1,188 @@
+"""The `bash` tool: a command, run by the command runner so that it outlives this program."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tui_agent import sandbox
+from tui_agent.events import Intent
+from tui_agent.sandbox import CommandError, CommandRecord
+from tui_agent.tools.base import text_result
+from tui_agent.tools.grants import grant_scope
+from tui_agent.tools.spool import describe_end, output_view, spool_of
+from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext, ToolError
+
+DEFAULT_TIMEOUT = 120.0
+BACKGROUND_TIMEOUT = 3600.0
+"""Seconds a command may run if the call does not say."""
+
+LIVE_BYTES = 256 * 1024
+"""Bytes of a running command's output shown live; after that only a little of each piece is."""
+
+_LIVE_TRICKLE = 512
+_KILL_PATIENCE = 4.0
+
+
+class Bash:
+    """Runs `bash -c COMMAND` in the workspace."""
+
+    def title(self, call: Call) -> str:
+        """Return the command."""
+        background = " (background)" if _in_background(call) else ""
+        return f"bash {call.input['command']}{background}"
+
+    async def plan(self, call: Call, context: ToolContext) -> Plan:
+        """Check that the command can be passed on, and say where its records will be."""
+        command = str(call.input["command"])
+        try:
+            sandbox.shell_argv(command, sandbox.command_environment(context.runtime.environment))
+        except CommandError as error:
+            raise ToolError(str(error)) from error
+        spool = spool_of(context.spool, call.attempt)
+        intent = Intent(effect="supervised", key=f"{call.step}/{call.attempt}", spool=str(spool))
+        return Plan(intent, self.title(call), preview=command, scope=f"bash: {grant_scope(command)}")
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Launch the command, and wait for it unless it is to run in the background.
+
+        Cancelled, it ends the command and all it started (SIGTERM, after 2 s SIGKILL) before it returns.
+        """
+        environment = sandbox.command_environment(context.runtime.environment)
+        spool = Path(intent.spool)
+        try:
+            await sandbox.start(
+                spool,
+                sandbox.shell_argv(str(call.input["command"]), environment),
+                cwd=context.workspace,
+                environment=environment,
+                timeout=_timeout(call),
+                runtime=context.runtime,
+            )
+        except CommandError as error:
+            raise ToolError(f"nothing was run: {error}") from error
+        except asyncio.CancelledError:
+            await _end(spool, context)
+            raise
+        return await self.attach(call, intent, context)
+
+    async def probe(self, call: Call, intent: Intent, context: ToolContext) -> Finding:
+        """Tell from the spool how far the command is."""
+        record = await asyncio.to_thread(sandbox.inspect, Path(intent.spool))
+        if record.state == "never_started":
+            return Finding("not_started", "the command has no start record: it never ran")
+        began = _clock(record.started)
+        if _in_background(call):
+            return Finding("finished", f"started in the background {began}", _background(call, record))
+        if record.state == "running":
+            return Finding("running", f"started {began}, still running as process {record.pid}")
+        if record.state == "finished":
+            outcome = await asyncio.to_thread(_outcome, call, record)
+            return Finding("finished", f"started {began}; {describe_end(record, _timeout(call))}", outcome)
+        view = await asyncio.to_thread(output_view, record)
+        return Finding(
+            "uncertain",
+            f"started {began} and died without an exit record; nobody knows how far it got. "
+            f"{record.problem}\nIts output so far:\n{view or '(none)'}",
+        )
+
+    async def attach(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Wait for the launched command, show its output as it comes, and return its outcome."""
+        spool = Path(intent.spool)
+        if _in_background(call):
+            record = await asyncio.to_thread(sandbox.inspect, spool)
+            return _background(call, record)
+        try:
+            record = await sandbox.wait(spool, _Live(context).show, context.runtime)
+        except asyncio.CancelledError:
+            await _end(spool, context)
+            raise
+        context.runtime.failpoint("effect.after")
+        return await asyncio.to_thread(_outcome, call, record)
+
+
+class _Live:
+    """Shows a running command's output, the first of it whole and then a trickle."""
+
+    def __init__(self, context: ToolContext) -> None:
+        self.context = context
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.shown = 0
+
+    async def show(self, data: bytes, skipped: int) -> None:
+        """Show a piece of the output; `skipped` bytes before it are not shown."""
+        if self.shown > LIVE_BYTES and len(data) > _LIVE_TRICKLE:
+            skipped += len(data) - _LIVE_TRICKLE
+            data = data[-_LIVE_TRICKLE:]
+        self.shown += len(data)
+        text = self.decoder.decode(data)
+        if skipped:
+            text = f"\n[… {skipped:,} bytes …]\n{text}"
+        if text:
+            await self.context.output(text)
+
+
+async def _end(spool: Path, context: ToolContext) -> None:
+    """End the command and wait, for a while, until it has ended."""
+    if not await asyncio.to_thread(sandbox.kill, spool):
+        return
+
+    async def ignore(data: bytes, skipped: int) -> None:
+        pass
+
+    try:
+        async with asyncio.timeout(_KILL_PATIENCE):
+            await sandbox.wait(spool, ignore, context.runtime)
+    except TimeoutError:
+        # The runner goes on trying; the probe tells how it went.
+        return
+
+
+def _outcome(call: Call, record: CommandRecord) -> Outcome:
+    view = output_view(record)
+    if record.state != "finished":
+        message = f"The command and its runner were killed; how far it got is not known. {record.problem}"
+        return Outcome(text_result(f"{view}\n[{message}]"), error=True, summary="died", view=view)
+    end = describe_end(record, _timeout(call))
+    notes = [] if record.exit_code == 0 and not (record.timed_out or record.cancelled) else [end]
+    if record.dropped:
+        notes.append(f"{record.dropped:,} bytes of output were dropped, there was too much")
+    if record.problem:
+        notes.append(f"output could not be kept: {record.problem}")
+    text = view or "(no output)"
+    if notes:
+        text += f"\n[{'; '.join(notes)}]"
+    return Outcome(
+        text_result(text),
+        error=record.exit_code != 0 or record.timed_out or record.cancelled,
+        summary=end,
+        view=view,
+        exit_code=record.exit_code,
+    )
+
+
+def _background(call: Call, record: CommandRecord) -> Outcome:
+    text = (
+        f"Started in the background with id {call.step}; it is ended after {_timeout(call):g} s. Look at it with "
+        f"bash_output. Its output is in {record.output}"
+    )
+    return Outcome(text_result(text), summary="in the background")
+
+
+def _in_background(call: Call) -> bool:
+    return call.input.get("background") is True
+
+
+def _timeout(call: Call) -> float:
+    given = call.input.get("timeout")
+    if isinstance(given, int | float):
+        return float(given)
+    return BACKGROUND_TIMEOUT if _in_background(call) else DEFAULT_TIMEOUT
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "at an unknown time"
+    return f"at {datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"

@@ -1,0 +1,60 @@
+"""The `bash_output` tool: a look at a command that runs in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from tui_agent import sandbox
+from tui_agent.events import Intent
+from tui_agent.tools.base import PureTool, text_result
+from tui_agent.tools.spool import describe_end, newest_attempt, output_view
+from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
+from tui_agent.tools.views import count
+
+_KILL_WAIT = 4.0
+
+
+class BashOutput(PureTool):
+    """Shows the state and the output; can wait for the end, and ask for it, which twice is the same as once."""
+
+    def title(self, call: Call) -> str:
+        """Return the id and whether the command is to be ended."""
+        return f"bash_output {call.input['id']}" + (" (kill)" if call.input.get("kill") is True else "")
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Look, after waiting as long as was asked for."""
+        step = str(call.input["id"])
+        # The id becomes part of a path.
+        spool = None
+        if re.fullmatch(r"[A-Za-z0-9_-]+", step):
+            spool = await asyncio.to_thread(newest_attempt, context.spool.parent / step)
+        if spool is None:
+            raise ToolError(f"no command of this session has the id {step!r}")
+        given = call.input.get("wait", 0)
+        seconds = float(given) if isinstance(given, int | float) else 0.0
+        if call.input.get("kill") is True:
+            await asyncio.to_thread(sandbox.kill, spool)
+            seconds = max(seconds, _KILL_WAIT)
+
+        async def ignore(data: bytes, skipped: int) -> None:
+            pass
+
+        try:
+            async with asyncio.timeout(seconds):
+                record = await sandbox.wait(spool, ignore, context.runtime)
+        except TimeoutError:
+            record = await asyncio.to_thread(sandbox.inspect, spool)
+        view = await asyncio.to_thread(output_view, record)
+        state = {
+            "never_started": "was never started",
+            "running": "still running",
+            "died": "died; how far it got is not known",
+            "finished": f"ended: {describe_end(record, None)}",
+        }[record.state]
+        return Outcome(
+            text_result(f"{view or '(no output yet)'}\n[{state}; {count(record.output_bytes, 'byte')} of output]"),
+            summary=state,
+            view=view,
+            exit_code=record.exit_code,
+        )

@@ -1,0 +1,66 @@
+"""The `glob` tool: files by name."""
+
+from __future__ import annotations
+
+import re
+
+from tui_agent.events import Intent
+from tui_agent.tools.base import PureTool, target_of, text_result
+from tui_agent.tools.files import display
+from tui_agent.tools.globs import filter_regex, glob_regex
+from tui_agent.tools.search import list_files
+from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
+from tui_agent.tools.views import count
+
+MOST_PATHS = 200
+
+
+class Glob(PureTool):
+    """Lists the files whose path below the folder matches; folders too where the pattern has no `**`."""
+
+    def title(self, call: Call) -> str:
+        """Return the pattern and the folder."""
+        path = call.input.get("path")
+        return f"glob {call.input['pattern']}" + (f" in {path}" if path else "")
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """List."""
+        target = target_of(call, context)
+        if not target.real.is_dir():
+            raise ToolError(f"{target.shown} is not a folder.")
+        pattern = str(call.input["pattern"])
+        found = await list_files(target.real, context)
+        below = len(str(target.real).rstrip("/")) + 1
+        files = [path.decode("utf-8", "surrogateescape")[below:] for path in found.output.split(b"\0") if path]
+        try:
+            matches = _matching(pattern, files)
+        except re.error as error:
+            raise ToolError(f"pattern: {error}") from None
+        folder = "" if target.shown == "." else f"{target.shown.rstrip('/')}/"
+        lines = [display(folder + path) for path in matches[:MOST_PATHS]]
+        if not matches:
+            lines.append("No file matches.")
+            anywhere = re.compile(filter_regex(pattern))
+            if "/" not in pattern and any(anywhere.fullmatch(path) for path in files):
+                lines.append(f"In folders below some do: try **/{pattern}")
+        if len(matches) > MOST_PATHS:
+            lines.append(f"[the first {MOST_PATHS} of {len(matches):,} paths; use a narrower pattern]")
+        if found.note:
+            lines.append(f"[{found.note}]")
+        text = "\n".join(lines)
+        return Outcome(text_result(text), summary=count(len(matches), "path"), view=text)
+
+
+def _matching(pattern: str, files: list[str]) -> list[str]:
+    paths = set(files)
+    if "**" not in pattern:
+        for path in files:
+            end = path.rfind("/")
+            while end > 0 and (parent := path[: end + 1]) not in paths:
+                paths.add(parent)
+                end = path.rfind("/", 0, end)
+    wanted = re.compile(glob_regex(pattern.rstrip("/") or pattern))
+    only_folders = pattern.endswith("/")
+    return sorted(
+        path for path in paths if wanted.fullmatch(path.rstrip("/")) and (path.endswith("/") or not only_folders)
+    )

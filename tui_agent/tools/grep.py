@@ -1,0 +1,116 @@
+"""The `grep` tool: lines by regular expression."""
+
+from __future__ import annotations
+
+import re
+
+from tui_agent.events import Intent
+from tui_agent.tools.base import PureTool, target_of, text_result
+from tui_agent.tools.globs import filter_regex
+from tui_agent.tools.search import Found, GrepQuery, grep_files, show_path
+from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
+from tui_agent.tools.views import count, cut_view, printable
+
+MOST_LINES = 200
+MOST_CHARACTERS = 20_000
+
+_LINE = re.compile(rb"([^\0\n]+)\0(\d+)([:-])(.*)", re.DOTALL)
+
+
+class Grep(PureTool):
+    """Searches; the result groups lines by file."""
+
+    def title(self, call: Call) -> str:
+        """Return the pattern and where it is searched."""
+        path = call.input.get("path")
+        glob = call.input.get("glob")
+        return f"grep {call.input['pattern']}" + (f" in {path}" if path else "") + (f" ({glob})" if glob else "")
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Search."""
+        target = target_of(call, context)
+        if not target.real.exists():
+            raise ToolError(f"{target.shown} does not exist.")
+        pattern = str(call.input["pattern"])
+        if "\0" in pattern:
+            raise ToolError("pattern holds a NUL character, which no text file has")
+        mode = str(call.input.get("mode", "content"))
+        around = call.input.get("context", 0)
+        glob = call.input.get("glob")
+        query = GrepQuery(
+            pattern,
+            target.real,
+            str(glob or ""),
+            filter_regex(str(glob)) if glob else "",
+            mode,
+            int(around) if isinstance(around, int | float) else 0,
+            call.input.get("ignore_case") is True,
+        )
+        found = await grep_files(query, context)
+        wanted = _Wanted(query, context)
+        lines, summary = wanted.content(found) if mode == "content" else wanted.paths(found)
+        if found.note:
+            lines.append(f"[{found.note}]")
+        text = "\n".join(lines)
+        return Outcome(text_result(text), summary=summary, view=cut_view(text))
+
+
+class _Wanted:
+    """Reads what the search printed, keeps the files that the filter wants, and stays within the limits."""
+
+    def __init__(self, query: GrepQuery, context: ToolContext) -> None:
+        self.query = query
+        self.context = context
+        self.filter = re.compile(query.glob) if query.glob else None
+        self.below = str(query.path).rstrip("/") + "/"
+
+    def _wants(self, raw: bytes) -> bool:
+        if self.filter is None:
+            return True
+        path = raw.decode("utf-8", "surrogateescape")
+        return self.filter.fullmatch(path.removeprefix(self.below)) is not None
+
+    def content(self, found: Found) -> tuple[list[str], str]:
+        """Return the lines by file, and the number of matches."""
+        out: list[str] = []
+        current = b""
+        matches = files = shown = size = last = 0
+        for raw in found.output.split(b"\n"):
+            parts = _LINE.fullmatch(raw)
+            if parts is None or not self._wants(parts[1]):
+                continue
+            matches += parts[3] == b":"
+            new_file = parts[1] != current
+            files += new_file
+            number = int(parts[2])
+            if shown < MOST_LINES and size < MOST_CHARACTERS:
+                if new_file:
+                    out.append(show_path(parts[1], self.context))
+                elif self.query.context and number > last + 1:
+                    out.append("--")
+                line = f"{number}{parts[3].decode()}{printable(parts[4])}"
+                out.append(line)
+                size += len(line)
+                shown += 1
+            current, last = parts[1], number
+        if not matches:
+            return ["No line matches."], "no match"
+        total = f"{count(matches, 'match')} in {count(files, 'file')}"
+        if shown >= MOST_LINES or size >= MOST_CHARACTERS:
+            out.append(f"[the first {shown} lines; {total} in all. Use a narrower pattern, path or glob]")
+        return out, total
+
+    def paths(self, found: Found) -> tuple[list[str], str]:
+        """Return the files, with their counts where asked for."""
+        if self.query.mode == "files":
+            entries = [(path, b"") for path in found.output.split(b"\0") if path]
+        else:
+            pairs = (line.partition(b"\0") for line in found.output.split(b"\n") if line)
+            entries = [(path, b": " + number) for path, _, number in pairs]
+        wanted = [(path, number) for path, number in entries if self._wants(path)]
+        if not wanted:
+            return ["No file matches."], "no match"
+        out = [show_path(path, self.context) + number.decode() for path, number in wanted[:MOST_LINES]]
+        if len(wanted) > MOST_LINES:
+            out.append(f"[the first {MOST_LINES} of {len(wanted):,} files]")
+        return out, count(len(wanted), "file")

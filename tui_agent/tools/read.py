@@ -1,0 +1,223 @@
+"""The `read` tool: text with line numbers, images, PDFs, folders."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import os
+import stat
+
+from tui_agent.events import Intent, JsonObject
+from tui_agent.tools.base import PureTool, pure_intent, target_of, text_result
+from tui_agent.tools.encoding import NotTextError, decode, kind_of
+from tui_agent.tools.files import (
+    LARGEST_FILE,
+    Snapshot,
+    Target,
+    display,
+    file_state,
+    hash_bytes,
+    read_file,
+)
+from tui_agent.tools.tool import Call, Outcome, Plan, ToolContext, ToolError
+from tui_agent.tools.views import count, cut_view
+
+MOST_LINES = 2_000
+MOST_BYTES = 50_000
+"""UTF-8 bytes of one result's lines."""
+
+LONGEST_LINE = 2_000
+"""Characters of a line before it is cut."""
+
+MOST_ENTRIES = 500
+"""Entries of a folder."""
+
+LARGEST_IMAGE = 3_700_000
+"""Bytes of an image file; the API takes 5 MB in base64."""
+
+LARGEST_PDF = 8_000_000
+"""Bytes of a PDF file; the API takes requests of 32 MB in all."""
+
+_VIEW = 4_000
+
+
+class Read(PureTool):
+    """Reads, and notes the file's hash, by which later changes by others are noticed."""
+
+    def title(self, call: Call) -> str:
+        """Return the path and the lines asked for."""
+        offset, limit = call.input.get("offset"), call.input.get("limit")
+        lines = ""
+        if offset or limit:
+            first = _number(offset, 1)
+            lines = f":{first}-" + (str(first + _number(limit, 0) - 1) if limit else "")
+        return f"read {call.input['path']}{lines}"
+
+    async def plan(self, call: Call, context: ToolContext) -> Plan:
+        """Return the plan; its intent says which file content the session is about to know."""
+        return await asyncio.to_thread(self._plan, call, context)
+
+    def _plan(self, call: Call, context: ToolContext) -> Plan:
+        target = target_of(call, context)
+        known = []
+        if _is_readable(target):
+            snapshot = read_file(target.real, target.shown)
+            known = [file_state(target.real, snapshot.data)] if snapshot else []
+        return Plan(pure_intent(call, known), self.title(call), inside=target.inside)
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Read the file."""
+        return await asyncio.to_thread(self._run, call, context)
+
+    def _run(self, call: Call, context: ToolContext) -> Outcome:
+        target = target_of(call, context)
+        try:
+            mode = target.real.stat().st_mode
+            if stat.S_ISDIR(mode):
+                return _list_folder(target)
+            if stat.S_ISREG(mode) and target.real.stat().st_size > LARGEST_FILE:
+                return _read_large(target, call)
+        except FileNotFoundError:
+            raise ToolError(f"{target.shown} does not exist.{_neighbours(target)}") from None
+        except OSError as error:
+            raise ToolError(f"{target.shown}: {error.strerror}") from error
+        snapshot = read_file(target.real, target.shown)
+        if snapshot is None:
+            raise ToolError(f"{target.shown} does not exist.")
+        key, sha256 = display(str(target.real)), hash_bytes(snapshot.data)
+        assert sha256 is not None
+        outcome = _read_media(target, snapshot, context) or _read_text(target, snapshot, call)
+        context.files_read[key] = sha256
+        return outcome
+
+
+def _is_readable(target: Target) -> bool:
+    try:
+        status = target.real.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_FILE and os.access(target.real, os.R_OK)
+
+
+def _read_media(target: Target, snapshot: Snapshot, context: ToolContext) -> Outcome | None:
+    kind = kind_of(snapshot.data)
+    size = f"{len(snapshot.data):,} bytes"
+    if kind.startswith("image/"):
+        block, accepted, largest = "image", context.images, LARGEST_IMAGE
+    elif kind == "application/pdf":
+        block, accepted, largest = "document", context.documents, LARGEST_PDF
+    else:
+        return None
+    if not accepted:
+        raise ToolError(f"{target.shown} is {kind} ({size}), which this model does not take.")
+    if len(snapshot.data) > largest:
+        raise ToolError(f"{target.shown} is {kind} of {size}; at most {largest:,} can be sent: make it smaller.")
+    source: JsonObject = {
+        "type": "base64",
+        "media_type": kind,
+        "data": base64.b64encode(snapshot.data).decode(),
+    }
+    return Outcome([{"type": block, "source": source}], summary=f"{kind}, {size}")
+
+
+def _read_text(target: Target, snapshot: Snapshot, call: Call) -> Outcome:
+    try:
+        form = decode(snapshot.data)
+    except NotTextError as kind:
+        raise ToolError(
+            f"{target.shown} is {kind} ({len(snapshot.data):,} bytes), which cannot be shown as text."
+        ) from None
+    lines = form.text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        return Outcome(text_result("[the file is empty]"), summary="empty")
+    offset = _number(call.input.get("offset"), 1)
+    if offset > len(lines):
+        raise ToolError(f"{target.shown} has only {count(len(lines), 'line')}.")
+    limit = min(_number(call.input.get("limit"), MOST_LINES), MOST_LINES)
+    shown = number_lines(lines[offset - 1 : offset - 1 + limit], offset)
+    last = offset + len(shown) - 1
+    notes = []
+    if form.note:
+        notes.append(form.note)
+    if offset > 1 or last < len(lines):
+        notes.append(f"lines {offset}-{last} of {len(lines)}")
+    if last < len(lines):
+        notes.append(f"read on with offset={last + 1}")
+    return _text_outcome(shown, notes, len(lines))
+
+
+def _read_large(target: Target, call: Call) -> Outcome:
+    """Read some lines of a file that is too large to be taken whole; its hash is not noted."""
+    offset = _number(call.input.get("offset"), 1)
+    limit = min(_number(call.input.get("limit"), MOST_LINES), MOST_LINES)
+    with target.real.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if kind_of(file.read(64)) or b"\0" in file.read(8192):
+            raise ToolError(f"{target.shown} is binary ({size:,} bytes), which cannot be shown as text.")
+        file.seek(0)
+        raw = list(itertools.islice(iter(lambda: file.readline(1 << 20), b""), offset - 1, offset - 1 + limit))
+        lines = [line.decode("utf-8", "replace").rstrip("\n") for line in raw]
+        shown = number_lines(lines, offset)
+        more = len(shown) < len(lines) or file.read(1) != b""
+    if not shown:
+        raise ToolError(f"{target.shown} has fewer than {offset} lines.")
+    last = offset + len(shown) - 1
+    notes = [f"lines {offset}-{last} of a file of {size:,} bytes"]
+    if more:
+        notes.append(f"read on with offset={last + 1}, or use grep")
+    return _text_outcome(shown, notes, len(shown))
+
+
+def number_lines(lines: list[str], first: int) -> list[str]:
+    """Return as many lines as fit, each with its number, long ones cut with a note of how much is missing."""
+    shown: list[str] = []
+    room = MOST_BYTES
+    for number, line in enumerate(lines, first):
+        text = line.removesuffix("\r")
+        if len(text) > LONGEST_LINE:
+            text = f"{text[:LONGEST_LINE]} [… {len(text) - LONGEST_LINE:,} more characters in this line]"
+        text = f"{number}\t{text}"
+        room -= len(text.encode("utf-8", "replace")) + 1
+        if room < 0 and shown:
+            break
+        shown.append(text)
+    return shown
+
+
+def _text_outcome(shown: list[str], notes: list[str], lines: int) -> Outcome:
+    text = "\n".join(shown)
+    tail = f"\n[{'; '.join(notes)}]" if notes else ""
+    summary = count(lines, "line") if len(shown) == lines else f"{len(shown):,} of {count(lines, 'line')}"
+    return Outcome(text_result(text + tail), summary=summary, view=cut_view(text, _VIEW))
+
+
+def _list_folder(target: Target) -> Outcome:
+    with os.scandir(target.real) as entries:
+        names = sorted(
+            display(entry.name) + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries
+        )
+    shown = "\n".join(names[:MOST_ENTRIES])
+    if len(names) > MOST_ENTRIES:
+        shown += f"\n[the first {MOST_ENTRIES} of {len(names):,} entries; use glob]"
+    if not names:
+        shown = "[the folder is empty]"
+    summary = "1 entry" if len(names) == 1 else f"{len(names):,} entries"
+    return Outcome(text_result(shown), summary=summary, view=cut_view(shown, _VIEW))
+
+
+def _neighbours(target: Target) -> str:
+    from difflib import get_close_matches
+
+    try:
+        names = [display(entry.name) for entry in target.real.parent.iterdir()]
+    except OSError:
+        return ""
+    near = get_close_matches(target.real.name, names, n=3)
+    return f" Near it are: {', '.join(near)}." if near else ""
+
+
+def _number(value: object, default: int) -> int:
+    return int(value) if isinstance(value, int | float) else default

@@ -1,0 +1,145 @@
+"""Running a search over many files: ripgrep where there is one, else the stand-in in this package."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_agent.sandbox import command_environment
+from tui_agent.tools.files import display
+from tui_agent.tools.tool import ToolContext, ToolError
+
+TIME_LIMIT = 30.0
+"""Seconds a search may take."""
+
+MOST_OUTPUT = 16 * 1024 * 1024
+"""Bytes of output that are read from the search."""
+
+_RG = [
+    "--no-config",
+    "--hidden",
+    "--no-messages",
+    "--no-require-git",
+    "--no-ignore-global",
+    "--no-ignore-exclude",
+    "--no-ignore-dot",
+    "--sort=path",
+    "--color=never",
+    "--glob=!.git",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search printed; `complete` is False when it was ended by a limit, which `note` names."""
+
+    output: bytes
+    complete: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GrepQuery:
+    """What to search for; `names` is a pattern for file names, `glob` it as an expression over paths below `path`."""
+
+    pattern: str
+    path: Path
+    names: str
+    glob: str
+    mode: str
+    context: int
+    ignore_case: bool
+
+
+async def list_files(folder: Path, context: ToolContext) -> Found:
+    """Return the paths of all files under `folder` that .gitignore does not exclude, each ended by NUL."""
+    rg = _ripgrep(context)
+    if rg:
+        argv = [rg, *_RG, "--files", "--null", "--", str(folder)]
+    else:
+        argv = [*_stand_in(), "files", str(context.workspace), str(folder)]
+    return await _run(argv, context)
+
+
+async def grep_files(query: GrepQuery, context: ToolContext) -> Found:
+    """Return the matches as `PATH NUL NUMBER:LINE` lines, or as mode `files` or `count` print them."""
+    rg = _ripgrep(context)
+    if rg:
+        argv = [rg, *_RG, "--null", "--no-heading", "--with-filename", "--line-number"]
+        argv += ["--max-columns=300", "--max-columns-preview", "--no-context-separator"]
+        argv += ["--ignore-case"] if query.ignore_case else []
+        if query.names and "/" not in query.names:
+            # As a file type, because rg's --glob would bring back what .gitignore excludes.
+            argv += [f"--type-add=wanted:{query.names}", "--type=wanted"]
+        argv += {"files": ["--files-with-matches"], "count": ["--count"]}.get(
+            query.mode, [f"--context={query.context}"]
+        )
+        argv += ["--regexp", query.pattern, "--", str(query.path)]
+    else:
+        options = {
+            "pattern": query.pattern,
+            "path": str(query.path),
+            "root": str(context.workspace),
+            "glob": query.glob,
+            "mode": query.mode,
+            "context": query.context,
+            "ignore_case": query.ignore_case,
+        }
+        argv = [*_stand_in(), "grep", json.dumps(options)]
+    return await _run(argv, context)
+
+
+def show_path(raw: bytes, context: ToolContext) -> str:
+    """Return a path that a search printed as the model sees it: relative to the workspace, valid Unicode."""
+    path = raw.decode("utf-8", "surrogateescape")
+    root = str(context.workspace.resolve())
+    return display(path.removeprefix(root + "/"))
+
+
+def _ripgrep(context: ToolContext) -> str | None:
+    return shutil.which("rg", path=context.runtime.environment.get("PATH", ""))
+
+
+def _stand_in() -> list[str]:
+    return [sys.executable, "-I", str(Path(__file__).with_name("search_files.py"))]
+
+
+async def _run(argv: list[str], context: ToolContext) -> Found:
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=context.workspace,
+        env=command_environment(context.runtime.environment),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    output = bytearray()
+    errors = asyncio.ensure_future(process.stderr.read(10_000))
+    note = ""
+    try:
+        async with asyncio.timeout(TIME_LIMIT):
+            while chunk := await process.stdout.read(1 << 16):
+                output += chunk
+                if len(output) > MOST_OUTPUT:
+                    note = "too much was found; the search was ended"
+                    break
+            if not note:
+                await process.wait()
+    except TimeoutError:
+        note = f"the search was ended after {TIME_LIMIT:.0f} s"
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    message = (await errors).decode("utf-8", "replace").strip()
+    if not note and process.returncode == 2 and not output:
+        raise ToolError(message or "the search failed")
+    return Found(bytes(output), not note, note)

@@ -1,0 +1,59 @@
+"""A command's spool folder, as the `bash` tools read and show it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tui_agent.sandbox import CommandRecord
+from tui_agent.tools.views import printable
+
+HEAD_BYTES = 8_000
+TAIL_BYTES = 16_000
+"""Bytes of the beginning and of the end of an output that the model and the screen see."""
+
+
+def spool_of(spool: Path, attempt: int) -> Path:
+    """Return the folder of one attempt of a step: what ran once is never mistaken for what is to run again."""
+    return spool / str(attempt)
+
+
+def newest_attempt(spool: Path) -> Path | None:
+    """Return the folder of a step's newest attempt, None if it never had one."""
+    try:
+        attempts = [entry for entry in spool.iterdir() if entry.name.isdigit()]
+    except OSError:
+        return None
+    return max(attempts, key=lambda entry: int(entry.name), default=None)
+
+
+def output_view(record: CommandRecord) -> str:
+    """Return the output: all of it, or its beginning and end and where the rest is."""
+    try:
+        with record.output.open("rb") as file:
+            if record.output_bytes <= HEAD_BYTES + TAIL_BYTES:
+                return printable(file.read(HEAD_BYTES + TAIL_BYTES)).rstrip("\n")
+            head = file.read(HEAD_BYTES)
+            file.seek(record.output_bytes - TAIL_BYTES)
+            tail = file.read(TAIL_BYTES)
+    except FileNotFoundError:
+        return ""
+    # Cut at line ends where there are some near.
+    head = head[: head.rfind(b"\n") + 1] or head
+    tail = tail[tail.find(b"\n", 0, TAIL_BYTES // 2) + 1 :]
+    left_out = record.output_bytes - len(head) - len(tail)
+    return (
+        f"{printable(head).rstrip()}\n[… {left_out:,} bytes in {record.output}; read it with offset, "
+        f"or grep it …]\n{printable(tail).rstrip()}"
+    )
+
+
+def describe_end(record: CommandRecord, timeout: float | None) -> str:
+    """Return in words how a command ended."""
+    if record.timed_out:
+        limit = f" after {timeout:g} s" if timeout else ""
+        return f"timed out{limit} and was ended"
+    if record.cancelled:
+        return "was ended on request"
+    if record.signal is not None:
+        return f"was ended by signal {record.signal}"
+    return f"exit code {record.exit_code}"

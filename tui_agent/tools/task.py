@@ -1,0 +1,22 @@
+"""The `task` tool: a subagent."""
+
+from __future__ import annotations
+
+from tui_agent.events import Intent
+from tui_agent.tools.base import PureTool, text_result
+from tui_agent.tools.tool import Call, Outcome, ToolContext
+from tui_agent.tools.views import cut_view
+
+
+class Task(PureTool):
+    """Runs a subagent and returns its final answer; the subagent's own steps are journalled for themselves."""
+
+    def title(self, call: Call) -> str:
+        """Return the agent type and the first line of its prompt."""
+        prompt = str(call.input["prompt"]).strip().split("\n")[0]
+        return f"task {call.input['agent']}: {prompt}"
+
+    async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        """Run it."""
+        answer = await context.run_agent(str(call.input["agent"]), str(call.input["prompt"]))
+        return Outcome(text_result(answer), summary=str(call.input["agent"]), view=cut_view(answer))
