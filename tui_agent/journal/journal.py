@@ -242,9 +242,11 @@ class Journal:
         """Check chain, seqs, bodies and boots of the whole file, in a thread of its own."""
         from tui_agent.journal.verify import verify_connection
 
+        acknowledged = self.last_seq
+
         def check() -> Verification:
             with closing(connect(self.path, "ro")) as connection:
-                return verify_connection(connection)
+                return verify_connection(connection, acknowledged)
 
         return await self._guard(asyncio.to_thread(check))
 

@@ -10,8 +10,8 @@ from tui_agent.journal.records import Gap, Verification
 from tui_agent.journal.schema import EVENT_COLUMNS
 
 
-def verify_connection(connection: sqlite3.Connection) -> Verification:
-    """Check seqs, bodies, hashes and boots; the first thing wrong ends it.
+def verify_connection(connection: sqlite3.Connection, acknowledged: int = 0) -> Verification:
+    """Check seqs, bodies, hashes and boots; the first thing wrong ends it. Event `acknowledged` must be there.
 
     Removing the newest events is found only when they were committed before a boot that was closed; after a
     crash nobody wrote down where the chain ended. Raises sqlite3.DatabaseError when the file's structure
@@ -19,12 +19,12 @@ def verify_connection(connection: sqlite3.Connection) -> Verification:
     """
     connection.execute("BEGIN")  # one view of the file while the session goes on
     try:
-        return _verify(connection)
+        return _verify(connection, acknowledged)
     finally:
         connection.execute("ROLLBACK")
 
 
-def _verify(connection: sqlite3.Connection) -> Verification:
+def _verify(connection: sqlite3.Connection, acknowledged: int) -> Verification:
     session = connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0]
     gaps = dict(connection.execute("SELECT first, last FROM gap"))
     boots = {
@@ -66,4 +66,6 @@ def _verify(connection: sqlite3.Connection) -> Verification:
     latest = max(ends, default=0)
     if latest >= expected:
         return bad(expected, f"the events up to {latest} were there when boot {ends[latest][0]} was closed")
+    if acknowledged >= expected:
+        return bad(expected, f"the events up to {acknowledged} were committed, but are gone")
     return Verification(True, events, previous.hex(), gaps=tuple(used))
