@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tui_agent.session.sessions import SessionSummary, list_sessions
     from tui_agent.session.state import SessionState, Update
     from tui_agent.session.verify import SessionVerification, verify_session
+    from tui_agent.session.verify import verify_session
     from tui_agent.workflow.state import Question, Step, WorkflowState
 
 _HOMES = {

@@ -82,6 +82,7 @@ class SessionHandle:
         self._recorder = Recorder(journal)
         self._tasks: set[asyncio.Task[None]] = set()
         self._agent: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._view = SessionView(journal, state, self._spawn)
         self._histories = Histories(journal)
         self._sessions = Sessions(options.data_dir)
@@ -167,7 +168,7 @@ class SessionHandle:
             notice = Notice(level="error", code="journal-salvaged", message=self._journal.salvage.message)
             await self._recorder.record(notice)
         await record_interruptions(self._journal, self.state.conversation)
-        self._spawn(self._services.client.prepare())
+        self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
         self._continue()
 
     async def close(self) -> None:
@@ -176,11 +177,10 @@ class SessionHandle:
             return
         self._closed = True
         self._services.closing = True
-        for task in [self._agent, *self._tasks]:
-            if task is not None:
-                task.cancel()
-        pending = [task for task in [self._agent, *self._tasks] if task is not None]
-        await asyncio.gather(*pending, return_exceptions=True)
+        working = [task for task in (self._agent, self._preparing) if task is not None]
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, *self._tasks, return_exceptions=True)
         if not self.read_only:
             try:
                 await self._save_snapshot()
@@ -435,7 +435,7 @@ class SessionHandle:
         async def run() -> None:
             try:
                 await work
-            except (JournalError, SessionError) as error:
+            except JournalError as error:
                 notice = Notice(level="error", code="session", message=str(error), time=self._runtime.now())
                 self._view.warn(notice)
 
