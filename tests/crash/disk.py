@@ -53,9 +53,7 @@ class Loss:
 def random_loss(chance: random.Random) -> Loss:
     """Draw a way of losing: everything, nothing, or some."""
     levels = (0.0, 0.5, 0.9, 1.0)
-    return Loss(
-        chance.choice(levels), chance.choice(levels), chance.choice((512, 4096)), chance.random() < 0.5
-    )
+    return Loss(chance.choice(levels), chance.choice(levels), chance.choice((512, 4096)), chance.random() < 0.5)
 
 
 class Disk:

@@ -1,39 +1,57 @@
-"""Faults to build into the product, so that the harness shows that it would notice them."""
+"""Mistakes to build into the product, so that the harness shows that it would notice them."""
 
 from __future__ import annotations
 
+import inspect
 import tempfile
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from tui_agent.runtime import Runtime
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A mistake in the product. `install` makes it, in this process only."""
+    """A mistake in the product. `install` makes it, in this process only; call it before the app is imported.
+
+    `trial` says how the harness looks for it: by power-loss images of `journal` or `session`, by two
+    `windows` on one session, or by a kill at a failpoint and its hit.
+    """
 
     text: str
     install: Callable[[], None]
+    trial: Literal["journal", "session", "windows"] | tuple[str, int]
+
+
+def _rewrite(owner: Any, name: str, *changes: tuple[str, str], **names: Any) -> None:
+    """Replace texts in the source of a function of a module or class; `names` can be used in the new texts."""
+    function = inspect.getattr_static(owner, name)
+    source = textwrap.dedent(inspect.getsource(function))
+    for old, new in changes:
+        assert old in source, f"{name} has changed: {old!r} is not in it"
+        source = source.replace(old, new)
+    module = owner if isinstance(owner, ModuleType) else inspect.getmodule(owner)
+    assert module is not None
+    vars(module).update(names)
+    made: dict[str, Any] = {}
+    exec("from __future__ import annotations\n" + source, vars(module), made)
+    setattr(owner, name, made[name])
 
 
 def _outcome_not_synced() -> None:
-    from tui_agent.journal.records import Durability
-    from tui_agent.journal.writer import Transaction, Writer
+    from tui_agent.journal import writer
 
-    original = Writer._set_durability
-
-    def relaxed(self: Writer, batch: list[Transaction]) -> None:
-        for transaction in batch:
-            transaction.durability = Durability.NORMAL
-        original(self, batch)
-
-    Writer._set_durability = relaxed  # type: ignore[method-assign]
+    _rewrite(writer.Writer, "_set_durability", ("if full else", "if False else"))
 
 
-def _folder_not_synced() -> None:
+def _session_folder_not_synced() -> None:
     from tui_agent.journal import opening
 
-    opening.sync_folder = lambda folder: None
+    _rewrite(opening, "make_folder", ("sync_folder(folder.parent)", "pass"))
 
 
 def _start_not_synced() -> None:
@@ -47,9 +65,149 @@ def _start_not_synced() -> None:
     command.__file__ = str(folder / "command.py")  # the runner is started by its path beside this one
 
 
+def _rename_not_synced() -> None:
+    from tui_agent.tools import files
+
+    _rewrite(files, "write_file", ("os.fsync(folder)", "pass"))
+
+
+def _content_not_synced() -> None:
+    from tui_agent.tools import files
+
+    _rewrite(files, "_write_temporary", ("os.fsync(file.fileno())", "pass"))
+
+
+def _write_in_place() -> None:
+    from tui_agent.tools import files
+
+    def careless(path: Path, data: bytes, runtime: Runtime) -> None:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+            file.flush()
+            runtime.failpoint("fault.written")
+            file.write(data[len(data) // 2 :])
+
+    _rewrite(
+        files,
+        "write_file",
+        (
+            "os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)",
+            "careless(path, data, runtime)",
+        ),
+        careless=careless,
+    )
+
+
+def _intent_after_effect() -> None:
+    from tui_agent.workflow.executor import StepExecutor
+
+    point = 'self.runtime.failpoint("workflow.before_intent")'
+    run = "outcome = await tool.run(call, plan.intent, context)"
+    _rewrite(StepExecutor, "_start", (run, "pass"), (point, f"{run}; {point}"))
+
+
+def _no_probe() -> None:
+    from tui_agent.workflow.executor import StepExecutor
+
+    async def careless(self: StepExecutor, step: Any, call: Any, tool: Any) -> None:
+        context = self.host.tool_context(step)
+        outcome = await tool.run(call, (await tool.plan(call, context)).intent, context)
+        await self._acknowledge(step.id, outcome, 0.0, recovered=True)
+
+    StepExecutor._recover = careless  # type: ignore[method-assign]
+
+
+def _commit_after_acknowledgement() -> None:
+    from tui_agent.journal.writer import OpenFile, Writer
+
+    original = Writer.__init__
+
+    def careless(self: Writer, file: OpenFile, *rest: Any) -> None:
+        original(self, file, *rest)
+        self._connection = _Lazy(self._connection)  # type: ignore[assignment]
+
+    Writer.__init__ = careless  # type: ignore[method-assign]
+
+
+class _Lazy:
+    """A connection that commits only when it is used for the next time."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._late = False
+
+    def execute(self, sql: str, *rest: Any) -> Any:
+        if sql == "COMMIT":
+            self._late = True
+            return None
+        self._catch_up()
+        return self._connection.execute(sql, *rest)
+
+    def close(self) -> None:
+        self._catch_up()
+        self._connection.close()
+
+    def _catch_up(self) -> None:
+        if self._late:
+            self._late = False
+            self._connection.execute("COMMIT")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+def _paint_before_chunk() -> None:
+    from tui_agent.journal import Committed, Journal
+
+    async def careless(self: Journal, *deltas: Any) -> None:
+        for delta in deltas:
+            for callback in self._callbacks:
+                callback((Committed(self._stamp(delta)[0], None, None),))
+
+    Journal.append_chunks = careless  # type: ignore[method-assign]
+
+
+def _command_without_runner() -> None:
+    import asyncio
+
+    from tui_agent.events import Intent
+    from tui_agent.tools.bash import Bash
+    from tui_agent.workflow.tool import Call, Outcome, ToolContext
+
+    async def careless(self: Bash, call: Call, intent: Intent, context: ToolContext) -> Outcome:
+        process = await asyncio.create_subprocess_shell(
+            str(call.input["command"]), cwd=context.workspace, stdout=asyncio.subprocess.PIPE
+        )
+        output, _ = await process.communicate()
+        context.runtime.failpoint("fault.ran")
+        return Outcome([{"type": "text", "text": output.decode() or "(no output)"}], exit_code=0)
+
+    Bash.run = careless  # type: ignore[method-assign]
+
+
+def _no_lock() -> None:
+    from tui_agent.journal import lock
+
+    _rewrite(lock.FileLock, "_take", ("fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass"))
+
+
 FAULTS: dict[str, Fault] = {
-    "outcome-not-synced": Fault("events are committed without waiting for the disk", _outcome_not_synced),
-    "folder-not-synced": Fault("a new session's folder is not synced", _folder_not_synced),
-    "start-not-synced": Fault("a command runs before its start record is synced", _start_not_synced),
+    "outcome-not-synced": Fault("commits do not wait for the disk", _outcome_not_synced, "journal"),
+    "folder-not-synced": Fault("a new session's folders are not synced", _session_folder_not_synced, "journal"),
+    "start-not-synced": Fault("a command runs before its start record is synced", _start_not_synced, "journal"),
+    "rename-not-synced": Fault("a file is renamed and its folder not synced", _rename_not_synced, "session"),
+    "content-not-synced": Fault("a file is renamed before its content is synced", _content_not_synced, "session"),
+    "late-commit": Fault(
+        "an event is acknowledged before it is committed",
+        _commit_after_acknowledgement,
+        ("effect.after", 2),
+    ),
+    "intent-after-effect": Fault(
+        "a step's intent is written after its effect", _intent_after_effect, ("workflow.before_intent", 3)
+    ),
+    "no-probe": Fault("a step cut off is run again unseen", _no_probe, ("workflow.before_outcome", 3)),
+    "write-in-place": Fault("a file is written in place", _write_in_place, ("fault.written", 2)),
+    "no-runner": Fault("a command runs as a plain child", _command_without_runner, ("fault.ran", 1)),
+    "no-lock": Fault("two windows write one session", _no_lock, "windows"),
 }
 """Every seeded fault by its name."""

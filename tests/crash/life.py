@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-import random
+import re
 import sys
 import time
 from collections import Counter
@@ -24,24 +25,28 @@ PATIENCE = 30.0
 DRAFT = "a draft that nobody sent"
 
 
-def make_work(token: str) -> Work:
-    """Return a prompt that writes a file, edits it twice, and runs three commands, one of them slow."""
+def make_work(token: str, *, durable: bool = False) -> Work:
+    """Return a prompt that writes a file, edits it twice, and runs commands, two of them in one turn.
+
+    `durable` commands sync what they write, as a power loss must not take it from them.
+    """
     name = f"notes-{token}.txt"
-    lines = tuple(f"{token}-{number}" for number in range(3))
+    lines = tuple(f"{token}-{number}" for number in range(4))
+    sync = "; sync ledger.txt ." if durable else ""
     steps = [
         f"write {name}: mark",
-        f"run echo {lines[0]} >> ledger.txt",
+        f"run echo {lines[0]} >> ledger.txt{sync}",
         f"edit {name}: mark => xmark",
-        f"run sleep 0.2; echo {lines[1]} >> ledger.txt",
+        f"run sleep 0.2; echo {lines[1]} >> ledger.txt{sync}\nrun echo {lines[2]} >> ledger.txt{sync}",
         f"edit {name}: mark => xmark",
-        f"run echo {lines[2]} >> ledger.txt; echo done",
+        f"run echo {lines[3]} >> ledger.txt{sync}; echo done",
     ]
-    return Work(" then ".join(steps), lines, {name: ("", "mark", "xmark", "xxmark")})
+    return Work(" then ".join(steps), lines, {name: ("", "mark\n", "xmark\n", "xxmark\n")})
 
 
-def talk(token: str) -> Work:
-    """Return a prompt that only streams text and runs one command after it."""
-    return Work(f"say 120 at 150 then run echo {token}-0 >> ledger.txt", (f"{token}-0",))
+def make_next(token: str) -> Work:
+    """Return a prompt that shows that a session still works: some text and a command."""
+    return Work(f"say 40 then run echo {token}-0 >> ledger.txt", (f"{token}-0",))
 
 
 @dataclass
@@ -94,9 +99,7 @@ class Life:
         """Return what the session file holds now."""
         return oracle.read(self.session)
 
-    def start(
-        self, *, resume: bool, kill: tuple[str, int] | None = None, hits: Path | None = None
-    ) -> Terminal:
+    def start(self, *, resume: bool, kill: tuple[str, int] | None = None, hits: Path | None = None) -> Terminal:
         """Start the app; with `kill`, it will die at that hit of that failpoint."""
         setting: dict[str, Any] = {"fault": self._fault}
         if kill:
@@ -136,9 +139,15 @@ class Life:
         self.verdict.deaths.append(Death(phase(record), record, self.terminal.text()))
         return record
 
-    def died_at_failpoint(self, seconds: float) -> bool:
-        """Wait until the app has killed itself; False when it did not."""
-        if not self.terminal.wait_for(lambda: not self.terminal.alive, seconds):
+    def died_at_failpoint(self, seconds: float, *, unless_done: bool = False) -> bool:
+        """Wait until the app has killed itself; False when it did not, or got to the end of the work."""
+
+        def over() -> bool:
+            record = self.record()
+            return unless_done and bool(record.of("run.finished")) and not record.unfinished
+
+        self.terminal.wait_for(over, seconds)
+        if self.terminal.alive:
             return False
         self.die()
         return True
@@ -189,6 +198,34 @@ class Life:
             if work.prompt not in told:
                 self.terminal.press(f"{work.prompt}\r")
 
+    def give_next(self, work: Work) -> None:
+        """Send a prompt in place of the draft that came back."""
+        self.terminal.press("\x15" * 3 + "\x0b" * 3)  # Ctrl+U, Ctrl+K
+        self.give(work)
+
+    def check_layout(self) -> None:
+        """Kill and resume the idle app; its layout and its screen must come back as they were."""
+        self.terminal.pump(0.6)
+        before = self.die()
+        self.start(resume=True)
+        if not self.wait_ready():
+            return
+        self.terminal.pump(0.8)
+        after = self.record()
+        if before.layout != after.layout:
+            self.verdict.problems.append(f"layout: {before.layout} became {after.layout}")
+        draft = json.dumps(before.layout or {})
+        if DRAFT in draft and DRAFT not in self.terminal.text():
+            self.verdict.problems.append(f"layout: the draft is not on screen:\n{self.terminal.text()}")
+
+    def stop(self) -> Verdict:
+        """Quit the app as a person does, and judge."""
+        self.terminal.press("\x11")  # Ctrl+Q
+        status = self.terminal.end(10.0)
+        if status != 0:
+            self.verdict.problems.append(f"quitting ended with {status}; screen:\n{self.terminal.text()}")
+        return self.judge()
+
     def judge(self) -> Verdict:
         """Hold the workspace and the session file against all invariants."""
         record = self.record()
@@ -198,6 +235,7 @@ class Life:
         for death in self.verdict.deaths:
             problems += oracle.check_kept(death.before, record)
             problems += check_screen(death.screen, record)
+        problems += verify(self.session)
         prompts = Counter(event["prompt"] for event in record.of("run.started"))
         problems += [f"the prompt {prompt[:40]!r} ran {n} times" for prompt, n in prompts.items() if n > 1]
         self.verdict.findings.update(event["finding"] for event in record.of("step.recovered"))
@@ -231,14 +269,27 @@ def phase(record: Record) -> str:
     return "between steps"
 
 
+_DONE = re.compile(r"\d\d:\d\d:\d\d ✓ (?:write|edit|bash)\b")
+
+
 def check_screen(screen: str, record: Record) -> list[str]:
-    """Return what had been painted as done or said and is not in the session file."""
+    """Return what had been painted as done in the timeline and is not in the session file."""
+    painted = len(_DONE.findall(screen))
+    done = len(record.of("step.finished"))
+    if painted > done:
+        return [f"lost: {painted} steps had been shown as done, {done} are on disk"]
     return []
 
 
-def random_instant(chance: random.Random, length: float) -> float:
-    """Return seconds into a life of `length` seconds, start-up and the time after it included."""
-    return chance.uniform(0.0, length * 1.05)
+def verify(path: Path) -> list[str]:
+    """Return what the product's own verification finds wrong with a session."""
+    from tui_agent.runtime import Runtime
+    from tui_agent.session import verify_session
+
+    if not path.is_file():
+        return ["lost: the session file"]
+    result = asyncio.run(verify_session(path, Runtime()))
+    return [] if result.ok else [f"does not verify: {result.message}"]
 
 
 def wait(terminal: Terminal, seconds: float, until: Callable[[], bool] = lambda: False) -> None:

@@ -109,6 +109,8 @@ def check_effects(workspace: Path, works: list[Work], record: Record) -> list[st
             problems.append(f"duplicated: the command that wrote {line} ran {counts[line]} times")
         if counts[line] == 0 and not unsure:
             problems.append(f"lost: the command that writes {line} never ran")
+    if [line for line in wanted if line in counts] != [line for line in found if line in wanted]:
+        problems.append(f"out of order: the ledger holds {found}")
     problems += [f"stray: {line!r} is in the ledger" for line in found if line not in wanted]
     for work in works:
         for name, contents in work.files.items():
@@ -126,20 +128,29 @@ def check_order(record: Record, workspace: Path, works: list[Work]) -> list[str]
     """Return which effects in the workspace have no intent in the journal, and which outcomes no effect."""
     problems = []
     started = {event["step"] for event in record.of("step.started")}
-    finished = {event["step"]: event for event in record.of("step.finished")}
+    succeeded = {event["step"] for event in record.of("step.finished") if event["outcome"] == "ok"}
     path = workspace / "ledger.txt"
     ledger = set(path.read_text().splitlines()) if path.is_file() else set()
-    lines = {line for work in works for line in work.ledger}
     for plan in record.of("step.planned"):
         command = str(plan["input"].get("command", ""))
-        for line in lines:
-            if f"echo {line} " not in command:
-                continue
-            end = finished.get(plan["step"])
+        for line in (line for work in works for line in work.ledger if f"echo {line} " in command):
             if line in ledger and plan["step"] not in started:
-                problems.append(f"no intent: {line} was written before its step was on disk as started")
-            if line not in ledger and end is not None and end["outcome"] == "ok" and end.get("view") != "":
+                problems.append(f"no intent: {line} was written, its step is not on disk as started")
+            if line not in ledger and plan["step"] in succeeded:
                 problems.append(f"no effect: the step of {line} is on disk as finished, its effect is not")
+    for work in works:
+        for name, contents in work.files.items():
+            file = workspace / name
+            content = file.read_text() if file.is_file() else ""
+            touching = {e["step"] for e in record.of("step.planned") if e["input"].get("path") == name}
+            if content not in contents:
+                problems.append(f"mixed: {name} holds {content!r}")
+                continue
+            version = contents.index(content)
+            if version > len(touching & started):
+                problems.append(f"no intent: {name} is at version {version} of {len(touching & started)} started")
+            if version < len(touching & succeeded):
+                problems.append(f"no effect: {name} is at version {version} of {len(touching & succeeded)} done")
     return problems
 
 

@@ -22,15 +22,15 @@ class Acknowledged:
     """What the traced program had been told is safe, up to some instant."""
 
     created: bool = False
-    closed: bool = False
     events: dict[int, str] = field(default_factory=dict)
 
     def hear(self, mark: Mark) -> None:
         """Take over one mark."""
         said = json.loads(mark.text)
         self.created = self.created or "created" in said
-        self.closed = self.closed or "closed" in said
         self.events.update(said.get("seqs", []))
+        if said.get("seq") is not None:
+            self.events[said["seq"]] = said["hash"]
 
 
 @dataclass
@@ -53,8 +53,7 @@ def simulate(
 ) -> PowerReport:
     """Trace `child` working in `root`, and judge `images` images of `root`, each put in its place.
 
-    `child` gets the path of the marks as its last argument but one. With `enough`, stops after so many
-    violations.
+    `child` writes its marks to the file `marks` in `scratch`. With `enough`, stops after so many violations.
     """
     start = scratch / "start"
     shutil.copytree(root, start)
@@ -177,3 +176,18 @@ async def _judge_journal(root: Path, acknowledged: Acknowledged) -> tuple[str, l
 def journal_child(root: Path, marks: Path, fault: str = "") -> list[str]:
     """Return the command to trace for `judge_journal`."""
     return [sys.executable, "-m", "tests.crash.power_child", str(root), str(marks), fault]
+
+
+def run_journal(folder: Path, *, images: int, seed: int, fault: str = "", enough: int = 0) -> PowerReport:
+    """Judge `images` power losses of journal and command runner, working in `folder`."""
+    root, scratch = prepare(folder)
+    child = journal_child(root, scratch / "marks", fault)
+    return simulate(root, child, judge_journal, scratch=scratch, images=images, seed=seed, enough=enough)
+
+
+def prepare(folder: Path) -> tuple[Path, Path]:
+    """Make the folder to be traced, with a workspace in it, and one for the harness's own files."""
+    root, scratch = folder / "root", folder / "scratch"
+    (root / "workspace").mkdir(parents=True)
+    scratch.mkdir()
+    return root, scratch

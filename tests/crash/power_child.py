@@ -38,25 +38,19 @@ async def work(root: Path, mark: int) -> None:
     folder = root / "data" / "sessions" / "s1"
     journal = await Journal.create(folder / "session.db", "s1", runtime)
     say(created=True)
-    journal.on_commit(
-        lambda committed: say(seqs=[[c.event.seq, c.event.hash] for c in committed if c.event.durable])
-    )
+    journal.on_commit(lambda committed: say(seqs=[[c.event.seq, c.event.hash] for c in committed if c.event.durable]))
     await journal.append(SessionCreated(workspace=str(workspace), model="m", mode="ask"))
     for number in range(STEPS):
         step, line = f"step_{number}", f"line-{number}"
         spool = folder / "steps" / step
         text = f"echo {line} >> ledger.txt; sync ledger.txt ."
         await journal.append(
-            StepPlanned(
-                step=step, turn="t", call_id=step, tool="bash", input={"command": text}, effect="supervised"
-            )
+            StepPlanned(step=step, turn="t", call_id=step, tool="bash", input={"command": text}, effect="supervised")
         )
         intent = Intent(effect="supervised", key=step, spool=str(spool))
         await journal.append(StepStarted(step=step, tool="bash", intent=intent))
         argv = command.shell_argv(text, runtime.environment)
-        await command.start(
-            spool, argv, cwd=workspace, environment=runtime.environment, timeout=10, runtime=runtime
-        )
+        await command.start(spool, argv, cwd=workspace, environment=runtime.environment, timeout=10, runtime=runtime)
         await journal.append_chunks(StepOutput(step=step, text="some output\n" * 50))
 
         async def ignore(data: bytes, skipped: int) -> None: ...
@@ -67,7 +61,6 @@ async def work(root: Path, mark: int) -> None:
             StepFinished(step=step, tool="bash", outcome=outcome, result=[], view="x" * 3000),
             drop_chunks=[step],
         )
-    say(closed=True)
     await journal.close()
 
 

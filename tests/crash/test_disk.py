@@ -48,9 +48,7 @@ def test_a_rename_without_a_sync_of_the_folder_is_old_or_new(tmp_path: Path) -> 
     b, a = f"{tmp_path}/b", f"{tmp_path}/a"
     disk = disk_after(tmp_path, [Create(b), Write(b, 0, b"new"), Sync(b, 2), Rename(b, a)])
     chance = random.Random(2)
-    seen = {
-        disk.image(Loss(0.5, 0.5, 512, ordered), chance)["a"] for ordered in (True, False) for _ in range(50)
-    }
+    seen = {disk.image(Loss(0.5, 0.5, 512, ordered), chance)["a"] for ordered in (True, False) for _ in range(50)}
     assert seen == {b"old", b"new"}
 
 

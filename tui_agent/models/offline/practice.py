@@ -80,12 +80,12 @@ def _open_work(request: Request) -> _Work:
     ends what came before; other notes, and blocks in angle brackets, are the program's own and no prompts.
     """
     work = _Work()
-    for message in request.messages:
+    for number, message in enumerate(request.messages):
         content = message["content"]
         if message["role"] == "assistant":
             if any(block["type"] == "tool_use" for block in content):
                 work.done += 1
-            else:
+            elif not _broke_off(request.messages[number + 1 : number + 2]):
                 work = _Work()
             continue
         for block in content:
@@ -99,6 +99,12 @@ def _open_work(request: Request) -> _Work:
                 elif not text.startswith("<"):
                     _take_up(work, text)
     return work
+
+
+def _broke_off(after: list[dict[str, Any]]) -> bool:
+    """Say whether the message after an answer asks for the rest of it: the task is not done then."""
+    texts = [block["text"].strip() for message in after for block in message["content"] if block["type"] == "text"]
+    return any(text.startswith("[") and text.endswith("]") and "Continue from" in text for text in texts)
 
 
 def _take_up(work: _Work, prompt: str) -> None:

@@ -1,0 +1,97 @@
+"""Power losses of the whole app: each image is resumed by the product and worked to the end, then judged."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from tests.crash import oracle
+from tests.crash.life import make_work
+from tests.crash.oracle import Record, Work
+from tests.crash.power import Acknowledged, PowerReport, prepare, simulate
+
+WORK = make_work("power", durable=True)
+AFTER = Work("run echo after-0 >> ledger.txt", ("after-0",))
+PATIENCE = 20.0
+"""Seconds for a resumed session to come to its end."""
+
+
+def session_child(root: Path, marks: Path, fault: str = "") -> list[str]:
+    """Return the command to trace: the app without a screen; the events that it prints are the marks."""
+    setting = json.dumps({"fault": fault})
+    app = [sys.executable, "-m", "tests.crash.app", setting, "run", "-p", WORK.prompt, "--mode", "bypass"]
+    app += ["--offline", "--cwd", str(root / "workspace"), "--data-dir", str(root / "data")]
+    return ["sh", "-c", f"{shlex.join(app)} -o stream-json >> {shlex.quote(str(marks))}"]
+
+
+def judge_session(root: Path, acknowledged: Acknowledged) -> tuple[str, list[str]]:
+    """Judge an image: what it holds, then what it holds once the app has resumed it and gone on."""
+    path = next(iter(sorted((root / "data" / "sessions").glob("*/session.db"))), None)
+    if path is None:
+        return "no session yet", ["lost: the session"] if acknowledged.events else []
+    before = oracle.read(path)
+    problems = _judge_image(root, before, acknowledged)
+    asyncio.run(_go_on(root, path.parent.name, problems))
+    record = oracle.read(path)
+    workspace = root / "workspace"
+    prompts = [event["prompt"] for event in record.of("run.started")]
+    works = [work for work in (WORK, AFTER) if work.prompt in prompts]
+    problems += oracle.check_effects(workspace, works, record)
+    problems += oracle.check_history(record)
+    problems += oracle.check_kept(before, record)
+    findings = sorted({str(event["finding"]) for event in record.of("step.recovered")})
+    return "resumed: " + (", ".join(findings) or "no step cut off"), problems
+
+
+def _judge_image(root: Path, before: Record, acknowledged: Acknowledged) -> list[str]:
+    kept = {event["seq"]: event["hash"] for event in before.events}
+    missing = [seq for seq, digest in acknowledged.events.items() if kept.get(seq) != digest]
+    problems = [f"lost: {len(missing)} acknowledged events"] if missing else []
+    return problems + oracle.check_order(before, root / "workspace", [WORK])
+
+
+async def _go_on(root: Path, session: str, problems: list[str]) -> None:
+    from tui_agent.session import OpenOptions, SessionHandle, Update
+
+    options = OpenOptions(
+        data_dir=root / "data",
+        config_dir=root / "config",
+        workspace=root / "workspace",
+        mode="bypass",
+        offline=True,
+    )
+    handle = await SessionHandle.resume(session, options)
+    changed = asyncio.Event()
+
+    def heard(update: Update) -> None:
+        changed.set()
+
+    handle.subscribe(heard)
+    try:
+        await handle.start()
+        for prompt in ("", AFTER.prompt):
+            if prompt:
+                await handle.submit(prompt)
+            async with asyncio.timeout(PATIENCE):
+                while handle.state.conversation.runs:
+                    for step in list(handle.state.workflow.steps.values()):
+                        if step.status == "uncertain":
+                            await handle.resolve(step.id, "skip")
+                    changed.clear()
+                    if handle.state.conversation.runs:
+                        await changed.wait()
+    except TimeoutError:
+        steps = [(step.tool, step.status) for step in handle.state.workflow.steps.values()]
+        problems.append(f"stuck: open steps are {steps}")
+    finally:
+        await handle.close()
+
+
+def run_session(folder: Path, *, images: int, seed: int, fault: str = "", enough: int = 0) -> PowerReport:
+    """Judge `images` power losses of the whole app, working in `folder`."""
+    root, scratch = prepare(folder)
+    child = session_child(root, scratch / "marks", fault)
+    return simulate(root, child, judge_session, scratch=scratch, images=images, seed=seed, enough=enough)
