@@ -109,8 +109,13 @@ class ModelClient:
         timeout = anthropic.Timeout(FIRST_BYTE_SECONDS, connect=CONNECT_SECONDS)
         http_client = None
         if _is_loopback(self._base_url or self._runtime.environment.get("ANTHROPIC_BASE_URL")):
-            # A proxy in the environment cannot reach this machine's own servers.
-            http_client = anthropic.DefaultAsyncHttpxClient(trust_env=False, timeout=timeout)
+            # A proxy in the environment cannot reach this machine's own servers; the SDK's default
+            # client would use it all the same.
+            import httpx2
+
+            http_client = httpx2.AsyncClient(
+                trust_env=False, timeout=timeout, limits=anthropic.DEFAULT_CONNECTION_LIMITS
+            )
         return anthropic.AsyncAnthropic(
             base_url=self._base_url,
             api_key=self._api_key,
@@ -136,7 +141,7 @@ class ModelClient:
             try:
                 await self._read(response, builder, batch)
             finally:
-                # Not awaited under a cancellation that is under way: closing is synchronous enough.
+                # Shielded: a second cancellation must not leave the connection open.
                 await asyncio.shield(response.aclose())
         except asyncio.CancelledError:
             await asyncio.shield(batch.flush())
@@ -168,7 +173,10 @@ class ModelClient:
         response = stream.response
         kind = response.headers.get("content-type", "")
         if not kind.startswith("text/event-stream"):
-            text = (await response.aread())[:200].decode("utf-8", "replace")
+            try:
+                text = (await response.aread())[:200].decode("utf-8", "replace")
+            except _transport_errors() as error:
+                raise _transport_error(error, cut=True) from error
             raise MalformedResponseError(
                 f"The server answered with {kind or 'no content type'} and not with a stream: {text!r}. "
                 "Is ANTHROPIC_BASE_URL a server of the Messages API?",
@@ -338,22 +346,30 @@ def _transport_error(error: BaseException, *, cut: bool) -> ModelError:
     import httpx2
 
     causes = list(_chain(error))
+    if any(isinstance(cause, (httpx2.TimeoutException, anthropic.APITimeoutError)) for cause in causes):
+        return TimedOutError("The server did not answer in time.")
+    if cut:
+        return CutStreamError(f"The connection broke within the response: {_last_words(causes)}")
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ConnectionFailedError(
                 f"The server's certificate is not trusted: {cause.verify_message}.", transient=False
             )
-        if isinstance(cause, ssl.SSLError):
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _SSL_WAITS):
             return ConnectionFailedError(f"TLS failed: {cause.reason or cause}.", transient=False)
         if isinstance(cause, socket.gaierror):
             return ConnectionFailedError(f"No such host: {cause.strerror}. Check ANTHROPIC_BASE_URL.")
         if isinstance(cause, ConnectionRefusedError):
             return ConnectionFailedError("The server refuses the connection. Is it running?")
-    if any(isinstance(cause, (httpx2.TimeoutException, anthropic.APITimeoutError)) for cause in causes):
-        return TimedOutError("The server did not answer in time.")
-    if cut:
-        return CutStreamError(f"The connection broke within the response: {causes[-1]}")
-    return ConnectionFailedError(f"No connection to the server: {causes[-1] or error}")
+    return ConnectionFailedError(f"No connection to the server: {_last_words(causes)}")
+
+
+_SSL_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""No errors: the handshake's way to wait, left in the context of what happened meanwhile."""
+
+
+def _last_words(causes: list[BaseException]) -> str:
+    return next((str(cause) for cause in reversed(causes) if str(cause)), type(causes[0]).__name__)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,7 +1,7 @@
 """From the bytes of a streamed response to its blocks: an SSE decoder and an accumulator, both plain and pure.
 
-The SDK's typed stream builds pydantic objects for each event and an async generator step for each line;
-20,000 deltas cost it seconds. Here a chunk of bytes is cut and decoded in one go.
+The SDK's typed stream builds pydantic objects for each event: 20,000 deltas cost it four times the CPU of this,
+which cuts and decodes a chunk of bytes in one go.
 """
 
 from __future__ import annotations

@@ -51,7 +51,10 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
     Raises `ApiError` for what is no request, after which the connection cannot go on.
     """
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        first_byte = await reader.readexactly(1)
+        if not first_byte.isalpha():  # a TLS handshake, most likely, which would wait for an answer
+            raise invalid("This is not an HTTP request")
+        head = first_byte + await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     except asyncio.LimitOverrunError as error:

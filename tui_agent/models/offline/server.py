@@ -84,6 +84,7 @@ class OfflineServer:
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -98,10 +99,12 @@ class OfflineServer:
         self._faults.extend(faults)
 
     def start(self) -> str:
-        """Start serving and return the base URL. Raises `OSError` when the port cannot be had."""
+        """Start serving, once, and return the base URL. Raises `OSError` when the port cannot be had."""
         ready = threading.Event()
         problem: list[OSError] = []
-        self._thread = threading.Thread(target=self._run, args=(ready, problem), name="offline-model", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._run(ready, problem)), name="offline-model", daemon=True
+        )
         self._thread.start()
         ready.wait()
         if problem:
@@ -115,7 +118,7 @@ class OfflineServer:
         if loop is None or thread is None:
             return
         self._loop = self._thread = None
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(self._stopping.set)
         thread.join()
 
     def wait(self) -> None:
@@ -130,28 +133,23 @@ class OfflineServer:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _run(self, ready: threading.Event, problem: list[OSError]) -> None:
-        loop = asyncio.new_event_loop()
+    async def _run(self, ready: threading.Event, problem: list[OSError]) -> None:
         try:
-            server = loop.run_until_complete(asyncio.start_server(self._connected, *self._address, limit=256 * 1024))
+            server = await asyncio.start_server(self._connected, *self._address, limit=256 * 1024)
         except OSError as error:
             problem.append(error)
-            loop.close()
             ready.set()
             return
         host, port = server.sockets[0].getsockname()[:2]
         self.base_url = f"http://{host}:{port}"
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         ready.set()
-        try:
-            loop.run_forever()
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*self._tasks, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+        await self._stopping.wait()
+        server.close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -1,0 +1,316 @@
+"""The client against the offline model, through the real SDK: answers, faults, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.models.conftest import Talk, assistant, body_of, results
+from tui_agent.models import (
+    INVALID_JSON,
+    AuthenticationError,
+    BillingError,
+    ConnectionFailedError,
+    CutStreamError,
+    InvalidRequestError,
+    MalformedResponseError,
+    ModelClient,
+    ModelError,
+    ModelNotFoundError,
+    ModelRequest,
+    OverloadedError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServerError,
+    StalledError,
+)
+from tui_agent.models.offline import Fault, parse_scenario
+from tui_agent.models.offline.answer import STOP_REASONS
+from tui_agent.runtime import Runtime
+
+
+async def test_answer_is_whole_and_its_deltas_add_up(talk: Talk) -> None:
+    response = await talk.send("say 500")
+    assert response.stop_reason == "end_turn"
+    assert len(response.content[0]["text"]) == 2000
+    assert talk.text == response.content[0]["text"]
+    assert response.usage.output_tokens >= 500
+
+
+async def test_first_delta_at_once_and_then_batches(serve, connect) -> None:
+    talk = connect(serve().base_url)
+    await talk.send("say 200 at 2000")
+    assert len(talk.batches) > 1
+    assert len(talk.batches) <= 6  # 0.1 s at one batch in 50 ms, and the first and last
+    assert all(len({delta.block for delta in batch}) == len(batch) for batch in talk.batches)
+
+
+async def test_batches_follow_the_clock(serve, connect) -> None:
+    url = serve().base_url
+    ticks = iter(range(100_000))
+    runtime = Runtime(monotonic=lambda: next(ticks) * 1.0)
+    client = ModelClient(base_url=url, api_key="offline", runtime=runtime, stall_seconds=1e9)
+    talk = Talk(client)
+    await talk.send("say 20 at 1000")
+    assert len(talk.batches) > 10  # each look at this clock is a second later
+    await client.close()
+
+
+async def test_thinking_goes_back_verbatim(talk: Talk) -> None:
+    thinking = {"thinking": {"type": "adaptive"}}
+    first = await talk.send("read a.py", **thinking)
+    assert [block["type"] for block in first.content] == ["thinking", "text", "tool_use"]
+    assert first.content[0]["signature"]
+    kinds = {delta.kind for batch in talk.batches for delta in batch}
+    assert kinds == {"thinking", "text", "tool_input"}
+    second = await talk.send("read a.py", assistant(first), results(first, "1 x"), **thinking)
+    assert second.stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize("stop", STOP_REASONS)
+async def test_every_stop_reason(stop: str, serve, connect) -> None:
+    call = '[[turn.call]]\ntool = "read"\n' if stop == "tool_use" else ""
+    scenario = parse_scenario(f'[[turn]]\ntext = "so"\nstop = "{stop}"\nstop_detail = "END"\n{call}')
+    response = await connect(serve(scenario).base_url).send("hi")
+    assert response.stop_reason == stop
+    assert response.stop_detail == ("END" if stop in {"refusal", "stop_sequence"} else "")
+
+
+async def test_a_paused_turn_goes_on(serve, connect) -> None:
+    scenario = parse_scenario('[[turn]]\ntext = "one"\nstop = "pause_turn"\n[[turn]]\ntext = "two"')
+    talk = connect(serve(scenario).base_url)
+    first = await talk.send("hi")
+    second = await talk.send("hi", assistant(first))
+    assert second.content[0]["text"] == "two"
+
+
+async def test_invalid_tool_input_is_marked(serve, connect) -> None:
+    for raw, wanted in (('{"path": ', '{"path": '), ("[1]", "[1]")):
+        scenario = parse_scenario(f"[[turn]]\n[[turn.call]]\ntool = 'read'\nraw = '{raw}'")
+        response = await connect(serve(scenario).base_url).send("hi")
+        assert response.content[0]["input"] == {INVALID_JSON: wanted}
+
+
+async def test_output_limit_cuts_the_answer(talk: Talk) -> None:
+    response = await talk.send("say 100", max_tokens=10)
+    assert response.stop_reason == "max_tokens"
+    assert len(response.content[0]["text"]) == 40
+
+
+STATUS_FAULTS = [
+    ("overloaded", OverloadedError, True),
+    ("rate_limit", RateLimitedError, True),
+    ("server_error", ServerError, True),
+    ("auth", AuthenticationError, False),
+    ("permission", PermissionDeniedError, False),
+    ("billing", BillingError, False),
+    ("garbage", MalformedResponseError, False),
+    ("disconnect", ConnectionFailedError, True),
+]
+
+
+@pytest.mark.parametrize(("kind", "error", "retryable"), STATUS_FAULTS)
+async def test_faults_before_the_answer(kind, error, retryable, serve, connect) -> None:
+    talk = connect(serve(faults=[Fault(kind, retry_after=2.5)]).base_url)
+    with pytest.raises(error) as caught:
+        await talk.send("hi")
+    assert type(caught.value) is error
+    assert caught.value.retryable is retryable
+    assert caught.value.message
+    if kind in {"overloaded", "rate_limit"}:
+        assert caught.value.retry_after == 2.5
+        assert caught.value.request_id.startswith("req_")
+    assert (await talk.send("hi")).stop_reason == "end_turn"
+
+
+STREAM_FAULTS = [
+    ("cut", CutStreamError),
+    ("malformed", MalformedResponseError),
+    ("error_event", OverloadedError),
+    ("stall", StalledError),
+]
+
+
+@pytest.mark.parametrize(("kind", "error"), STREAM_FAULTS)
+async def test_faults_within_the_answer_keep_what_came(kind, error, serve, connect) -> None:
+    talk = connect(serve(faults=[Fault(kind, after_events=6)]).base_url, stall_seconds=0.2)
+    with pytest.raises(error) as caught:
+        await talk.send("say 100")
+    assert caught.value.retryable
+    assert caught.value.blocks_completed == 0
+    assert caught.value.partial[0]["text"] == talk.text != ""
+    assert caught.value.usage.estimated
+    assert caught.value.usage.input_tokens > 0
+    assert (await talk.send("say 10")).stop_reason == "end_turn"
+
+
+async def test_no_retry_once_a_block_has_completed(serve, connect) -> None:
+    # start, ping, block start, delta, block stop, block start (the call)
+    talk = connect(serve(faults=[Fault("error_event", after_events=7)]).base_url)
+    with pytest.raises(OverloadedError) as caught:
+        await talk.send("read a")
+    assert caught.value.blocks_completed == 1
+    assert not caught.value.retryable
+    assert caught.value.partial[1]["name"] == "read"
+
+
+async def test_a_thinking_block_alone_can_be_retried(serve, connect) -> None:
+    scenario = parse_scenario('[[turn]]\nthinking = "hm"\ntext = "yes"')
+    talk = connect(serve(scenario, faults=[Fault("cut", after_events=6)]).base_url)
+    with pytest.raises(CutStreamError) as caught:
+        await talk.send("hi", thinking={"type": "adaptive"})
+    assert caught.value.blocks_completed == 1
+    assert caught.value.retryable
+
+
+async def test_cut_anywhere_in_the_bytes_is_a_typed_error(serve, connect) -> None:
+    server = serve()
+    talk = connect(server.base_url)
+    size = 0
+    for size in range(0, 1600, 53):
+        server.inject(Fault("cut", after_bytes=size))
+        try:
+            response = await talk.send("read a then say 30")
+        except ModelError as error:
+            assert type(error) in {CutStreamError, MalformedResponseError, ConnectionFailedError}  # noqa: PT017
+        else:
+            assert response.stop_reason == "tool_use"
+
+
+async def test_slow_refusal_and_truncation(serve, connect) -> None:
+    server = serve(faults=[Fault("refusal"), Fault("truncation"), Fault("slow", speed=5000)])
+    talk = connect(server.base_url)
+    refused = await talk.send("say 50")
+    assert (refused.stop_reason, refused.content) == ("refusal", [])
+    assert refused.stop_detail
+    assert (await talk.send("say 50")).stop_reason == "max_tokens"
+    assert (await talk.send("say 50")).stop_reason == "end_turn"
+
+
+async def test_cancelling_closes_the_connection_and_keeps_what_came(serve, connect) -> None:
+    talk = connect(serve(faults=[Fault("stall", after_events=6)]).base_url)
+    sending = asyncio.ensure_future(talk.send("say 100"))
+    while not talk.batches:
+        await asyncio.sleep(0.01)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert talk.text
+    client = talk.client._client
+    assert client is not None
+    assert not client._client._transport._pool.connections  # type: ignore[attr-defined]
+
+
+async def test_connection_refused_and_unknown_host(connect) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(ConnectionFailedError, match="refuses") as caught:
+        await connect(f"http://127.0.0.1:{port}").send("hi")
+    assert caught.value.retryable
+
+
+async def test_tls_to_a_plain_server_is_no_retry(serve, connect) -> None:
+    url = serve().base_url.replace("http:", "https:")
+    with pytest.raises(ConnectionFailedError, match="TLS") as caught:
+        await connect(url).send("hi")
+    assert not caught.value.retryable
+
+
+async def test_no_key_is_an_authentication_error(serve) -> None:
+    client = ModelClient(base_url=serve().base_url, api_key=None, runtime=Runtime())
+    with pytest.raises(AuthenticationError, match="ANTHROPIC_API_KEY"):
+        await Talk(client).send("hi")
+    with pytest.raises(AuthenticationError):
+        await client.count_tokens(body_of("hi", stream=None, max_tokens=None))
+    await client.close()
+
+
+async def test_a_proxy_in_the_environment_is_not_used_for_loopback(serve, connect, monkeypatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    assert (await connect(serve().base_url).send("hi")).stop_reason == "end_turn"
+
+
+async def test_unknown_model_and_too_long_prompt(talk: Talk) -> None:
+    with pytest.raises(ModelNotFoundError):
+        await talk.send("hi", model="claude-nothing")
+    with pytest.raises(InvalidRequestError) as caught:
+        await talk.send("x " * 410_000, model="offline")
+    assert caught.value.kind == "context_too_long"
+    assert not caught.value.retryable
+
+
+async def test_count_tokens_equals_usage(talk: Talk) -> None:
+    body = body_of("hello there", stream=None, max_tokens=None)
+    counted = await talk.client.count_tokens(body)
+    response = await talk.send("hello there")
+    assert counted == response.usage.prompt_tokens
+
+
+async def test_count_tokens_of_a_server_without_it_is_none_and_remembered(connect) -> None:
+    seen = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        seen += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\nconnection: close\r\n\r\nNot Found")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    talk = connect("http://127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+    assert await talk.client.count_tokens(body_of("hi")) is None
+    assert await talk.client.count_tokens(body_of("hi")) is None
+    assert seen == 1
+    server.close()
+
+
+async def test_connections_are_used_again(serve, connect) -> None:
+    server = serve()
+    talk = connect(server.base_url)
+    for _ in range(3):
+        await talk.send("hi")
+    assert len(talk.client._client._client._transport._pool.connections) == 1  # type: ignore[union-attr]
+
+
+async def test_cache_diagnosis_is_read(talk: Talk) -> None:
+    response = await talk.send("hi", diagnostics={"previous_message_id": "msg_nothing"})
+    assert response.cache_miss_reason == "previous_message_not_found"
+    again = await talk.send("hi", diagnostics={"previous_message_id": response.message_id})
+    assert again.cache_miss_reason == ""
+    other = await talk.send("hi", system="new", diagnostics={"previous_message_id": response.message_id})
+    assert other.cache_miss_reason == "system_changed"
+
+
+async def test_twenty_thousand_tokens_in_one_burst_are_cheap() -> None:
+    command = [sys.executable, "-m", "tui_agent.models.offline"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        client = ModelClient(base_url=process.stdout.readline().strip(), api_key="x", runtime=Runtime())
+        await client.prepare()
+        talk = Talk(client)
+        body = json.dumps(body_of("say 20000", max_tokens=30_000)).encode()
+        begun = time.process_time()
+        await client.stream(ModelRequest("claude-sonnet-5-5", body), talk.on_deltas)
+        spent = time.process_time() - begun
+        await client.close()
+        process.terminate()
+    print(f"20,000 tokens in one burst: {spent:.3f} s of CPU in the client")
+    assert len(talk.text) == 80_000
+    assert len(talk.batches) < 100
+
+
+def test_importing_the_room_is_cheap() -> None:
+    code = (
+        "import sys, tui_agent.models, tui_agent.models.offline\n"
+        "bad = {'anthropic', 'httpx2', 'textual', 'http.server', 'tui_agent.ui'} & set(sys.modules)\n"
+        "assert not bad, bad"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
