@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from tui_agent.events import FileState, Intent, JsonObject
+from tui_agent.events import Intent, JsonObject
 from tui_agent.tools.files import Target, resolve
 from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext
 
@@ -25,7 +25,7 @@ class PureTool:
         """Return the plan, which only says whether the call's `path` is inside the workspace."""
         path = call.input.get("path")
         inside = target_of(call, context).inside if isinstance(path, str) else True
-        return Plan(pure_intent(call), self.title(call), inside=inside)
+        return Plan(Intent(effect="pure", key=call.step), self.title(call), inside=inside)
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Do it."""
@@ -38,11 +38,6 @@ class PureTool:
     async def attach(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Refuse: there is nothing that outlives a crash."""
         raise NotImplementedError(f"{call.tool} leaves nothing running")
-
-
-def pure_intent(call: Call, read: list[FileState] | None = None) -> Intent:
-    """Return the intent of a call that changes nothing; `read` are the files it looks at, as they are."""
-    return Intent(effect="pure", key=call.step, before=read or [])
 
 
 def target_of(call: Call, context: ToolContext) -> Target:

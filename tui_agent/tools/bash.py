@@ -12,7 +12,7 @@ from tui_agent.events import Intent
 from tui_agent.sandbox import CommandError, CommandRecord
 from tui_agent.tools.base import text_result
 from tui_agent.tools.grants import grant_scope
-from tui_agent.tools.spool import describe_end, output_view, spool_of
+from tui_agent.tools.spool import describe_end, output_view
 from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext, ToolError
 
 DEFAULT_TIMEOUT = 120.0
@@ -41,14 +41,14 @@ class Bash:
             sandbox.shell_argv(command, sandbox.command_environment(context.runtime.environment))
         except CommandError as error:
             raise ToolError(str(error)) from error
-        spool = spool_of(context.spool, call.attempt)
-        intent = Intent(effect="supervised", key=f"{call.step}/{call.attempt}", spool=str(spool))
+        intent = Intent(effect="supervised", key=f"{call.step}.{call.attempt}", spool=str(context.spool))
         return Plan(intent, self.title(call), preview=command, scope=f"bash: {grant_scope(command)}")
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Launch the command, and wait for it unless it is to run in the background.
 
-        Cancelled, it ends the command and all it started (SIGTERM, after 2 s SIGKILL) before it returns.
+        Cancelled, it ends the command and all it started (SIGTERM, after 2 s SIGKILL) before it returns; but
+        when the program closes, the command goes on.
         """
         environment = sandbox.command_environment(context.runtime.environment)
         spool = Path(intent.spool)
@@ -125,8 +125,8 @@ class _Live:
 
 
 async def _end(spool: Path, context: ToolContext) -> None:
-    """End the command and wait, for a while, until it has ended."""
-    if not await asyncio.to_thread(sandbox.kill, spool):
+    """End the command, unless the program closes, and wait for a while until it has ended."""
+    if context.closing() or not await asyncio.to_thread(sandbox.kill, spool):
         return
 
     async def ignore(data: bytes, skipped: int) -> None:

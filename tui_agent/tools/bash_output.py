@@ -8,7 +8,7 @@ import re
 from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool, text_result
-from tui_agent.tools.spool import describe_end, newest_attempt, output_view
+from tui_agent.tools.spool import describe_end, newest_spool, output_view
 from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
 from tui_agent.tools.views import count
 
@@ -28,7 +28,7 @@ class BashOutput(PureTool):
         # The id becomes part of a path.
         spool = None
         if re.fullmatch(r"[A-Za-z0-9_-]+", step):
-            spool = await asyncio.to_thread(newest_attempt, context.spool.parent / step)
+            spool = await asyncio.to_thread(newest_spool, context.spool.parent, step)
         if spool is None:
             raise ToolError(f"no command of this session has the id {step!r}")
         given = call.input.get("wait", 0)

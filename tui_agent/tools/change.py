@@ -77,7 +77,7 @@ class FileChange(ABC):
             ),
             self.title(call),
             inside=target.inside,
-            preview=unified_diff(display(target.shown), change.old, change.new),
+            preview=unified_diff(target.shown, change.old, change.new),
             scope=_scope(target),
         )
 
@@ -113,13 +113,13 @@ class FileChange(ABC):
         actual = file_state(target.real, now.data if now else None)
         if actual.sha256 is not None:
             context.files_read[actual.path] = actual.sha256
-        diff = unified_diff(display(target.shown), change.old, change.new)
+        diff = unified_diff(target.shown, change.old, change.new)
         if actual != expected:
             message = f"{target.shown} was written, but read back it is different: look at it."
             return Outcome(text_result(message), error=True, summary=message, diff=diff, effects=[actual])
         size = count_changes(diff) if diff else "no line changed"
         return Outcome(
-            text_result(f"{display(target.shown)}: {change.done} ({size})."),
+            text_result(f"{target.shown}: {change.done} ({size})."),
             summary=size,
             diff=diff,
             effects=[actual],
@@ -140,7 +140,7 @@ class FileChange(ABC):
         actual = file_state(target.real, now.data if now else None)
         if actual == after and actual.sha256 is not None:
             context.files_read[actual.path] = actual.sha256
-            outcome = Outcome(text_result(f"{display(target.shown)}: done."), summary="done", effects=[actual])
+            outcome = Outcome(text_result(f"{target.shown}: done."), summary="done", effects=[actual])
             return Finding("finished", f"{target.shown} is as the step was to leave it", outcome)
         if actual == before:
             return Finding("not_started", f"{target.shown} is as it was before the step")

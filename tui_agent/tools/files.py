@@ -22,8 +22,8 @@ LARGEST_FILE = 64 * 1024 * 1024
 class Target:
     """A path that a call names.
 
-    `shown` is how a person would write it, relative to the workspace where it is inside; `real` has no
-    symbolic links; `inside` is about `real`. `linked_out` says that the path itself looks inside and a link
+    `shown` is how a person would write it, relative to the workspace where it is inside, and always valid
+    Unicode; `real` has no symbolic links; `inside` is about `real`. `linked_out` says that the path itself looks inside and a link
     leads out.
     """
 
@@ -51,7 +51,7 @@ def resolve(text: str, workspace: Path, home: Path) -> Target:
         raise ToolError(f"{text}: {error.strerror}") from error
     inside = real.is_relative_to(root)
     looks_inside = written.is_relative_to(workspace) or written.is_relative_to(root)
-    shown = str(real.relative_to(root)) if inside else str(real)
+    shown = display(str(real.relative_to(root)) if inside else str(real))
     return Target(shown, real, inside, linked_out=looks_inside and not inside)
 
 

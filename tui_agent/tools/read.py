@@ -7,9 +7,10 @@ import base64
 import itertools
 import os
 import stat
+from dataclasses import replace
 
 from tui_agent.events import Intent, JsonObject
-from tui_agent.tools.base import PureTool, pure_intent, target_of, text_result
+from tui_agent.tools.base import PureTool, target_of, text_result
 from tui_agent.tools.encoding import NotTextError, decode, kind_of
 from tui_agent.tools.files import (
     LARGEST_FILE,
@@ -17,10 +18,9 @@ from tui_agent.tools.files import (
     Target,
     display,
     file_state,
-    hash_bytes,
     read_file,
 )
-from tui_agent.tools.tool import Call, Outcome, Plan, ToolContext, ToolError
+from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
 from tui_agent.tools.views import count, cut_view
 
 MOST_LINES = 2_000
@@ -54,18 +54,6 @@ class Read(PureTool):
             lines = f":{first}-" + (str(first + _number(limit, 0) - 1) if limit else "")
         return f"read {call.input['path']}{lines}"
 
-    async def plan(self, call: Call, context: ToolContext) -> Plan:
-        """Return the plan; its intent says which file content the session is about to know."""
-        return await asyncio.to_thread(self._plan, call, context)
-
-    def _plan(self, call: Call, context: ToolContext) -> Plan:
-        target = target_of(call, context)
-        known = []
-        if _is_readable(target):
-            snapshot = read_file(target.real, target.shown)
-            known = [file_state(target.real, snapshot.data)] if snapshot else []
-        return Plan(pure_intent(call, known), self.title(call), inside=target.inside)
-
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Read the file."""
         return await asyncio.to_thread(self._run, call, context)
@@ -85,19 +73,11 @@ class Read(PureTool):
         snapshot = read_file(target.real, target.shown)
         if snapshot is None:
             raise ToolError(f"{target.shown} does not exist.")
-        key, sha256 = display(str(target.real)), hash_bytes(snapshot.data)
-        assert sha256 is not None
         outcome = _read_media(target, snapshot, context) or _read_text(target, snapshot, call)
-        context.files_read[key] = sha256
-        return outcome
-
-
-def _is_readable(target: Target) -> bool:
-    try:
-        status = target.real.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_FILE and os.access(target.real, os.R_OK)
+        state = file_state(target.real, snapshot.data)
+        assert state.sha256 is not None
+        context.files_read[state.path] = state.sha256
+        return replace(outcome, effects=[state])
 
 
 def _read_media(target: Target, snapshot: Snapshot, context: ToolContext) -> Outcome | None:

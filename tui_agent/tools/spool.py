@@ -12,18 +12,16 @@ TAIL_BYTES = 16_000
 """Bytes of the beginning and of the end of an output that the model and the screen see."""
 
 
-def spool_of(spool: Path, attempt: int) -> Path:
-    """Return the folder of one attempt of a step: what ran once is never mistaken for what is to run again."""
-    return spool / str(attempt)
-
-
-def newest_attempt(spool: Path) -> Path | None:
-    """Return the folder of a step's newest attempt, None if it never had one."""
-    try:
-        attempts = [entry for entry in spool.iterdir() if entry.name.isdigit()]
-    except OSError:
-        return None
-    return max(attempts, key=lambda entry: int(entry.name), default=None)
+def newest_spool(steps: Path, step: str) -> Path | None:
+    """Return the spool folder of a step's newest attempt: `STEP`, then `STEP.2` and so on; None without one."""
+    newest = None
+    attempt = 1
+    folder = steps / step
+    while folder.is_dir():
+        newest = folder
+        attempt += 1
+        folder = steps / f"{step}.{attempt}"
+    return newest
 
 
 def output_view(record: CommandRecord) -> str:

@@ -71,7 +71,8 @@ class Plan:
 class Outcome:
     """What a call did. `result` is the content of the tool_result block; the rest is for the screen.
 
-    `effects` are the files as they are now, read back from disk; they must equal the intent's `after`.
+    `effects` are the files as they are now, read back from disk; they must equal the intent's `after`. A tool
+    that reads files puts them there too, so that a resumed session knows which content the model has seen.
     """
 
     result: list[JsonObject]
