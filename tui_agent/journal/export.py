@@ -14,7 +14,7 @@ from tui_agent.journal.errors import JournalError
 from tui_agent.journal.head import INSERT_EVENT, Row
 from tui_agent.journal.lock import FileLock
 from tui_agent.journal.migrations import MIGRATIONS, read_header, require_current, schema_version
-from tui_agent.journal.opening import build_file, put_in_place, refuse_existing, with_suffix
+from tui_agent.journal.opening import build_file, make_folder, put_in_place, refuse_existing, with_suffix
 from tui_agent.journal.schema import EVENT_COLUMNS, connect
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def read_events(path: Path, types: Sequence[str] = ()) -> Iterator[Event]:
     """Yield the events of a session file, of some types or all. Raises as `export_jsonl`; ValueError."""
     where = f"WHERE type IN ({', '.join('?' * len(types))})" if types else ""
     with closing(_connect(path)) as connection:
-        rows = connection.execute(f"SELECT type, body, seq, hash FROM event {where} ORDER BY seq", tuple(types))
+        rows = connection.execute(
+            f"SELECT type, CAST(body AS BLOB), seq, hash FROM event {where} ORDER BY seq", tuple(types)
+        )
         for row in rows:
             yield decode(*row)
 
@@ -59,7 +61,7 @@ def copy_session(source: Path, target: Path, new_id: str, until_seq: int, runtim
     Bodies stay as they are, the old session's id in them too. Chunks, layout and snapshots are not copied.
     Raises JournalError when there is a file at `target` or no event `until_seq` in `source`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     lock = FileLock(target)
     try:
         refuse_existing(target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,14 +153,17 @@ def open_file(path: Path, runtime: Runtime, migrations: Sequence[Migration] = MI
 
 
 def _open_locked(path: Path, runtime: Runtime, lock: FileLock, migrations: Sequence[Migration]) -> Opened:
-    connection = connect(path, "rw")
-    try:
-        if check_version(*read_header(connection), path, migrations):
-            migrate(connection, path, runtime, migrations)
-        connection.execute("PRAGMA synchronous = FULL")
+    # Looked at read-only first: closing a connection that may write would play a damaged file's log into it.
+    with closing(connect(path, "ro")) as connection:
+        older = check_version(*read_header(connection), path, migrations)
         crashed = _crashed_boot(connection)
         if crashed is not None:
             _quick_check(connection, path)
+    connection = connect(path, "rw")
+    try:
+        if older:
+            migrate(connection, path, runtime, migrations)
+        connection.execute("PRAGMA synchronous = FULL")
         session = str(connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
         head = Head.load(connection, session)
         runtime.failpoint("journal.open")

@@ -119,22 +119,9 @@ class SessionHandle:
         backend = await start_backend(options, settings.settings)
         session = options.runtime.new_id("session")
         path = paths.session_database(session)
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
         journal = await Journal.create(path, session, options.runtime)
         handle = cls(journal, SessionState(), options, settings, backend)
-        model = options.model or settings.settings.model
-        created = SessionCreated(
-            workspace=str(options.workspace),
-            model=backend.catalog.find(model).id,
-            mode=mode,
-            app_version=__version__,
-            offline=backend.offline,
-        )
-        events: list[EventBase] = [created]
-        maximum = options.max_turns or settings.settings.max_turns
-        if maximum:
-            events.append(SessionConfigured(max_turns=maximum))
-        await handle._recorder.record(*events, *_problems(settings), *backend.problems)
+        await handle._record_created(mode)
         return handle
 
     @classmethod
@@ -156,7 +143,10 @@ class SessionHandle:
         state = await folded_state(journal)
         backend = await start_backend(options, settings.settings)
         handle = cls(journal, state, options, settings, backend)
-        if not journal.read_only:
+        if not journal.read_only and not state.conversation.session:
+            # A crash came between the making of the file and its first event.
+            await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
+        elif not journal.read_only:
             await handle._settle_settings(state, settings)
         return handle
 
@@ -341,7 +331,6 @@ class SessionHandle:
             raise SessionBusy("a run is in progress; interrupt it or wait for its end, then fork")
         session = self._runtime.new_id("session")
         target = self._journal.path.parent.parent / session / self._journal.path.name
-        await asyncio.to_thread(target.parent.mkdir, parents=True)
         until = self._journal.last_seq
         await asyncio.to_thread(copy_session, self._journal.path, target, session, until, self._runtime)
         journal = await Journal.open(target, self._runtime)
@@ -408,6 +397,21 @@ class SessionHandle:
     async def _load_history(self, agent: str) -> History:
         start = self.state.conversation.history_start if agent == MAIN_AGENT else 0
         return await self._histories.load(agent, start)
+
+    async def _record_created(self, mode: str) -> None:
+        options, settings, backend = self.options, self.settings.settings, self._backend
+        created = SessionCreated(
+            workspace=str(options.workspace),
+            model=backend.catalog.find(options.model or settings.model).id,
+            mode=mode,
+            app_version=__version__,
+            offline=backend.offline,
+        )
+        events: list[EventBase] = [created]
+        maximum = options.max_turns or settings.max_turns
+        if maximum:
+            events.append(SessionConfigured(max_turns=maximum))
+        await self._recorder.record(*events, *_problems(self.settings), *backend.problems)
 
     async def _settle_settings(self, state: SessionState, settings: LoadedSettings) -> None:
         """Apply what this start asks for in place of what the session had."""
