@@ -87,3 +87,11 @@ class Verification:
     bad_seq: int | None = None
     reason: str = ""
     gaps: tuple[Gap, ...] = ()
+
+    @property
+    def message(self) -> str:
+        """One line that says what was found."""
+        if not self.ok:
+            return f"event {self.bad_seq}: {self.reason}" if self.bad_seq is not None else self.reason
+        lost = f", {len(self.gaps)} declared gaps" if self.gaps else ""
+        return f"{self.events} events, chain head {self.head[:16]}{lost}"
