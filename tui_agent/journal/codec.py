@@ -49,25 +49,33 @@ def encode(event: EventBase) -> Envelope:
 
 def decode(
     type: str,
-    body: str | None,
+    body: bytes | None,
     seq: int | None,
     hash: bytes | None,
     upcasts: Mapping[tuple[str, int], Upcast] = UPCASTS,
 ) -> Event:
-    """Read an event back; a pruned body gives an UnknownEvent. Raises ValueError when it is damaged."""
+    """Read an event back from its UTF-8 JSON.
+
+    A pruned or unreadable body gives an UnknownEvent of the type `<type>.pruned` or `<type>.damaged`: one
+    bad body must not keep the rest of a session from being read. `Journal.verify` tells the damaged from the whole.
+    """
     from tui_agent.events import parse_event
 
+    digest = hash.hex() if hash else None
     if body is None:
-        body = json.dumps({"type": f"{type}.pruned"})
-    if upcasts:
-        body = _upcast(type, body, upcasts)
-    return parse_event(body, seq=seq, hash=hash.hex() if hash else None)
+        return parse_event(json.dumps({"type": f"{type}.pruned"}), seq=seq, hash=digest)
+    try:
+        if upcasts:
+            body = _upcast(type, body, upcasts)
+        return parse_event(body, seq=seq, hash=digest)
+    except ValueError as error:
+        return parse_event(json.dumps({"type": f"{type}.damaged", "error": str(error)}), seq=seq, hash=digest)
 
 
-def _upcast(type: str, body: str, upcasts: Mapping[tuple[str, int], Upcast]) -> str:
+def _upcast(type: str, body: bytes, upcasts: Mapping[tuple[str, int], Upcast]) -> bytes:
     if not any(name == type for name, _ in upcasts):
         return body
     data = json.loads(body)
     while step := upcasts.get((data["type"], data.get("version", 1))):
         data = step(data)
-    return json.dumps(data, ensure_ascii=False)
+    return json.dumps(data).encode()

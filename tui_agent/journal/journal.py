@@ -251,13 +251,13 @@ class Journal:
         return await self._guard(asyncio.to_thread(check))
 
     async def _guard(self, reading: Awaitable[T]) -> T:
-        """Await `reading`; what SQLite or a body's parser raises becomes a typed error."""
+        """Await `reading`; what SQLite raises becomes a typed error."""
         try:
             return await reading
-        except (sqlite3.Error, ValueError) as error:
-            if self._writer is not None and (is_damage(error) or isinstance(error, ValueError)):
+        except sqlite3.Error as error:
+            if self._writer is not None and is_damage(error):
                 self._writer.suspect()
-            if isinstance(error, sqlite3.Error) and not is_damage(error):
+            if not is_damage(error):
                 raise JournalError(f"Could not read the session {self.path}: {error}.") from error
             raise JournalDamaged(
                 f"The session file {self.path} is damaged ({error}). "

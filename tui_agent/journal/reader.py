@@ -25,10 +25,10 @@ PARSED_AT_ONCE = 50
 COLUMNS = {"conversation": "item", "timeline": "entry"}
 
 _PAGE = """
-SELECT {column}, type, body, seq, hash, seq AS place, 0 AS number FROM event
+SELECT {column}, type, CAST(body AS BLOB), seq, hash, seq AS place, 0 AS number FROM event
   WHERE {column} >= ?1 AND {column} < ?2
 UNION ALL
-SELECT {column}, '', body, NULL, NULL, after, id FROM chunk WHERE {column} >= ?1 AND {column} < ?2
+SELECT {column}, 'chunk', CAST(body AS BLOB), NULL, NULL, after, id FROM chunk WHERE {column} >= ?1 AND {column} < ?2
 ORDER BY place, number
 """
 # One statement, so that a delta and the durable event that replaces it are never both seen, or neither.
@@ -117,7 +117,7 @@ class Reader:
             where.append(f"type IN ({', '.join('?' * len(types))})")
             parameters.extend(types)
         rows = await self._fetch(
-            f"SELECT type, body, seq, hash FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",
+            f"SELECT type, CAST(body AS BLOB), seq, hash FROM event WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?",
             (*parameters, limit),
         )
         return await self._decode(rows)
@@ -136,7 +136,9 @@ class Reader:
 
     async def chunks(self) -> list[Event]:
         """See `Journal.chunks`."""
-        return await self._decode(await self._fetch("SELECT '', body, NULL, NULL FROM chunk ORDER BY id"))
+        return await self._decode(
+            await self._fetch("SELECT 'chunk', CAST(body AS BLOB), NULL, NULL FROM chunk ORDER BY id")
+        )
 
     async def snapshot(self) -> Snapshot | None:
         """See `Journal.latest_snapshot`."""

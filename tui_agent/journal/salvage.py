@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 EVENT_VALUES = 12
 
+MAX_BOOT = 1 << 31
+"""Boot numbers from here on are damage."""
+
 Found = dict[int, tuple[int, str]]
 """Boot and body by seq."""
 
@@ -46,12 +49,17 @@ def salvage_file(path: Path, runtime: Runtime, reason: str, version: int) -> Sal
         )
     aside = _set_aside(path, runtime)
     built = with_suffix(path, ".new")
-    session = _session(aside, found)
+    session = _session(path, found)
     with closing(build_file(built, session, version)) as connection:
         connection.execute("BEGIN")
-        report = _fill(connection, found, aside, runtime, reason)
-        for table in ("chunk", "layout"):
-            _copy_table(aside, table, connection)
+        head = Head.load(connection, session)
+        gaps, boot = _add_events(connection, head, found)
+        for row in _readable(path, "chunk"):
+            _add_chunk(connection, head, str(row[-1]))
+        report = SalvageReport(aside, len(found), gaps, reason)
+        _add_notice(connection, head, session, boot + 1, report, runtime.now())
+        for row in _readable(path, "layout"):
+            connection.execute("INSERT INTO layout VALUES (?, ?)", row)
         connection.execute("COMMIT")
     put_in_place(built, with_suffix(path, ".salvaged"))
     runtime.failpoint("journal.salvage_ready")
@@ -75,10 +83,14 @@ def finish_salvage(path: Path) -> None:
 
 
 def _set_aside(path: Path, runtime: Runtime) -> Path:
-    aside = with_suffix(path, f".damaged-{int(runtime.now())}")
+    name = aside = with_suffix(path, f".damaged-{int(runtime.now())}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = with_suffix(name, f"-{number}")
     for suffix in ("", "-wal"):
         source, target = with_suffix(path, suffix), with_suffix(aside, suffix)
-        if source.exists() and not target.exists():
+        if source.exists() and source.stat().st_size:
             shutil.copy2(source, target)
             sync_file(target)
     sync_folder(path.parent)
@@ -96,21 +108,17 @@ def _find_events(path: Path) -> Found:
     return found
 
 
-def _session(aside: Path, found: Found) -> str:
+def _session(path: Path, found: Found) -> str:
     """Return the session's id; a fork's first events carry that of its origin, so the last one is asked."""
-    with suppress(sqlite3.DatabaseError), closing(connect(aside, "ro")) as connection:
+    with suppress(sqlite3.DatabaseError), closing(connect(path, "ro")) as connection:
         return str(connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
     return str(json.loads(found[max(found)][1]).get("session", ""))
 
 
-def _fill(connection: sqlite3.Connection, found: Found, aside: Path, runtime: Runtime, reason: str) -> SalvageReport:
-    from tui_agent.events import Notice
-
-    session = connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0]
-    head = Head.load(connection, session)
+def _add_events(connection: sqlite3.Connection, head: Head, found: Found) -> tuple[tuple[Gap, ...], int]:
+    """Write the events with new hashes and positions; return the gaps between them and the last boot."""
     gaps: list[Gap] = []
-    envelopes = {seq: _envelope(body) for seq, (_, body) in found.items()}
-    boots = _ascending_boots(found)
+    boots = {1}
     for seq in sorted(found):
         if seq != head.seq + 1:
             gap = Gap(head.seq + 1, seq - 1)
@@ -118,39 +126,46 @@ def _fill(connection: sqlite3.Connection, found: Found, aside: Path, runtime: Ru
             connection.execute("INSERT INTO gap VALUES (?, ?)", (gap.first, gap.last))
             head.hash = gap_hash(head.hash, gap.first, gap.last)
             head.seq = gap.last
-        row = head.append(envelopes[seq], boots[seq])
-        connection.execute(INSERT_EVENT, row)
-    report = SalvageReport(aside, len(found), tuple(gaps), reason)
-    boot = max(boots.values()) + 1
-    now = runtime.now()
+        boot, body = found[seq]
+        # The body's hash does not cover the boot; where it makes no sense the event counts to the boot before.
+        boots.add(boot if boot < MAX_BOOT else 1)
+        connection.execute(INSERT_EVENT, head.append(_envelope(body), max(boots)))
+        head.settle()
+    connection.executemany(
+        "INSERT INTO boot (number, pid, fence, started, ended, reason) VALUES (?, 0, 0, 0, 0, 'salvaged')",
+        [(boot,) for boot in boots if boot > 0],
+    )
+    return tuple(gaps), max(boots)
+
+
+def _add_notice(
+    connection: sqlite3.Connection, head: Head, session: str, boot: int, report: SalvageReport, now: float
+) -> None:
+    from tui_agent.events import Notice
+
     notice = Notice(session=session, time=now, level="warning", code="journal.salvaged", message=report.message)
-    row = head.append(encode(notice), boot)
-    connection.execute(INSERT_EVENT, row)
-    for number in {*boots.values(), boot}:
-        connection.execute(
-            "INSERT INTO boot (number, pid, fence, started, ended, reason) VALUES (?, ?, 0, ?, ?, 'salvage')",
-            (number, os.getpid(), now, now),
-        )
-    return report
+    connection.execute(INSERT_EVENT, head.append(encode(notice), boot))
+    connection.execute(
+        "INSERT INTO boot (number, pid, fence, started, ended, reason) VALUES (?, ?, 0, ?, ?, 'salvage')",
+        (boot, os.getpid(), now, now),
+    )
 
 
 def _envelope(body: str) -> Envelope:
-    return encode(decode(str(json.loads(body)["type"]), body, None, None))._replace(body=body)
+    name = str(json.loads(body)["type"])
+    return encode(decode(name, body.encode(), None, None))._replace(type=name, body=body)
 
 
-def _ascending_boots(found: Found) -> dict[int, int]:
-    """Return the boot of each seq, never going down: the boot is not covered by the body's hash."""
-    boots = {}
-    highest = 1
-    for seq in sorted(found):
-        highest = max(highest, found[seq][0] if found[seq][0] <= seq else highest)
-        boots[seq] = highest
-    return boots
+def _add_chunk(connection: sqlite3.Connection, head: Head, body: str) -> None:
+    envelope = _envelope(body)
+    item, entry = head.place(envelope)
+    connection.execute(
+        "INSERT INTO chunk (after, subject, item, entry, body) VALUES (?, ?, ?, ?, ?)",
+        (head.seq, envelope.subject, item, entry, body),
+    )
 
 
-def _copy_table(source: Path, table: str, target: sqlite3.Connection) -> None:
-    """Copy the rows of `table` up to the first that cannot be read; deltas and layout are worth that much."""
-    with suppress(sqlite3.DatabaseError), closing(connect(source, "ro")) as connection:
-        rows: Iterator[tuple[object, ...]] = connection.execute(f"SELECT * FROM {table}")
-        for row in rows:
-            target.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+def _readable(path: Path, table: str) -> Iterator[tuple[object, ...]]:
+    """Yield the rows of `table` up to the first that cannot be read; deltas and layout are worth that much."""
+    with suppress(sqlite3.DatabaseError), closing(connect(path, "ro")) as connection:
+        yield from connection.execute(f"SELECT * FROM {table}")

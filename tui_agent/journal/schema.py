@@ -15,7 +15,7 @@ PAGE_SIZE = 4096
 BUSY_SECONDS = 5.0
 
 EVENT_COLUMNS = "seq, type, time, boot, run, agent, subject, item, entry, body_hash, hash, body"
-"""In the order of the table; salvage reads records by it."""
+"""In the order of the table."""
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from hashlib import sha256
 
-from tui_agent.journal.chain import body_hash, event_hash, gap_hash, start_hash
-from tui_agent.journal.head import Row
+from tui_agent.journal.chain import event_hash, gap_hash, start_hash
 from tui_agent.journal.records import Gap, Verification
-from tui_agent.journal.schema import EVENT_COLUMNS
+
+_EVENTS = """
+SELECT seq, type, time, boot, run, agent, subject, item, entry, body_hash, hash, CAST(body AS BLOB) FROM event
+ORDER BY seq
+"""
+# Bodies as bytes: a damaged one need not be UTF-8.
 
 
 def verify_connection(connection: sqlite3.Connection, acknowledged: int = 0) -> Verification:
@@ -38,27 +43,24 @@ def _verify(connection: sqlite3.Connection, acknowledged: int) -> Verification:
     def bad(seq: int, reason: str) -> Verification:
         return Verification(False, events, previous.hex(), seq, reason, tuple(used))
 
-    for values in connection.execute(f"SELECT {EVENT_COLUMNS} FROM event ORDER BY seq"):
-        row = Row(*values)
-        if expected in gaps and row.seq != expected:
+    for *columns, body_hash, hash, body in connection.execute(_EVENTS):
+        seq, event_boot = columns[0], columns[3]
+        if expected in gaps and seq != expected:
             last = gaps.pop(expected)
             used.append(Gap(expected, last))
             previous = gap_hash(previous, expected, last)
             expected = last + 1
-        if row.seq != expected:
-            return bad(expected, f"event {expected} is missing: after {expected - 1} comes {row.seq}")
-        if row.body is not None and body_hash(row.body) != row.body_hash:
-            return bad(row.seq, "its body is not the one that was written")
-        if event_hash(previous, row.body_hash, row[:9]) != row.hash:
-            return bad(
-                row.seq,
-                "its hash does not follow from it and the event before it",
-            )
-        if row.boot < boot or row.boot not in boots:
-            return bad(row.seq, f"it names boot {row.boot}, which does not fit the boots of this file")
-        previous, boot = row.hash, row.boot
-        if row.seq in ends and ends[row.seq][1] != row.hash:
-            return bad(row.seq, f"boot {ends[row.seq][0]} was closed with another chain")
+        if seq != expected:
+            return bad(expected, f"event {expected} is missing: after {expected - 1} comes {seq}")
+        if body is not None and sha256(body).digest() != body_hash:
+            return bad(seq, "its body is not the one that was written")
+        if event_hash(previous, body_hash, tuple(columns)) != hash:
+            return bad(seq, "its hash does not follow from it and the event before it")
+        if event_boot < boot or event_boot not in boots:
+            return bad(seq, f"it names boot {event_boot}, which does not fit the boots of this file")
+        previous, boot = hash, event_boot
+        if seq in ends and ends[seq][1] != hash:
+            return bad(seq, f"boot {ends[seq][0]} was closed with another chain")
         events += 1
         expected += 1
     if gaps:
