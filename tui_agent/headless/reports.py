@@ -13,7 +13,6 @@ from tui_agent.events import (
     Crash,
     EventBase,
     Notice,
-    PermissionDecided,
     RunFinished,
     StepFinished,
     StepRecovered,
@@ -136,8 +135,6 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
             mark = "✓" if event.outcome == "ok" else "✗"
             what = titles.get(event.step, event.tool)
             return f"{mark} {what} ({event.outcome})" + (f": {event.summary}" if event.summary else "")
-        case PermissionDecided() if event.verdict == "deny":
-            return f"denied: {titles.get(event.step, event.tool)}: {event.reason or event.by}"
         case TurnFailed():
             again = "" if event.retry_seconds is None else f"; next attempt in {event.retry_seconds:.1f} s"
             return f"{event.kind}: {event.message}{again}"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tui_agent.session.options import OpenOptions
     from tui_agent.session.sessions import SessionSummary, list_sessions
     from tui_agent.session.state import SessionState, Update
-    from tui_agent.session.verify import SessionVerification, verify_session
     from tui_agent.session.verify import verify_session
     from tui_agent.workflow.state import Question, Step, WorkflowState
 
@@ -55,7 +54,6 @@ _HOMES = {
     "SessionHandle": "tui_agent.session.handle",
     "SessionState": "tui_agent.session.state",
     "SessionSummary": "tui_agent.session.sessions",
-    "SessionVerification": "tui_agent.session.verify",
     "Step": "tui_agent.workflow.state",
     "StepItem": "tui_agent.context.items",
     "TimelineEntry": "tui_agent.context.items",
@@ -86,7 +84,6 @@ __all__ = [
     "SessionHandle",
     "SessionState",
     "SessionSummary",
-    "SessionVerification",
     "Step",
     "StepItem",
     "TimelineEntry",
