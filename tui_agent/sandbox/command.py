@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ async def start(
 def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str]) -> None:
     try:
         make_folder(spool)
-        temporary = spool / f"command.json.{os.getpid()}"
+        temporary = spool / f"command.json.{os.getpid()}.{threading.get_ident()}"
         temporary.write_text(json.dumps(order))
         temporary.replace(spool / "command.json")
         with (spool / "runner.log").open("ab") as log:
@@ -155,9 +156,7 @@ def inspect(spool: Path) -> CommandRecord:
     pid = (started or {}).get("pid")
     if ended is None:
         problem = "" if state == "never_started" else _log_end(spool)
-        return CommandRecord(
-            state, output, size, started=(started or {}).get("time"), pid=pid, problem=problem
-        )
+        return CommandRecord(state, output, size, started=(started or {}).get("time"), pid=pid, problem=problem)
     return CommandRecord(
         "finished",
         output,

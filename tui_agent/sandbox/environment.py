@@ -36,7 +36,5 @@ def command_environment(base: Mapping[str, str]) -> dict[str, str]:
     Variables whose name looks like a secret's go, and so do those that inject code into bash. Pagers,
     editors and prompts are turned off, because there is no terminal.
     """
-    kept = {
-        name: value for name, value in base.items() if not _SECRET.search(name) and not _STEERING.match(name)
-    }
+    kept = {name: value for name, value in base.items() if not _SECRET.search(name) and not _STEERING.match(name)}
     return {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8", **kept, **_FIXED}

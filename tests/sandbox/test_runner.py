@@ -1,0 +1,361 @@
+"""Commands outlive the program, run once, and what is known of them is true."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tui_agent import sandbox
+from tui_agent.runtime import Runtime
+from tui_agent.sandbox import CommandError, CommandRecord
+
+ENVIRONMENT = sandbox.command_environment({"PATH": os.environ["PATH"]})
+
+
+async def launch(
+    spool: Path, command: str, timeout: float | None = 30.0, runtime: Runtime | None = None, **more: int
+) -> None:
+    await sandbox.start(
+        spool,
+        sandbox.shell_argv(command, ENVIRONMENT),
+        cwd=Path.cwd(),
+        environment=ENVIRONMENT,
+        timeout=timeout,
+        runtime=runtime or Runtime(),
+        **more,
+    )
+
+
+async def finish(spool: Path) -> tuple[CommandRecord, bytes]:
+    seen = bytearray()
+
+    async def show(data: bytes, skipped: int) -> None:
+        assert skipped == 0
+        seen.extend(data)
+
+    record = await sandbox.wait(spool, show, Runtime())
+    return record, bytes(seen)
+
+
+def gone(pid: int) -> bool:
+    """Return whether the process has ended, whoever is to reap it."""
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+async def until(condition: object) -> None:
+    while not condition():  # type: ignore[operator]  # a function
+        await asyncio.sleep(0.005)
+
+
+async def test_output_and_exit_code(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "echo out; echo err >&2; exit 3")
+    record, seen = await finish(tmp_path / "s")
+    assert record.state == "finished"
+    assert record.exit_code == 3
+    assert seen == b"out\nerr\n"
+    assert record.output.read_bytes() == seen
+
+
+async def test_a_signal_is_reported(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "kill -SEGV $$")
+    record, _ = await finish(tmp_path / "s")
+    assert (record.exit_code, record.signal) == (None, signal.SIGSEGV)
+
+
+async def test_there_is_no_input_and_no_terminal(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "cat; tty; echo $PAGER $NO_COLOR; true > /dev/tty || echo none")
+    _, seen = await finish(tmp_path / "s")
+    assert b"not a tty\ncat 1\n" in seen
+    assert seen.endswith(b"none\n")
+
+
+async def test_time_out_ends_everything_the_command_started(tmp_path: Path) -> None:
+    await launch(
+        tmp_path / "s", "trap '' TERM; (trap '' TERM; set -m; sleep 300 & echo $!; wait) & wait", timeout=0.3
+    )
+    record, seen = await finish(tmp_path / "s")
+    assert record.timed_out
+    assert record.signal == signal.SIGKILL
+    await until(lambda: gone(int(seen)))
+
+
+async def test_the_time_out_holds_without_the_program(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    kill_after("runner.launched", spool, "sleep 300", timeout=0.3)
+    record, _ = await finish(spool)
+    assert record.timed_out
+
+
+async def test_kill_asks_first(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    await launch(spool, "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done")
+    await until((spool / "output").read_bytes)
+    assert sandbox.kill(spool)
+    record, seen = await finish(spool)
+    assert seen.startswith(b"ready\n")
+    assert seen.endswith(b"bye\n")
+    assert record.cancelled
+    assert record.exit_code == 7
+
+
+async def test_kill_of_nothing(tmp_path: Path) -> None:
+    assert not sandbox.kill(tmp_path)
+    await launch(tmp_path / "s", "true")
+    await finish(tmp_path / "s")
+    await until(lambda: not sandbox.kill(tmp_path / "s"))
+
+
+async def test_a_daemon_does_not_hold_up_the_end_and_keeps_its_output(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    await launch(spool, "(while [ ! -e go ]; do sleep 0.01; done; echo late) & echo now")
+    record, seen = await finish(spool)
+    assert record.exit_code == 0
+    assert seen == b"now\n"
+    Path("go").touch()
+    await until(lambda: (spool / "output").read_bytes() == b"now\nlate\n")
+
+
+async def test_a_daemon_left_behind_can_be_ended(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    await launch(spool, "sleep 300 & echo $!")
+    _, seen = await finish(spool)
+    assert sandbox.kill(spool)
+    await until(lambda: gone(int(seen)))
+
+
+async def test_too_much_output_keeps_beginning_and_end(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "echo first; yes | head -c 3000000; echo; echo last", output_limit=1000)
+    record = await sandbox.wait(tmp_path / "s", ignore, Runtime())
+    output = record.output.read_bytes()
+    assert output.startswith(b"first\ny\n")
+    assert output.endswith(b"\nlast\n")
+    assert record.dropped > 2_000_000
+    assert len(output) < 400_000
+    assert b"%d bytes of output dropped" % record.dropped in output
+
+
+async def ignore(data: bytes, skipped: int) -> None:
+    pass
+
+
+async def test_binary_output(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", r"printf '\377\000\033[2J\n'")
+    _, seen = await finish(tmp_path / "s")
+    assert seen == b"\xff\x00\x1b[2J\n"
+
+
+@pytest.mark.parametrize("command", ["echo a\0b", "x" * 200_000, "echo \ud800"])
+def test_what_no_program_can_be_given_is_refused(command: str) -> None:
+    with pytest.raises(CommandError):
+        sandbox.shell_argv(command, ENVIRONMENT)
+
+
+async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    argv = sandbox.shell_argv("true", ENVIRONMENT)
+    await sandbox.start(
+        tmp_path / "s", argv, cwd=tmp_path / "gone", environment=ENVIRONMENT, timeout=5, runtime=Runtime()
+    )
+    record, seen = await finish(tmp_path / "s")
+    assert record.exit_code == 127
+    assert b"gone" in seen
+
+
+async def test_a_spool_that_cannot_be_written_runs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "control").symlink_to("/nowhere/at/all")
+    with pytest.raises(CommandError, match="did not start"):
+        await launch(tmp_path / "s", "touch ran")
+    assert not Path("ran").exists()
+    assert sandbox.inspect(tmp_path / "s").state == "never_started"
+
+
+# --- once, whatever dies --------------------------------------------------------------------------
+
+
+def kill_after(failpoint: str, spool: Path, command: str, timeout: float = 30.0) -> None:
+    """Launch a command from a program that is killed at `failpoint`."""
+    program = f"""
+import asyncio, os, signal
+from pathlib import Path
+from tui_agent import sandbox
+from tui_agent.runtime import Runtime
+def fail(name):
+    if name == {failpoint!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+environment = {ENVIRONMENT!r}
+argv = sandbox.shell_argv({command!r}, environment)
+asyncio.run(sandbox.start(Path({str(spool)!r}), argv, cwd=Path.cwd(), environment=environment,
+    timeout={timeout}, runtime=Runtime(failpoint=fail)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+async def test_killed_before_the_launch_it_never_ran(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    kill_after("effect.before", spool, "echo x >> ledger")
+    assert sandbox.inspect(spool).state == "never_started"
+    await launch(spool, "echo x >> ledger")
+    await finish(spool)
+    assert Path("ledger").read_text() == "x\n"
+
+
+async def test_killed_while_it_runs_it_is_attached_to(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    command = "echo x >> ledger; echo one; while [ ! -e go ]; do sleep 0.01; done; echo two"
+    kill_after("runner.launched", spool, command)
+    assert sandbox.inspect(spool).state == "running"
+    Path("go").touch()
+    record, seen = await finish(spool)
+    assert seen == b"one\ntwo\n"
+    assert record.exit_code == 0
+    await launch(spool, command)
+    assert Path("ledger").read_text() == "x\n"
+
+
+async def test_launched_by_several_at_once_it_runs_once(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    command = "echo x >> ledger; sleep 0.2"
+    await asyncio.gather(*(launch(spool, command) for _ in range(4)))
+    await finish(spool)
+    await launch(spool, command)
+    assert Path("ledger").read_text() == "x\n"
+
+
+async def test_without_its_runner_a_command_still_counts_as_running_and_then_as_died(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    await launch(spool, "sleep 300")
+    os.kill(json.loads((spool / "start").read_text())["runner"], signal.SIGKILL)
+    await until(lambda: orphaned(spool))
+    assert sandbox.inspect(spool).state == "running"
+    assert sandbox.kill(spool)
+    record, _ = await finish(spool)
+    assert record.state == "died"
+
+
+def orphaned(spool: Path) -> bool:
+    try:
+        os.close(os.open(spool / "control", os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return True
+    return False
+
+
+async def test_a_stranger_with_the_old_id_is_not_killed(tmp_path: Path) -> None:
+    stranger = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    try:
+        record = {"runner": 1, "pid": stranger.pid, "pid_start": 1, "time": 0}
+        (tmp_path / "start").write_text(json.dumps(record))
+        os.mkfifo(tmp_path / "control")
+        with (tmp_path / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert not sandbox.kill(tmp_path)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    start=st.sampled_from([None, b"", b"{", b'{"pid": 5, "time": 1.5}', b"[]"]),
+    locked=st.booleans(),
+    end=st.sampled_from([None, b'{"exit_code": 0}', b'{"signal": 9, "timed_out": true}']),
+)
+def test_the_state_follows_from_the_records(
+    tmp_path_factory: pytest.TempPathFactory, start: bytes | None, locked: bool, end: bytes | None
+) -> None:
+    spool = tmp_path_factory.mktemp("spool")
+    if start is not None:
+        (spool / "start").write_bytes(start)
+    if end is not None:
+        (spool / "exit").write_bytes(end)
+    with (spool / "lock").open("w") as lock:
+        if locked:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        state = sandbox.inspect(spool).state
+    if end is not None:
+        assert state == "finished"
+    elif locked:
+        assert state == "running"
+    else:
+        assert state == ("never_started" if start is None else "died")
+
+
+async def test_the_start_is_synced_before_the_command_runs(tmp_path: Path) -> None:
+    """The order of system calls: start created exclusively, file and folder synced, then exec."""
+    trace = tmp_path / "trace"
+    spool = tmp_path / "s"
+    spool.mkdir()
+    order = {"argv": ["/bin/true"], "cwd": "/", "timeout": 5, "output_limit": 1000}
+    (spool / "command.json").write_text(json.dumps(order))
+    runner = Path(sandbox.__file__).with_name("runner.py")
+    calls = "openat,fsync,execve,rename"
+    await asyncio.to_thread(
+        subprocess.run,
+        ["strace", "-f", "-y", "-e", f"trace={calls}", "-o", trace, sys.executable, "-ISE", runner, spool],
+        check=True,
+    )
+    await finish(spool)
+    lines = trace.read_text().splitlines()
+
+    def at(*parts: str, after: int = 0) -> int:
+        return next(n for n, line in enumerate(lines) if n >= after and all(part in line for part in parts))
+
+    begun = at('"start", O_WRONLY|O_CREAT|O_EXCL')
+    synced = at("fsync(", "/start>", after=begun)
+    folder = at("fsync(", f"{spool}>", after=synced)
+    assert folder < at('execve("/bin/true"')
+    written = at("fsync(", "/exit.tmp>")
+    renamed = at('rename("exit.tmp", "exit")', after=written)
+    assert at("fsync(", f"{spool}>", after=renamed)
+
+
+# --- the environment ------------------------------------------------------------------------------
+
+
+def test_no_secret_and_nothing_that_steers_bash_reaches_a_command() -> None:
+    kept = sandbox.command_environment(
+        {
+            "PATH": "/bin",
+            "HOME": "/home/me",
+            "ANTHROPIC_API_KEY": "k",
+            "GH_TOKEN": "k",
+            "DB_PASSWORD": "k",
+            "AWS_SECRET_ACCESS_KEY": "k",
+            "BASH_ENV": "/evil",
+            "BASH_FUNC_ls%%": "() { :; }",
+            "TUI_AGENT_DATA_DIR": "/x",
+            "TOKENIZERS_PARALLELISM": "false",
+            "VIRTUAL_ENV": "/venv",
+            "PAGER": "less",
+        }
+    )
+    assert set(kept) >= {"PATH", "HOME", "TOKENIZERS_PARALLELISM", "VIRTUAL_ENV", "LANG"}
+    assert "k" not in kept.values()
+    assert not {"BASH_ENV", "BASH_FUNC_ls%%", "TUI_AGENT_DATA_DIR"} & set(kept)
+    assert kept["PAGER"] == "cat"
+
+
+def test_the_runner_needs_only_the_standard_library_and_little_of_it() -> None:
+    """What it imports decides how fast a command starts."""
+    runner = str(Path(sandbox.__file__).with_name("runner.py"))
+    program = f"import sys, runpy; runpy.run_path({runner!r}); print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-I", "-S", "-E", "-c", program], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "json" in modules
+    assert not {"subprocess", "asyncio", "typing", "tempfile", "tui_agent"} & set(modules)
