@@ -1,0 +1,230 @@
+"""`tui-agent run` and the commands over sessions, as processes, on the offline model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tui_agent.cli import cli
+from tui_agent.runtime import Runtime
+
+COMMAND = [sys.executable, "-m", "tui_agent"]
+
+
+def tui_agent(*arguments: str, input: str = "") -> Result:
+    """Run the command line in this process, with the environment as it is now."""
+    return CliRunner().invoke(cli, arguments, prog_name="tui-agent", obj=Runtime(), input=input)
+
+
+def run(*arguments: str, input: str = "") -> Result:
+    return tui_agent("run", "--offline", *arguments, input=input)
+
+
+def result(*arguments: str) -> dict[str, Any]:
+    done = run("--output", "json", *arguments)
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["exit_code"] == done.exit_code
+    return found
+
+
+def test_a_process_answers_on_stdout_and_tells_of_steps_on_stderr(isolated: Path) -> None:
+    (isolated / "notes.txt").write_text("buy milk\n")
+    done = subprocess.run(
+        [*COMMAND, "run"], input="read notes.txt", capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 0, done.stderr
+    assert "buy milk" in done.stdout
+    assert done.stderr.startswith("✓ read notes.txt (ok)")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_dash_reads_the_prompt_from_standard_input() -> None:
+    done = run("-p", "-", input="say 5")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_what_would_ask_is_denied_and_said_so(isolated: Path) -> None:
+    found = result("-p", "write new.txt: hello")
+    assert found["exit_code"] == 4
+    assert found["outcome"] == "completed"
+    assert found["denied"] == ["write new.txt"]
+    assert not (isolated / "new.txt").exists()
+
+
+def test_bypass_runs_it_and_does_not_come_back_on_resume(isolated: Path) -> None:
+    found = result("--mode", "bypass", "-p", "write new.txt: hello then run cat new.txt")
+    assert (found["exit_code"], found["denied"]) == (0, [])
+    assert (isolated / "new.txt").read_text().strip() == "hello"
+    again = result("--resume", found["session"], "-p", "write other.txt: hello")
+    assert again["session"] == found["session"]
+    assert again["exit_code"] == 4
+    assert not (isolated / "other.txt").exists()
+
+
+def test_bypass_in_the_settings_is_refused_by_name(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.toml").write_text('\nmode = "bypass"\n')
+    done = run("-p", "write new.txt: hello")
+    assert done.exit_code == 4
+    assert f"{tmp_path}/config/settings.toml:2: mode 'bypass' cannot be set in a file" in done.stderr
+    assert not (isolated / "new.txt").exists()
+
+
+def test_a_limit_stops_the_run_with_its_own_code() -> None:
+    found = result("--max-turns", "1", "-p", "read a then read b then read c")
+    assert (found["outcome"], found["exit_code"]) == ("stopped", 3)
+
+
+def test_a_question_is_answered_with_nobody() -> None:
+    found = result("-p", "ask which colour?")
+    assert found["outcome"] == "completed"
+    assert "obody" in found["answer"]
+
+
+def test_stream_json_is_what_the_journal_holds(tmp_path: Path) -> None:
+    done = run("--output", "stream-json", "-p", "say 30")
+    assert done.exit_code == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [events[0]["type"], events[-1]["type"]] == ["run.started", "run.finished"]
+    assert any(event["type"] == "turn.delta" for event in events)
+    exported = tui_agent("export", events[0]["session"]).stdout.splitlines()
+    stored = {event["seq"]: event for event in map(json.loads, exported)}
+    durable = [event for event in events if event["seq"] is not None]
+    assert durable
+    assert all(stored[event["seq"]] == event for event in durable)
+
+
+def test_continue_takes_this_folders_latest_session(tmp_path: Path, isolated: Path) -> None:
+    nothing = run("--continue", "-p", "say 5")
+    assert (nothing.exit_code, "No session in" in nothing.stderr) == (2, True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    first = result("-p", "say 5")
+    result("--cwd", str(elsewhere), "-p", "say 5")
+    assert result("--continue", "-p", "say 6")["session"] == first["session"]
+
+
+def test_sessions_verify_and_export(tmp_path: Path) -> None:
+    session = result("-p", "say 5")["session"]
+    (listed,) = json.loads(tui_agent("sessions", "--json").stdout)
+    assert (listed["id"], listed["prompts"], listed["title"]) == (session, 1, "say 5")
+    assert session in tui_agent("sessions").stdout
+    verified = tui_agent("verify", "--all")
+    assert (verified.exit_code, verified.stdout[:3]) == (0, "ok "), verified.stdout + verified.stderr
+    assert json.loads(tui_agent("export", session).stdout.splitlines()[0])["type"] == "session.created"
+
+
+def tampered(session: str, tmp_path: Path, statement: str) -> Result:
+    database = tmp_path / "data" / "sessions" / session / "session.db"
+    connection = sqlite3.connect(database)
+    assert connection.execute(statement).rowcount
+    connection.commit()
+    connection.close()
+    return tui_agent("verify", session)
+
+
+def test_verify_names_a_changed_event(tmp_path: Path) -> None:
+    session = result("-p", "say 5")["session"]
+    statement = "UPDATE event SET body = replace(body, 'say 5', 'say 6') WHERE type = 'run.started'"
+    done = tampered(session, tmp_path, statement)
+    assert done.exit_code == 1
+    assert done.stdout.startswith(f"BAD {session}")
+    assert "event " in done.stdout
+
+
+def test_verify_names_a_stored_state_that_no_fold_gives(tmp_path: Path) -> None:
+    session = result("-p", "say 5")["session"]
+    done = tampered(session, tmp_path, "UPDATE snapshot SET digest = 'x'")
+    assert done.exit_code == 1
+    assert "is not what its events fold to" in done.stdout
+
+
+def test_a_scenario_with_a_mistake_is_named_with_its_line(isolated: Path) -> None:
+    (isolated / "play.toml").write_text('title = "x"\nbogus = 1\n')
+    done = run("--scenario", "play.toml", "-p", "go")
+    assert done.exit_code == 2
+    assert "play.toml:2:" in done.stderr
+
+
+def started(*arguments: str, until: str = "turn.delta") -> subprocess.Popen[str]:
+    """Start a run and wait until the first event of the type `until` is out."""
+    process = subprocess.Popen(
+        [*COMMAND, "run", "--offline", "--output", "stream-json", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout
+    for line in process.stdout:
+        if f'"{until}"' in line:
+            return process
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_interrupts_the_run_and_leaves_a_session_to_go_on_with(number: int, code: int) -> None:
+    process = started("-p", "say 20000 at 50")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=40)
+    assert process.returncode == code, err
+    last = json.loads(out.splitlines()[-1])
+    assert (last["type"], last["outcome"]) == ("run.finished", "interrupted")
+    assert result("--resume", last["session"], "-p", "say 5")["outcome"] == "completed"
+
+
+def test_interrupting_a_command_ends_it(isolated: Path) -> None:
+    process = started("--mode", "bypass", "-p", "run sleep 300; echo late > late.txt", until="step.started")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=40)
+    assert process.returncode == 130, err
+    finished = [json.loads(line) for line in out.splitlines() if '"step.finished"' in line]
+    assert [event["outcome"] for event in finished] == ["cancelled"]
+
+
+def test_a_closed_pipe_interrupts_the_run() -> None:
+    process = started("-p", "say 20000 at 50")
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.wait(timeout=40) == 141
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    (session,) = json.loads(tui_agent("sessions", "--json").stdout)
+    events = [json.loads(line) for line in tui_agent("export", session["id"]).stdout.splitlines()]
+    assert [event["outcome"] for event in events if event["type"] == "run.finished"] == ["interrupted"]
+
+
+def test_a_killed_run_is_brought_to_its_end_before_the_next_prompt(isolated: Path) -> None:
+    process = started("-p", "say 100 at 100")
+    session = Path(os.environ["TUI_AGENT_DATA_DIR"], "sessions").iterdir().__next__().name
+    process.kill()
+    process.communicate()
+    done = run("--output", "stream-json", "--resume", session, "-p", "say 5")
+    assert done.exit_code == 0, done.stderr
+    assert "crash" in done.stderr
+    ended = [json.loads(line) for line in done.stdout.splitlines() if '"run.finished"' in line]
+    assert [event["outcome"] for event in ended] == ["completed", "completed"]
+
+
+def test_a_session_that_is_open_elsewhere_is_refused() -> None:
+    process = started("-p", "say 20000 at 50")
+    try:
+        session = Path(os.environ["TUI_AGENT_DATA_DIR"], "sessions").iterdir().__next__().name
+        done = run("--resume", session, "-p", "say 5")
+        assert done.exit_code == 2
+        assert "Another window" in done.stderr
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=40)
