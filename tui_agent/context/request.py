@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from tui_agent.context.history import History, encode, request_prefix
 from tui_agent.events import JsonObject
@@ -63,8 +64,10 @@ def guard_prefix(history: History, request: Request) -> None:
 
 def _difference(before: bytes, after: bytes) -> str:
     old, new = _parts(before), _parts(after)
-    for name, text in old.items():
-        if new.get(name) != text:
+    # Nothing may be added before what was there either: the prefix is a sequence, not a set.
+    for (name, text), (other, other_text) in zip_longest(old.items(), new.items(), fillvalue=("nothing", "")):
+        if (name, text) != (other, other_text):
+            name = other if other not in old and other != "nothing" else name
             return f"{name} is not what an earlier request sent; compact or fork the session to go on"
     return "the request is not what an earlier request sent; compact or fork the session to go on"
 

@@ -112,8 +112,11 @@ class StepExecutor:
                 await self._finish_resolved(step)
             case "approved":
                 await self._run(step, call, tool, metadata)
-            case "running":
+            case "running" if metadata.effect == "pure":
                 await self._recover(step, call, tool)
+            case "running":
+                async with self.changes:
+                    await self._recover(step, call, tool)
             case "uncertain":
                 async with self.resolved:
                     await self.resolved.wait_for(lambda: self._status(step.id) != "uncertain")
@@ -161,9 +164,7 @@ class StepExecutor:
         context = self.host.tool_context(replace(step, attempt=attempt))
         plan = await tool.plan(call, context)
         self.runtime.failpoint("workflow.before_intent")
-        await self.recorder.record(
-            StepStarted(step=step.id, tool=step.tool, intent=plan.intent, attempt=attempt)
-        )
+        await self.recorder.record(StepStarted(step=step.id, tool=step.tool, intent=plan.intent, attempt=attempt))
         self.runtime.failpoint("workflow.after_intent")
         begun = self.runtime.monotonic()
         outcome = await tool.run(call, plan.intent, context)
@@ -233,9 +234,7 @@ class StepExecutor:
         reason = decision.reason if decision else ""
         if decision is not None and decision.by == "person":
             message = "The person denied this call."
-            message += (
-                f" They say: {comment}" if comment else " Do not try it in another way; ask what they want."
-            )
+            message += f" They say: {comment}" if comment else " Do not try it in another way; ask what they want."
         else:
             message = f"This call was denied: {reason}."
         await self._finish(step, "denied", text_result(message), comment or reason or "denied")
@@ -252,9 +251,7 @@ class StepExecutor:
             )
             await self._finish(step, "skipped", text_result(message), "not run again")
 
-    async def _finish(
-        self, step: Step, outcome: FinalOutcome, result: list[JsonObject], summary: str
-    ) -> None:
+    async def _finish(self, step: Step, outcome: FinalOutcome, result: list[JsonObject], summary: str) -> None:
         finished = StepFinished(
             step=step.id, tool=step.tool, outcome=outcome, result=result, summary=_first_line(summary)
         )
