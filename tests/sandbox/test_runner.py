@@ -353,7 +353,7 @@ def test_no_secret_and_nothing_that_steers_bash_reaches_a_command() -> None:
 def test_the_runner_needs_only_the_standard_library_and_little_of_it() -> None:
     """What it imports decides how fast a command starts."""
     runner = str(Path(sandbox.__file__).with_name("runner.py"))
-    program = f"import sys, runpy; runpy.run_path({runner!r}); print(*sys.modules)"
+    program = f"import sys; exec(open({runner!r}).read(), {{'__name__': 'runner'}}); print(*sys.modules)"
     modules = subprocess.run(
         [sys.executable, "-I", "-S", "-E", "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()

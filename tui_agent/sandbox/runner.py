@@ -46,13 +46,18 @@ _LOCK_PATIENCE = 5.0
 
 
 def main(spool: str) -> int:
-    """Launch the command of `spool` and return 0, or 1 if it could not be launched."""
+    """Launch the command of `spool`; the process that was started ends with 0, or 1 if that failed.
+
+    Returns, in the process that stayed, when there is nothing left to look after.
+    """
     os.chdir(spool)
     ready_read, ready_write = os.pipe()
     if os.fork():
         # The launcher waits for this process alone: it ends once the start record is on disk.
         os.close(ready_write)
-        return 0 if os.read(ready_read, 1) == b"+" else 1
+        launched = os.read(ready_read, 1) == b"+"
+        # Without the interpreter's cleaning up: the launcher is waiting, and there is nothing to clean.
+        os._exit(0 if launched else 1)
     os.close(ready_read)
     with open("command.json", "rb") as file:
         command = json.load(file)
