@@ -82,6 +82,7 @@ class SessionIndex:
         self._sessions = sessions
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
+        self._closed = False
 
     async def record(self, summary: SessionSummary, events: Sequence[EventBase] = ()) -> None:
         """Bring a session's line up to date, and its searchable text and spend by these durable `events`.
@@ -146,7 +147,10 @@ class SessionIndex:
         return await self._run(lambda connection: _rebuild(connection, self._sessions))
 
     async def close(self) -> None:
-        """Finish what waits and close the file."""
+        """Finish what waits and close the file. Calling it again does nothing."""
+        if self._closed:
+            return
+        self._closed = True
 
         def close() -> None:
             if self._connection is not None:
@@ -157,6 +161,8 @@ class SessionIndex:
         self._thread.shutdown(wait=False)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise JournalError(f"The index {self._path} is closed.")
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -25,6 +25,7 @@ from tui_agent.journal.records import Gap, SalvageReport
 from tui_agent.journal.schema import connect
 
 if TYPE_CHECKING:
+    from tui_agent.events import EventBase
     from tui_agent.runtime import Runtime
 
 EVENT_VALUES = 12
@@ -41,6 +42,8 @@ def salvage_file(path: Path, runtime: Runtime, reason: str, version: int) -> Sal
 
     Raises JournalDamaged, with nothing moved, when there is no event left to save.
     """
+    from tui_agent.events import Notice
+
     found = _find_events(path)
     if not found:
         raise JournalDamaged(
@@ -57,7 +60,14 @@ def salvage_file(path: Path, runtime: Runtime, reason: str, version: int) -> Sal
         for row in _readable(path, "chunk"):
             _add_chunk(connection, head, str(row[-1]))
         report = SalvageReport(aside, len(found), gaps, reason)
-        _add_notice(connection, head, session, boot + 1, report, runtime.now())
+        notice = Notice(
+            session=session,
+            time=runtime.now(),
+            level="warning",
+            code="journal.salvaged",
+            message=report.message,
+        )
+        _add_notice(connection, head, boot + 1, notice)
         for row in _readable(path, "layout"):
             connection.execute("INSERT INTO layout VALUES (?, ?)", row)
         connection.execute("COMMIT")
@@ -138,16 +148,11 @@ def _add_events(connection: sqlite3.Connection, head: Head, found: Found) -> tup
     return tuple(gaps), max(boots)
 
 
-def _add_notice(
-    connection: sqlite3.Connection, head: Head, session: str, boot: int, report: SalvageReport, now: float
-) -> None:
-    from tui_agent.events import Notice
-
-    notice = Notice(session=session, time=now, level="warning", code="journal.salvaged", message=report.message)
+def _add_notice(connection: sqlite3.Connection, head: Head, boot: int, notice: EventBase) -> None:
     connection.execute(INSERT_EVENT, head.append(encode(notice), boot))
     connection.execute(
         "INSERT INTO boot (number, pid, fence, started, ended, reason) VALUES (?, ?, 0, ?, ?, 'salvage')",
-        (boot, os.getpid(), now, now),
+        (boot, os.getpid(), notice.time, notice.time),
     )
 
 
