@@ -1,0 +1,50 @@
+"""The screen: Textual app, panes, prompt, themes.
+
+Sees the session, the events and text, and nothing else of the house. `run_app` is what the command line
+calls. Importing this room imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui_agent.session import OpenOptions, SessionHandle
+
+__all__ = ["run_app"]
+
+
+def run_app(
+    open_session: Callable[[], Awaitable[SessionHandle]] | None,
+    *,
+    options: Callable[[], OpenOptions] | None = None,
+    prompt: str = "",
+    theme: str = "",
+    theme_folders: Sequence[Path] = (),
+) -> int:
+    """Run the full-screen app until it is left; return the exit code.
+
+    `open_session` opens the first session, after the first paint. None lists the sessions instead; `options`
+    then says where they are. The terminal is switched at once, so that nothing typed meanwhile is lost.
+    """
+    from tui_agent.ui.terminal import EarlyInput, driver_class
+
+    early = EarlyInput()
+    early.begin()
+    try:
+        from tui_agent.ui.app import TuiAgentApp
+
+        app = TuiAgentApp(
+            open_session,
+            options=options,
+            prompt=prompt,
+            theme=theme,
+            theme_folders=theme_folders,
+            driver_class=driver_class(early),
+        )
+        code = app.run()
+        return app.return_code if code is None else code
+    finally:
+        early.end()

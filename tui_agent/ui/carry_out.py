@@ -1,0 +1,138 @@
+"""Carrying out commands: which the screen does itself, which it asks the session to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tui_agent.session import AnswerItem, SessionHandle, list_sessions, load_commands
+from tui_agent.ui.browser import Choice, SessionBrowser
+from tui_agent.ui.commands import ScreenCommand
+
+if TYPE_CHECKING:
+    from tui_agent.ui.app import TuiAgentApp
+
+PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
+"""Commands that go to a pane."""
+
+CARRIED_OUT = frozenset(
+    {
+        *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "mode", "max-turns",
+        "title", "interrupt", "theme", "copy",
+    }
+)  # fmt: skip
+"""Commands that work on the screen; others of the registry belong to the command line."""
+
+
+class CommandError(Exception):
+    """A command cannot be carried out as written; the message says what to write instead."""
+
+
+def offered_commands() -> tuple[ScreenCommand, ...]:
+    """Return the registry's commands that work on the screen."""
+    return tuple(
+        ScreenCommand(command.name, command.description, command.argument)
+        for command in load_commands().values()
+        if command.name in CARRIED_OUT
+    )
+
+
+async def carry_out(app: TuiAgentApp, name: str, argument: str) -> None:
+    """Carry out a command. Raises `CommandError` when it does not exist or lacks something."""
+    if name not in CARRIED_OUT:
+        raise CommandError(f"There is no command /{name}. / lists them; a prompt may not begin like one.")
+    match name:
+        case "help":
+            app.action_help()
+        case "quit":
+            await app.action_leave()
+        case "sessions":
+            await app.action_sessions()
+        case "resume":
+            if argument:
+                await switch(app, Choice("open", argument))
+            else:
+                await app.action_sessions()
+        case "new":
+            await switch(app, Choice("new"))
+        case "theme":
+            if not argument:
+                raise CommandError(f"The theme is {app.theme}; there are {', '.join(app.own_themes)}.")
+            if argument not in app.available_themes:
+                raise CommandError(f"There is no theme {argument!r}; there are {', '.join(app.own_themes)}.")
+            app.use_theme(argument)
+        case _ if name in PLACES:
+            app.workbench.focus_place(name)
+        case _ if app.handle is not None:
+            await _ask_session(app, app.handle, name, argument)
+
+
+async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argument: str) -> None:
+    match name:
+        case "compact":
+            await handle.compact(argument)
+        case "interrupt":
+            await handle.interrupt()
+        case "fork":
+            await switch(app, Choice("open", await handle.fork()))
+        case "model":
+            if not argument:
+                raise CommandError(f"The model is {handle.state.conversation.model}. Change it: /model NAME")
+            await handle.configure(model=argument)
+        case "mode":
+            if not argument:
+                raise CommandError(f"The mode is {handle.state.conversation.mode}. Change it: /mode plan")
+            await handle.configure(mode=argument)
+        case "title":
+            if not argument:
+                raise CommandError("Write it like this: /title what this session is about")
+            await handle.configure(title=argument)
+        case "max-turns":
+            if not argument.isdecimal():
+                raise CommandError("Write a number: /max-turns 50, or /max-turns 0 for no limit.")
+            await handle.configure(max_turns=int(argument))
+        case "copy":
+            await _copy_answer(app, handle)
+
+
+async def _copy_answer(app: TuiAgentApp, handle: SessionHandle) -> None:
+    stop = handle.item_count
+    while stop > 0:
+        start = max(0, stop - 50)
+        items = await handle.items(start, stop)
+        for position in sorted(items, reverse=True):
+            item = items[position]
+            if isinstance(item, AnswerItem):
+                text = "\n\n".join(block.text for block in item.blocks if block.kind == "text" and block.text)
+                if text:
+                    app.copy_to_clipboard(text)
+                    app.notify("The last answer was sent to the terminal's clipboard.", timeout=3)
+                    return
+        stop = start
+    raise CommandError("There is no answer yet.")
+
+
+async def browse(app: TuiAgentApp) -> None:
+    """Let the person choose a session, and open it."""
+    options = app.open_options()
+    current = app.handle.session if app.handle is not None else ""
+    browser = SessionBrowser(lambda: list_sessions(options.data_dir), current, options.runtime.now())
+    choice = await app.push_screen_wait(browser)
+    if choice is not None:
+        await switch(app, choice)
+    elif app.handle is None:
+        await app.action_leave()
+
+
+async def switch(app: TuiAgentApp, choice: Choice) -> None:
+    """Open another session in place of the one on the screen. When it cannot be opened, the old one stays."""
+    options = app.open_options()
+    if choice.kind == "new":
+        handle = await SessionHandle.open(options)
+    elif app.handle is not None and choice.session == app.handle.session:
+        return
+    else:
+        # The flags were for the session they were given with; the other one has its own.
+        others = replace(options, model="", mode="", max_turns=None, scenario=None)
+        handle = await SessionHandle.resume(choice.session, others)
+    await app.show_session(handle)

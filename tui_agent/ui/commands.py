@@ -1,0 +1,59 @@
+"""Commands: what can be done, by slash, palette or key.
+
+The registry says which there are; the app says which it can carry out. One list feeds the prompt's
+completion, the palette and the help screen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+if TYPE_CHECKING:
+    from tui_agent.ui.app import TuiAgentApp
+
+_COMMAND = re.compile(r"/([a-z][a-z-]*)(?:\s+(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenCommand:
+    """A command as the screen offers it. `argument` is a hint, empty if it takes none."""
+
+    name: str
+    description: str
+    argument: str = ""
+
+
+def parse_command(text: str) -> tuple[str, str] | None:
+    """Return a slash command's name and argument; None for a prompt, even `/usr/bin/env …`."""
+    match = _COMMAND.fullmatch(text.strip())
+    return (match[1], (match[2] or "").strip()) if match else None
+
+
+class CommandProvider(Provider):
+    """The command palette: every command and every theme."""
+
+    @property
+    def _entries(self) -> Iterable[tuple[str, str, Callable[[], Any]]]:
+        app: TuiAgentApp = self.app  # type: ignore[assignment]  # the palette is only ever this app's
+        for command in app.commands:
+            label = command.name.replace("-", " ")
+            run = partial(app.offer_command, command)
+            yield label + (f" {command.argument}" if command.argument else ""), command.description, run
+        for name in app.own_themes:
+            yield f"theme {name}", "Use this theme", partial(app.use_theme, name)
+
+    async def discover(self) -> Hits:
+        for label, description, run in self._entries:
+            yield DiscoveryHit(label, run, help=description)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for label, description, run in self._entries:
+            if (score := matcher.match(label)) > 0:
+                yield Hit(score, matcher.highlight(label), run, help=description)

@@ -1,0 +1,86 @@
+"""Screens over the main one: a request in full size, and the help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from tui_agent.ui.hints import key_label
+from tui_agent.ui.line import Line
+from tui_agent.ui.text_lines import StyledLine, TextLines
+
+if TYPE_CHECKING:
+    from textual.content import Content
+    from textual.dom import DOMNode
+
+    from tui_agent.ui.commands import ScreenCommand
+
+
+class TextDialog(ModalScreen[None]):
+    """Shows lines in full size. Nothing can be decided here, only read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,d,f1", "dismiss", "back"),
+        Binding("down,j", "scroll(1)", "down", show=False),
+        Binding("up,k", "scroll(-1)", "up", show=False),
+        Binding("pagedown,space", "page(1)", "page down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("home,g", "edge(True)", "top", show=False),
+        Binding("end,G", "edge(False)", "bottom", show=False),
+    ]
+
+    def __init__(self, title: str, lines: Iterable[StyledLine], foot: Content) -> None:
+        super().__init__()
+        self._dialog_title = title
+        self._lines = list(lines)
+        self._foot = foot
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text and a line that says how to leave."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = self._dialog_title
+            yield TextLines(id="dialog-text", can_focus=True)
+            line = Line(id="dialog-foot")
+            line.content = self._foot
+            yield line
+
+    def on_mount(self) -> None:
+        """Fill in the text."""
+        self.query_one(TextLines).set_lines(self._lines)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(TextLines).scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by pages."""
+        text = self.query_one(TextLines)
+        text.scroll_relative(y=pages * max(1, text.size.height - 1), animate=False)
+
+    def action_edge(self, top: bool) -> None:
+        """Scroll to one end."""
+        text = self.query_one(TextLines)
+        text.scroll_to(y=0 if top else text.max_scroll_y, animate=False)
+
+
+def help_lines(
+    commands: Iterable[ScreenCommand], places: Iterable[tuple[str, type[DOMNode]]]
+) -> Iterable[StyledLine]:
+    """Return the help: the keys as the bindings of each place define them, then the slash commands."""
+    for title, kind in places:
+        yield title, "title"
+        for entry in kind.BINDINGS:
+            if not isinstance(entry, Binding) or not entry.description:
+                continue
+            keys = entry.key_display or " or ".join(key_label(key) for key in entry.key.split(","))
+            yield f"  {keys:<18} {entry.description}", ""
+        yield "", ""
+    yield "Commands", "title"
+    for command in commands:
+        name = f"/{command.name}" + (f" {command.argument}" if command.argument else "")
+        yield f"  {name:<26} {command.description}", ""

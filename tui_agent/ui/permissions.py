@@ -1,0 +1,339 @@
+"""The permission queue: nothing is approved by accident.
+
+It never takes the focus by itself. Its keys act only while it has the focus, and not in the first half second
+after the focus, a request, or another request's turn arrived: whoever was typing then was not answering.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import ClassVar, Literal
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input
+
+from tui_agent.text import inert_line
+from tui_agent.ui.line import Line
+from tui_agent.ui.text_lines import StyledLine, TextLines
+from tui_agent.ui.waiting import Waiting
+
+GUARD_SECONDS = 0.5
+"""How long keys do nothing after something new came under the person's fingers."""
+
+_KINDS = {
+    "allow": "permission",
+    "session": "permission",
+    "deny": "permission",
+    "deny_comment": "permission",
+    "preview": "permission",
+    "resolve": "uncertain",
+    "option": "question",
+    "answer": "question",
+}
+
+
+class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
+    """Shows what waits, one entry at a time, and takes the person's answer."""
+
+    BORDER_TITLE = "Permissions"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "allow", "allow once"),
+        Binding("s", "session", "allow for session"),
+        Binding("n", "deny", "deny"),
+        Binding("N", "deny_comment", "deny and say why", key_display="N"),
+        Binding("d", "preview", "show all"),
+        Binding("h", "resolve('happened')", "it happened"),
+        Binding("r", "resolve('run_again')", "run again"),
+        Binding("k", "resolve('skip')", "skip"),
+        *(Binding(str(n), f"option({n})", f"option {n}", show=False) for n in range(1, 10)),
+        Binding("enter", "answer", "answer"),
+        Binding("right", "move(1)", "next request", show=False),
+        Binding("left", "move(-1)", "previous request", show=False),
+        Binding("down,j", "scroll(1)", "scroll down", show=False),
+        Binding("up", "scroll(-1)", "scroll up", show=False),
+        Binding("pagedown", "scroll(10)", "scroll a page down", show=False),
+        Binding("pageup", "scroll(-10)", "scroll a page up", show=False),
+    ]
+
+    @dataclass
+    class Decided(Message):
+        """The person decided on a permission request."""
+
+        request: str
+        verdict: Literal["allow", "deny"]
+        scope: Literal["once", "session"] = "once"
+        comment: str = ""
+
+    @dataclass
+    class Resolved(Message):
+        """The person said what became of an uncertain step."""
+
+        step: str
+        resolution: Literal["happened", "run_again", "skip"]
+
+    @dataclass
+    class Answered(Message):
+        """The person answered a question of the model."""
+
+        question: str
+        text: str
+
+    @dataclass
+    class PreviewWanted(Message):
+        """The person wants to see the whole of a request, in full size."""
+
+        entry: Waiting
+
+    def __init__(self, *, id: str, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+        self._armed_from = 0.0
+        self.entries: tuple[Waiting, ...] = ()
+        """All that waits."""
+        self._current = ""
+        self._answered: set[str] = set()
+        self._granting = False
+        self._writing: Literal["", "comment", "answer"] = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the request, its keys, and the line for a comment."""
+        yield TextLines(id="waiting-text")
+        yield Input(id="waiting-input", classes="hidden")
+        yield Line(id="waiting-keys")
+
+    def on_mount(self) -> None:
+        """Show that nothing waits."""
+        self._show()
+
+    @property
+    def current(self) -> Waiting | None:
+        """The entry that the keys act on."""
+        return next((entry for entry in self.entries if entry.id == self._current), None)
+
+    def show(self, entries: tuple[Waiting, ...]) -> None:
+        """Show what waits now. The entry in view stays in view as long as it waits."""
+        if entries == self.entries:
+            return
+        known = {entry.id for entry in self.entries}
+        arrived = any(entry.id not in known for entry in entries)
+        self.entries = entries
+        self._answered &= {entry.id for entry in entries}
+        before = self._current
+        if self.current is None:
+            self._current = entries[0].id if entries else ""
+            self._granting = False
+            self._stop_writing()
+        if arrived or self._current != before:
+            self._guard()
+        self._show(keep_scroll=self._current == before)
+
+    def _show(self, *, keep_scroll: bool = False) -> None:
+        entry = self.current
+        text = self.query_one("#waiting-text", TextLines)
+        self.set_class(entry is None, "-empty")
+        count = len(self.entries)
+        self.border_title = f"Permissions ({count})" if count else "Permissions"
+        if entry is None:
+            text.set_lines([("Nothing waits for you.", "muted")])
+        else:
+            at = self.entries.index(entry) + 1
+            head: list[StyledLine] = []
+            if count > 1:
+                head.append((f"{at} of {count} · ← → for the others", "muted"))
+            if entry.agent != "main":
+                head.append((f"asked by subagent {inert_line(entry.agent)}", "warning"))
+            text.set_lines([*head, *entry.lines], keep_scroll=keep_scroll)
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        self.query_one("#waiting-keys", Line).content = self._keys()
+        if self.is_attached:
+            self.refresh_bindings()
+
+    def _keys(self) -> Content:
+        entry = self.current
+        if entry is None:
+            return Content("")
+        if entry.id in self._answered:
+            return Content.styled("answered …", "$text-muted")
+        if self._granting:
+            return Content.assemble(
+                ("for this session: ", "bold $warning"), inert_line(entry.scope), ("  y", "bold"), " grant  ",
+                ("n", "bold"), " back",
+            )  # fmt: skip
+        if not self.has_focus:
+            return Content.styled("F4 to answer", "bold $accent")
+        keys: list[str | tuple[str, str]] = []
+        match entry.kind:
+            case "permission":
+                pairs = [("y", "once"), ("s", "session"), ("n", "deny"), ("N", "deny…"), ("d", "all")]
+                if not entry.scope:
+                    pairs.pop(1)
+            case "uncertain":
+                pairs = [("h", "happened"), ("r", "run again"), ("k", "skip")]
+            case "question":
+                pairs = [("Enter", "write an answer")]
+                if entry.options:
+                    pairs.insert(0, (f"1-{min(9, len(entry.options))}", "choose"))
+        armed = self._armed
+        for key, label in pairs:
+            keys += [
+                (key, "bold" if armed else "$text-muted"),
+                (f" {label}  ", "" if armed else "$text-muted"),
+            ]
+        return Content.assemble(*keys)
+
+    @property
+    def _armed(self) -> bool:
+        return self._clock() >= self._armed_from
+
+    def _guard(self) -> None:
+        self._armed_from = self._clock() + GUARD_SECONDS
+        self._granting = False
+        if self.is_attached:
+            self.set_timer(GUARD_SECONDS + 0.02, self._show_keys)
+
+    def on_focus(self) -> None:
+        """Wait half a second: these may be the last keys of a sentence."""
+        self._guard()
+        self._show_keys()
+
+    def on_blur(self) -> None:
+        """Show how to come back."""
+        self._granting = False
+        self._show_keys()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer only what fits the entry in view."""
+        entry = self.current
+        if action in _KINDS:
+            if entry is None or entry.id in self._answered or entry.kind != _KINDS[action]:
+                return False
+            if action == "session":
+                return bool(entry.scope)
+        return True
+
+    def _ready(self) -> Waiting | None:
+        entry = self.current
+        if entry is None or entry.id in self._answered or not self.has_focus or not self._armed:
+            return None
+        return entry
+
+    def action_allow(self) -> None:
+        """Allow this once, or for the session when that was asked for and its reach has been shown."""
+        if entry := self._ready():
+            scope: Literal["once", "session"] = "session" if self._granting else "once"
+            self._settle(entry, self.Decided(entry.id, "allow", scope))
+
+    def action_session(self) -> None:
+        """Show what a grant for the session would cover; `y` then grants it."""
+        if self._ready():
+            self._guard()
+            self._granting = True
+            self._show_keys()
+
+    def action_deny(self) -> None:
+        """Deny, or step back from a grant."""
+        if entry := self._ready():
+            if self._granting:
+                self._granting = False
+                self._show_keys()
+            else:
+                self._settle(entry, self.Decided(entry.id, "deny"))
+
+    def action_deny_comment(self) -> None:
+        """Deny with a comment that the model reads."""
+        if self._ready():
+            self._write("comment", "why not? The model reads it. Enter denies, Esc goes back")
+
+    def action_resolve(self, resolution: Literal["happened", "run_again", "skip"]) -> None:
+        """Say what became of an uncertain step."""
+        if entry := self._ready():
+            self._settle(entry, self.Resolved(entry.id, resolution))
+
+    def action_option(self, number: int) -> None:
+        """Answer with one of the offered options."""
+        if (entry := self._ready()) and number <= len(entry.options):
+            self._settle(entry, self.Answered(entry.id, entry.options[number - 1]))
+
+    def action_answer(self) -> None:
+        """Answer in one's own words."""
+        if self._ready():
+            self._write("answer", "your answer. Enter sends, Esc goes back")
+
+    def action_preview(self) -> None:
+        """Show the whole request in full size."""
+        if entry := self.current:
+            self.post_message(self.PreviewWanted(entry))
+
+    def action_move(self, by: int) -> None:
+        """Look at another entry."""
+        if len(self.entries) > 1 and (entry := self.current):
+            at = (self.entries.index(entry) + by) % len(self.entries)
+            self._current = self.entries[at].id
+            self._guard()
+            self._show()
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll the request's text."""
+        self.query_one("#waiting-text", TextLines).scroll_relative(y=lines, animate=False)
+
+    def reopen(self, identifier: str) -> None:
+        """Let an entry be answered again, when its answer could not be taken."""
+        self._answered.discard(identifier)
+        self._show_keys()
+
+    def _settle(self, entry: Waiting, message: Message) -> None:
+        self._answered.add(entry.id)
+        self._granting = False
+        self.post_message(message)
+        others = [other for other in self.entries if other.id not in self._answered]
+        if others:
+            self._current = others[0].id
+            self._guard()
+        self._show()
+
+    def _write(self, what: Literal["comment", "answer"], placeholder: str) -> None:
+        self._writing = what
+        field = self.query_one("#waiting-input", Input)
+        field.placeholder = placeholder
+        field.value = ""
+        field.remove_class("hidden")
+        field.focus()
+
+    def _stop_writing(self) -> None:
+        if not self._writing:
+            return
+        self._writing = ""
+        field = self.query_one("#waiting-input", Input)
+        had_focus = field.has_focus
+        field.add_class("hidden")
+        if had_focus:
+            self.focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take the comment or the answer."""
+        event.stop()
+        entry, writing = self.current, self._writing
+        if entry is None or entry.id in self._answered:
+            return
+        if writing == "answer" and not event.value.strip():
+            return
+        self._stop_writing()
+        if writing == "comment":
+            self._settle(entry, self.Decided(entry.id, "deny", comment=event.value.strip()))
+        else:
+            self._settle(entry, self.Answered(entry.id, event.value))
+
+    def leave_writing(self) -> bool:
+        """Leave the comment line without sending it; return whether one was open."""
+        was = bool(self._writing)
+        self._stop_writing()
+        return was

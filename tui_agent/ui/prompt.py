@@ -1,0 +1,282 @@
+"""The prompt: where the person writes.
+
+Text is never lost: pastes are folded but kept, a draft outlives a crash, sending keeps the text until the
+session has taken it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.events import Paste
+from textual.message import Message
+from textual.reactive import var
+from textual.widgets import TextArea
+from textual.widgets.text_area import Selection
+
+from tui_agent.text import inert_line
+from tui_agent.ui.line import Line
+
+FOLD_BYTES = 2_000
+"""A paste longer than this is folded."""
+FOLD_LINES = 20
+"""A paste of more lines than this is folded."""
+MAX_LINES = 10
+"""Lines up to which the prompt grows."""
+
+_PLACEHOLDER = re.compile(r"\[pasted #(\d+): [\d,]+ (?:lines|characters)\]")
+_SLASH = re.compile(r"/[a-z-]*")
+
+
+class Prompt(TextArea):
+    """A text area that sends on Enter."""
+
+    BORDER_TITLE = "Prompt"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "send", show=True, priority=True),
+        Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^J"),
+        Binding("tab", "complete", "complete", show=False),
+        Binding("ctrl+o", "unfold", "unfold pasted text", show=False),
+        Binding("ctrl+d", "delete_or_quit", "delete, or quit when empty", show=False),
+        Binding("ctrl+c,super+c", "copy_or_quit", "copy, or quit on the second press", show=False),
+    ]
+
+    @dataclass
+    class Sent(Message):
+        """The person sent `text`, pastes unfolded."""
+
+        text: str
+
+    class DraftChanged(Message):
+        """The text, the cursor or the selection changed."""
+
+    class OlderWanted(Message):
+        """The person went up from the first line."""
+
+    class NewerWanted(Message):
+        """The person went down from the last line."""
+
+    class QuitWanted(Message):
+        """Ctrl+D was pressed on an empty prompt."""
+
+    class InterruptKey(Message):
+        """Ctrl+C was pressed and there was nothing to copy."""
+
+    completions: var[tuple[tuple[str, str], ...]] = var(())
+    """What the word being typed could become: text and description."""
+
+    chosen: var[int] = var(0)
+    """Which completion Tab takes."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(
+            id=id,
+            soft_wrap=True,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+            placeholder="What shall be done?  Enter sends, Ctrl+J begins a new line, / lists commands",
+        )
+        self._pastes: dict[int, str] = {}
+        self.commands: tuple[tuple[str, str], ...] = ()
+        """Slash commands and their descriptions, for completion."""
+        self.complete_path: Callable[[str], Iterable[str]] = lambda _: ()
+        """Returns the paths of the workspace that begin with a text; quick, or empty."""
+
+    def action_send(self) -> None:
+        """Send what is written, or take the completion when a command is half written."""
+        typed = self.text.strip()
+        if self.completions and typed.startswith("/") and typed not in {name for name, _ in self.completions}:
+            self.action_complete()
+            return
+        text = self.full_text()
+        if not text.strip():
+            return
+        self.take("")
+        self.post_message(self.Sent(text))
+
+    def action_newline(self) -> None:
+        """Begin a new line."""
+        self._replace_via_keyboard("\n", *self.selection)
+
+    def full_text(self) -> str:
+        """Return the text with every folded paste in its place."""
+        return _PLACEHOLDER.sub(lambda m: self._pastes.get(int(m[1]), m[0]), self.text)
+
+    def take(self, text: str) -> None:
+        """Put `text` in place of all that is written, cursor at its end. Undo brings the old text back."""
+        self.replace(text, (0, 0), self.document.end)
+        self.move_cursor(self.document.end)
+        self.completions = ()
+
+    async def _on_paste(self, event: Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        lines = text.count("\n") + 1
+        if len(text) > FOLD_BYTES or lines > FOLD_LINES:
+            number = max(self._pastes, default=0) + 1
+            self._pastes[number] = text
+            size = f"{lines:,} lines" if lines > 1 else f"{len(text):,} characters"
+            text = f"[pasted #{number}: {size}]"
+        self._replace_via_keyboard(text, *self.selection)
+
+    def action_unfold(self) -> None:
+        """Put the text of folded pastes into the prompt, to be edited."""
+        if _PLACEHOLDER.search(self.text):
+            self.take(self.full_text())
+
+    def action_delete_left(self) -> None:
+        row, column = self.cursor_location
+        if self.selection.is_empty:
+            for match in _PLACEHOLDER.finditer(self.document[row]):
+                if match.start() < column <= match.end() and int(match[1]) in self._pastes:
+                    # Half a placeholder would stand for nothing: it goes as one.
+                    self._delete_via_keyboard((row, match.start()), (row, match.end()))
+                    return
+        super().action_delete_left()
+
+    def draft(self) -> dict[str, Any]:
+        """Return what is written, with cursor and selection, as plain JSON."""
+        text = self.text
+        used = {int(match[1]) for match in _PLACEHOLDER.finditer(text)}
+        return {
+            "text": text,
+            "cursor": list(self.selection.end),
+            "anchor": list(self.selection.start),
+            "pastes": {str(number): paste for number, paste in self._pastes.items() if number in used},
+        }
+
+    def restore_draft(self, draft: object) -> None:
+        """Put a saved draft back; what has been typed meanwhile is kept after it."""
+        if not isinstance(draft, dict) or not isinstance(draft.get("text"), str):
+            return
+        typed, at = self.text, self.selection
+        pastes = draft.get("pastes")
+        kept = {}
+        if isinstance(pastes, dict):
+            kept = {int(n): p for n, p in pastes.items() if n.isdecimal() and isinstance(p, str)}
+        saved = draft["text"]
+        if typed and saved:
+            shift = max(kept, default=0)
+            moved = {number + shift: paste for number, paste in self._pastes.items()}
+            renumbered = _PLACEHOLDER.sub(lambda m: m[0].replace(f"#{m[1]}:", f"#{int(m[1]) + shift}:", 1), typed)
+            self._pastes = {**kept, **moved}
+            rows = saved.count("\n") + 1
+            self.load_text(f"{saved}\n{renumbered}")
+            self.selection = Selection((at.start[0] + rows, at.start[1]), (at.end[0] + rows, at.end[1]))
+        elif saved:
+            self._pastes = kept
+            self.load_text(saved)
+            self.selection = Selection(_location(draft.get("anchor")), _location(draft.get("cursor")))
+
+    def clear_draft(self) -> None:
+        """Forget all that is written, for another session's draft."""
+        self._pastes = {}
+        self.load_text("")
+
+    def _watch_selection(self, previous_selection: Selection, selection: Selection) -> None:
+        super()._watch_selection(previous_selection, selection)
+        if previous_selection != selection:
+            self.post_message(self.DraftChanged())
+
+    def on_text_area_changed(self) -> None:
+        """Tell of the change and look what the word could become."""
+        self._complete_word()
+        self.post_message(self.DraftChanged())
+
+    def _complete_word(self) -> None:
+        self.chosen = 0
+        row, column = self.cursor_location
+        word = self.document[row][:column]
+        if row == 0 and _SLASH.fullmatch(word):
+            self.completions = tuple(entry for entry in self.commands if entry[0].startswith(word))
+            return
+        at = re.search(r"(?:^|\s)@(\S*)$", word)
+        if at:
+            self.completions = tuple((path, "") for path in self.complete_path(at[1]))
+            return
+        self.completions = ()
+
+    def action_complete(self) -> None:
+        """Take the chosen completion, or move the focus on when there is none."""
+        if not self.completions:
+            self.screen.focus_next()
+            return
+        text = self.completions[self.chosen][0]
+        row, column = self.cursor_location
+        before = self.document[row][:column]
+        start = 0 if text.startswith("/") and row == 0 and _SLASH.fullmatch(before) else before.rfind("@") + 1
+        end = "" if text.endswith("/") and start else " "
+        self._replace_via_keyboard(text + end, (row, start), (row, column))
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        if self.completions:
+            self.chosen = (self.chosen - 1) % len(self.completions)
+        elif not select and self.cursor_at_first_line:
+            self.post_message(self.OlderWanted())
+        else:
+            super().action_cursor_up(select)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        if self.completions:
+            self.chosen = (self.chosen + 1) % len(self.completions)
+        elif not select and self.cursor_at_last_line:
+            self.post_message(self.NewerWanted())
+        else:
+            super().action_cursor_down(select)
+
+    def action_delete_or_quit(self) -> None:
+        """Delete to the right; on an empty prompt, ask to quit."""
+        if self.text:
+            self.action_delete_right()
+        else:
+            self.post_message(self.QuitWanted())
+
+    def action_copy_or_quit(self) -> None:
+        """Copy the selection; without one, let the app decide."""
+        if self.selected_text:
+            self.app.copy_to_clipboard(self.selected_text)
+        else:
+            self.post_message(self.InterruptKey())
+
+    def close_completions(self) -> bool:
+        """Close the list of completions; return whether there was one."""
+        had = bool(self.completions)
+        self.completions = ()
+        return had
+
+
+class Completions(Line):
+    """What the word being typed could become, above the prompt."""
+
+    SHOWN = 8
+    """Lines at most."""
+
+    def show(self, entries: tuple[tuple[str, str], ...], chosen: int) -> None:
+        """Show some entries, or hide when there are none."""
+        self.display = bool(entries)
+        first = max(0, min(chosen - self.SHOWN // 2, len(entries) - self.SHOWN))
+        lines = []
+        for index, (text, description) in enumerate(entries[first : first + self.SHOWN], start=first):
+            mark = "›" if index == chosen else " "
+            style = "bold $primary" if index == chosen else ""
+            lines.append(
+                Content.assemble(
+                    (f" {mark} {inert_line(text):<16} ", style), (inert_line(description), "$text-muted")
+                )
+            )
+        self.styles.height = max(1, len(lines))
+        self.content = Content("\n").join(lines)
+
+
+def _location(value: object) -> tuple[int, int]:
+    match value:
+        case [int(row), int(column)] if row >= 0 and column >= 0:
+            return row, column
+    return 0, 0

@@ -1,0 +1,94 @@
+"""A scrolling view of plain lines of any number and length, drawn only where it is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, chop_cells
+from rich.segment import Segment
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui_agent.text import inert
+
+StyledLine = tuple[str, str]
+"""A line's text and the component class it is drawn with, without its prefix; empty for the normal one."""
+
+
+class TextLines(ScrollView):
+    """Shows lines, wrapped at the width so that nothing is out of reach; text is made inert here."""
+
+    COMPONENT_CLASSES = {  # noqa: RUF012 (Textual declares it so)
+        "lines--title",
+        "lines--muted",
+        "lines--added",
+        "lines--removed",
+        "lines--warning",
+    }
+    DEFAULT_CSS = """
+    TextLines { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
+    TextLines > .lines--title { text-style: bold; }
+    TextLines > .lines--muted { color: $text-muted; }
+    TextLines > .lines--added { color: $text-success; }
+    TextLines > .lines--removed { color: $text-error; }
+    TextLines > .lines--warning { color: $text-warning; text-style: bold; }
+    """
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None, can_focus: bool = False) -> None:
+        super().__init__(id=id)
+        self.can_focus = can_focus
+        self._lines: list[StyledLine] = []
+        self._wrapped: list[StyledLine] = []
+        self._width = 0
+
+    def set_lines(self, lines: Iterable[StyledLine], *, keep_scroll: bool = False) -> None:
+        """Show other lines, from the top unless `keep_scroll`; text may hold anything."""
+        self._lines = [(part, style) for text, style in lines for part in inert(text).expandtabs(4).split("\n")]
+        self._width = 0
+        self._wrap()
+        if not keep_scroll:
+            self.scroll_to(y=0, animate=False)
+
+    def on_resize(self) -> None:
+        """Wrap again for the new width."""
+        self._wrap()
+
+    def _wrap(self) -> None:
+        width = self.scrollable_content_region.width
+        if width < 1 or width == self._width:
+            return
+        self._width = width
+        self._wrapped = []
+        for text, style in self._lines:
+            if cell_len(text) <= width:
+                self._wrapped.append((text, style))
+            elif text.isascii():
+                self._wrapped += ((text[at : at + width], style) for at in range(0, len(text), width))
+            else:
+                self._wrapped += ((part, style) for part in chop_cells(text, width))
+        self.virtual_size = Size(width, len(self._wrapped))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        row = y + int(self.scroll_y)
+        base = self.rich_style
+        if row >= len(self._wrapped):
+            return Strip.blank(self.size.width, base)
+        text, name = self._wrapped[row]
+        style = base + self.get_component_rich_style(f"lines--{name}", partial=True) if name else base
+        return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, base)
+
+
+def diff_lines(diff: str) -> Iterable[StyledLine]:
+    """Return the lines of a unified diff, styled; any other text comes back unstyled."""
+    for line in diff.splitlines():
+        if line.startswith(("+++", "---", "@@")):
+            yield line, "muted"
+        elif line.startswith("+"):
+            yield line, "added"
+        elif line.startswith("-"):
+            yield line, "removed"
+        else:
+            yield line, ""

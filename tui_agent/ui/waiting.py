@@ -1,0 +1,98 @@
+"""What waits for the person: permission requests, steps a crash left uncertain, questions of the model.
+
+Pure functions from the session's state to what the queue shows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tui_agent.ui.text_lines import StyledLine, diff_lines
+
+if TYPE_CHECKING:
+    from tui_agent.events import JsonObject, PermissionRequested
+    from tui_agent.session import Question, SessionState, Step
+
+EFFECTS = {
+    "pure": "looks only",
+    "checkable": "changes files",
+    "supervised": "runs a command",
+    "keyed": "calls a service",
+    "irreversible": "cannot be undone",
+}
+"""The effect classes, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One entry of the queue. `scope` is what a session-long grant would cover, empty if there is none."""
+
+    kind: Literal["permission", "uncertain", "question"]
+    id: str
+    title: str
+    agent: str
+    lines: tuple[StyledLine, ...]
+    preview: tuple[StyledLine, ...] = ()
+    scope: str = ""
+    options: tuple[str, ...] = ()
+
+
+def waiting(state: SessionState) -> tuple[Waiting, ...]:
+    """Return all that waits, permission requests first, each kind oldest first."""
+    entries = [_permission(request) for request in state.permissions.pending]
+    steps = sorted(state.workflow.steps.values(), key=lambda step: step.order)
+    entries += [_uncertain(step) for step in steps if step.status == "uncertain"]
+    entries += [_question(question) for question in state.workflow.questions.values()]
+    return tuple(entries)
+
+
+def _permission(request: PermissionRequested) -> Waiting:
+    lines: list[StyledLine] = [
+        (request.title or request.tool, "title"),
+        (f"{request.tool} · {request.tier} · {EFFECTS.get(request.effect, request.effect)}", "muted"),
+        (f"why asked: {request.why}", "muted"),
+        *input_lines(request.input),
+    ]
+    preview = tuple(diff_lines(request.preview))
+    if preview:
+        lines += [("", ""), *preview]
+    return Waiting(
+        "permission",
+        request.request,
+        request.title or request.tool,
+        request.agent,
+        tuple(lines),
+        preview,
+        request.session_scope,
+    )
+
+
+def _uncertain(step: Step) -> Waiting:
+    lines: list[StyledLine] = [
+        (step.title or step.tool, "title"),
+        ("A crash cut this step off. It will not run again unless you say so.", "warning"),
+        *((line, "") for line in step.evidence.splitlines()),
+        *input_lines(step.input),
+    ]
+    return Waiting("uncertain", step.id, step.title or step.tool, step.agent, tuple(lines))
+
+
+def _question(question: Question) -> Waiting:
+    lines: list[StyledLine] = [(line, "title") for line in question.text.splitlines()]
+    lines += [(f"{number}  {option}", "") for number, option in enumerate(question.options, start=1)]
+    return Waiting("question", question.id, question.text, question.agent, tuple(lines), options=question.options)
+
+
+def input_lines(data: JsonObject) -> Iterator[StyledLine]:
+    """Return a tool's input in full, one `name: value` after the other; long text on its own lines."""
+    for name, value in data.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        if "\n" in text:
+            yield f"{name}:", "muted"
+            for line in text.split("\n"):
+                yield f"  {line}", ""
+        else:
+            yield f"{name}: {text}", ""

@@ -1,0 +1,265 @@
+"""The panes of one session: conversation, timeline, permissions, budget, prompt, and where they stand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.content import Content
+from textual.events import Click, DescendantFocus
+from textual.message import Message
+from textual.reactive import var
+from textual.widget import Widget
+
+from tui_agent.ui.budget import BudgetData, BudgetPane
+from tui_agent.ui.conversation import ConversationView
+from tui_agent.ui.layout import TABS, Layout
+from tui_agent.ui.line import Line
+from tui_agent.ui.paged_view import PagedView
+from tui_agent.ui.permissions import PermissionQueue
+from tui_agent.ui.prompt import Completions, Prompt
+from tui_agent.ui.timeline import TimelineView
+from tui_agent.ui.waiting import Waiting, waiting
+
+if TYPE_CHECKING:
+    from tui_agent.session import SessionHandle, SessionState, Update
+
+FOCUS_IDS: dict[str, str] = {
+    "conversation": "conversation",
+    "timeline": "timeline",
+    "permissions": "permissions",
+    "budget": "budget",
+    "prompt": "prompt",
+}
+"""Places that can have the focus, by the name the layout stores, with the widget's id."""
+
+
+class TabBar(Line):
+    """The panes' names on a narrow terminal; the one in view stands out."""
+
+    @staticmethod
+    def labels(waiting_count: int) -> list[tuple[str, str]]:
+        """Return each tab with its label."""
+        count = f" ({waiting_count})" if waiting_count else ""
+        return [(tab, f" {tab}{count if tab == 'permissions' else ''} ") for tab in TABS]
+
+    class Chosen(Message):
+        """A tab was clicked."""
+
+        def __init__(self, tab: str) -> None:
+            super().__init__()
+            self.tab = tab
+
+    waiting_count = 0
+
+    def show(self, tab: str, waiting_count: int) -> None:
+        """Show which tab is in view."""
+        self.waiting_count = waiting_count
+        parts: list[tuple[str, str]] = []
+        for name, label in self.labels(waiting_count):
+            style = "reverse bold" if name == tab else "bold $warning" if "(" in label else "$text-muted"
+            parts.append((label, style))
+        self.content = Content.assemble(*parts)
+
+    def on_click(self, event: Click) -> None:
+        """Go to the tab under the mouse."""
+        at = 0
+        for name, label in self.labels(self.waiting_count):
+            at += len(label)
+            if event.x < at:
+                self.post_message(self.Chosen(name))
+                return
+
+
+class Workbench(Container):
+    """Holds the panes of a session and knows their layout; knows nothing of how a session is opened."""
+
+    class LayoutChanged(Message):
+        """Something that is part of the layout changed."""
+
+    class WaitingChanged(Message):
+        """Other things wait for the person than before."""
+
+        def __init__(self, entries: tuple[Waiting, ...], arrived: bool) -> None:
+            super().__init__()
+            self.entries = entries
+            self.arrived = arrived
+
+    DEFAULT_CLASSES = "tab-conversation"
+    tab: ClassVar[var[str]] = var("conversation", init=False)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._split = Layout()
+        self._last_focus = "prompt"
+        self.conversation: ConversationView | None = None
+        self.timeline: TimelineView | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out what paints at once; the views of a session's data follow with the session."""
+        yield TabBar(id="tabs")
+        with Container(id="conversation-slot") as slot:
+            slot.border_title = "Conversation"
+        with Vertical(id="side"):
+            with Container(id="timeline-slot") as slot:
+                slot.border_title = "Timeline"
+            yield PermissionQueue(id="permissions")
+            yield BudgetPane(id="budget")
+        with Vertical(id="entry"):
+            yield Completions(id="completions")
+            yield Prompt(id="prompt")
+
+    def on_mount(self) -> None:
+        """Begin with the layout of a new session."""
+        self.query_one(TabBar).show(self.tab, 0)
+        self.query_one(Completions).show((), 0)
+        self._place()
+
+    @property
+    def prompt(self) -> Prompt:
+        """Where the person writes."""
+        return self.query_one("#prompt", Prompt)
+
+    @property
+    def permissions(self) -> PermissionQueue:
+        """What waits for the person."""
+        return self.query_one("#permissions", PermissionQueue)
+
+    async def attach(self, handle: SessionHandle, layout: Layout) -> None:
+        """Show a session: data, mount, scroll, focus, draft, in this order."""
+        self.show_state(handle.state)
+        conversation = ConversationView(id="conversation")
+        timeline = TimelineView(id="timeline")
+        self.conversation, self.timeline = conversation, timeline
+        with self.app.batch_update():
+            for slot, view in (("#conversation-slot", conversation), ("#timeline-slot", timeline)):
+                container = self.query_one(slot)
+                await container.remove_children()
+                await container.mount(view)
+        conversation.show(handle)
+        timeline.show(handle)
+        conversation.restore_view(layout.conversation)
+        timeline.restore_view(layout.timeline)
+        self._split = layout
+        self._place()
+        self.tab = layout.tab
+        if layout.focus in FOCUS_IDS and not self.prompt.text:
+            # Whoever is typing already keeps the prompt.
+            self.focus_place(layout.focus, switch_tab=False)
+        self.prompt.restore_draft(layout.draft)
+
+    def show(self, update: Update) -> None:
+        """Show what a commit changed."""
+        if self.conversation is not None and (update.items or update.item_count):
+            self.conversation.update(update.items, update.item_count)
+        if self.timeline is not None and (update.entries or update.entry_count):
+            self.timeline.update(update.entries, update.entry_count)
+        self.show_state(update.state)
+
+    def show_state(self, state: SessionState) -> None:
+        """Show what waits and what is spent."""
+        queue = self.permissions
+        entries = waiting(state)
+        if entries != queue.entries:
+            known = {entry.id for entry in queue.entries}
+            queue.show(entries)
+            self.query_one(TabBar).show(self.tab, len(entries))
+            self.set_class(bool(entries), "-waiting")
+            self.post_message(self.WaitingChanged(entries, any(e.id not in known for e in entries)))
+        self.query_one(BudgetPane).data = budget_data(state)
+
+    def collect(self, theme: str) -> Layout:
+        """Return the layout as it is now."""
+        return replace(
+            self._split,
+            tab=self.tab,
+            focus=self._last_focus,
+            theme=theme,
+            conversation=self.conversation.view_state() if self.conversation else {},
+            timeline=self.timeline.view_state() if self.timeline else {},
+            draft=self.prompt.draft(),
+        )
+
+    def resize_panes(self, *, side: int = 0, timeline: int = 0) -> None:
+        """Move the borders between the panes by so many percent."""
+        self._split = self._split.resized(side=side, timeline=timeline)
+        self._place()
+        self._changed()
+
+    def _place(self) -> None:
+        wide = not self.screen.has_class("-narrow")
+        self.styles.grid_columns = f"{100 - self._split.side}fr {self._split.side}fr" if wide else "1fr"
+        self.query_one("#timeline-slot").styles.height = f"{self._split.timeline_height}%" if wide else "1fr"
+
+    def on_resize(self) -> None:
+        """Between narrow and wide, sizes mean other things."""
+        self._place()
+
+    def watch_tab(self, old: str, tab: str) -> None:
+        """Bring a pane into view; on a wide terminal all are."""
+        self.remove_class(f"tab-{old}")
+        self.add_class(f"tab-{tab}")
+        self.query_one(TabBar).show(tab, len(self.permissions.entries))
+        self._changed()
+
+    def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
+        """Go where the person clicked."""
+        event.stop()
+        self.focus_place(event.tab)
+
+    def focus_place(self, name: str, *, switch_tab: bool = True) -> None:
+        """Give a pane the focus and, on a narrow terminal, the space."""
+        if switch_tab and name in TABS:
+            self.tab = name
+        widgets = self.query(f"#{FOCUS_IDS[name]}")
+        if widgets:
+            # After the tab has come into view: what is hidden cannot take the focus.
+            self.call_after_refresh(self._focus, widgets.first())
+
+    def _focus(self, widget: Widget) -> None:
+        if widget.focusable and not self.app.screen.is_modal:
+            self.screen.set_focus(widget, scroll_visible=False)
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Remember where the focus is."""
+        for ancestor in event.widget.ancestors_with_self:
+            if ancestor.id in FOCUS_IDS:
+                self._last_focus = ancestor.id
+                break
+        self._changed()
+
+    def _changed(self) -> None:
+        self.post_message(self.LayoutChanged())
+
+    @on(Prompt.DraftChanged)
+    @on(PagedView.ViewChanged)
+    def _part_changed(self) -> None:
+        self._changed()
+
+    @on(TimelineView.EntrySelected)
+    async def _show_subject(self, event: TimelineView.EntrySelected) -> None:
+        """Show in the conversation what an entry of the timeline is about."""
+        if self.conversation is not None and await self.conversation.go_to_subject(event.subject):
+            self.focus_place("conversation")
+
+
+def budget_data(state: SessionState) -> BudgetData:
+    """Return what the gauges show of a session's state."""
+    budget = state.budget
+    projection = budget.projection
+    return BudgetData(
+        context_tokens=budget.context_tokens,
+        tokens=budget.usage.total_tokens,
+        cached=budget.usage.cache_read_tokens,
+        output=budget.usage.output_tokens,
+        cost=budget.cost,
+        unpriced=budget.unpriced,
+        turns=budget.run_turns,
+        max_turns=budget.max_turns,
+        next_tokens=projection.input_tokens + projection.max_output_tokens if projection else None,
+        next_cost=projection.max_cost if projection else None,
+        next_counted=projection.counted if projection else False,
+    )
