@@ -30,7 +30,15 @@ from tui_agent.session import Item, TimelineEntry
 from tui_agent.ui.conversation import ConversationView
 from tui_agent.ui.timeline import TimelineView
 
-DIFF = "--- a/src/login.py\n+++ b/src/login.py\n@@ -10,3 +10,4 @@\n def login(user):\n-  if user:\n+  if user and user.active:\n+    log(user)\n   return user\n"
+DIFF = """--- a/src/login.py
++++ b/src/login.py
+@@ -10,3 +10,4 @@
+ def login(user):
+-  if user:
++  if user and user.active:
++    log(user)
+   return user
+"""
 
 MARKDOWN = """# What I found
 
@@ -129,7 +137,13 @@ def delta(turn: str, text: str, block: int = 0) -> TurnDelta:
 
 def planned(step: str, tool: str = "read", title: str = "read src/login.py") -> StepPlanned:
     return StepPlanned(
-        step=step, turn="t", call_id=f"call_{step}", tool=tool, input={"path": "src/login.py"}, effect="pure", title=title
+        step=step,
+        turn="t",
+        call_id=f"call_{step}",
+        tool=tool,
+        input={"path": "src/login.py"},
+        effect="pure",
+        title=title,
     )
 
 
@@ -137,7 +151,9 @@ def started(step: str, tool: str = "read") -> StepStarted:
     return StepStarted(step=step, tool=tool, intent=Intent(effect="pure", key=step))
 
 
-def finished(step: str, tool: str = "read", summary: str = "84 lines", view: str = "", diff: str = "") -> StepFinished:
+def finished(
+    step: str, tool: str = "read", summary: str = "84 lines", view: str = "", diff: str = ""
+) -> StepFinished:
     return StepFinished(
         step=step, tool=tool, outcome="ok", result=[], summary=summary, view=view, diff=diff, seconds=0.004
     )
@@ -160,16 +176,29 @@ def sample() -> list[EventBase]:
         *answer("t2", MARKDOWN),
         planned("s4", "edit", "edit src/other.py"),
         PermissionRequested(
-            step="s4", request="q", tool="edit", tier="built-in", effect="checkable", input={}, call_hash="x",
-            title="edit src/other.py", why="mode is ask", preview=DIFF,
+            step="s4",
+            request="q",
+            tool="edit",
+            tier="built-in",
+            effect="checkable",
+            input={},
+            call_hash="x",
+            title="edit src/other.py",
+            why="mode is ask",
+            preview=DIFF,
         ),
         planned("s5", "todo", "todo list"),
-        TodoChanged(step="s5", items=[TodoItem(text="read", state="done"), TodoItem(text="fix", state="active"), TodoItem(text="test")]),
+        TodoChanged(
+            step="s5",
+            items=[TodoItem(text="read", state="done"), TodoItem(text="fix", state="active"), TodoItem(text="test")],
+        ),
         planned("s6", "ask", "ask"),
         QuestionAsked(step="s6", question="q1", text="Which one?"),
         Notice(level="warning", code="x", message="the server is slow"),
         Notice(level="error", code="x", message="the server is gone: [/] \x1b[2J"),
-        RunFinished(run="r1", outcome="completed", turns=2, seconds=12.5, usage=Usage(input_tokens=12345), cost=0.0123),
+        RunFinished(
+            run="r1", outcome="completed", turns=2, seconds=12.5, usage=Usage(input_tokens=12345), cost=0.0123
+        ),
     ]
 
 

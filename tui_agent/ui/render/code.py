@@ -86,6 +86,8 @@ class CodeBlock:
         row = displayable(row)
         number = len(self._rows)
         self._rows.append(row)
+        if prefix_cells(prefix) > width - 2:
+            prefix, first = [], None
         body = max(2, width - prefix_cells(prefix))
         lines: list[Line] = [
             CodeLine(self, number, start, end, first if first and not index else prefix, joined=index > 0)

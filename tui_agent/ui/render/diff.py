@@ -14,6 +14,8 @@ _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 def diff_lines(diff: str, palette: Palette, width: int, indent: str, limit: int) -> list[Line]:
     """Return at most `limit` source rows of the diff, and a row that says how many more there are."""
     rows = inert(diff).removesuffix("\n").split("\n")
+    if sum(row.startswith("+++ ") for row in rows[:2]) == 1 and not any(row.startswith("--- ") for row in rows[2:]):
+        rows = rows[2:]  # one file, and the step's head names it
     lines: list[Line] = []
     old = new = 0
     digits = 4

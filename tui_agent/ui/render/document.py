@@ -50,6 +50,7 @@ class MarkdownDocument:
         self._offset = 0
         self._gap = False
         self._references = references
+        self._defined = references
         self._fence: _Fence | None = None
         self._settled: list[Line] = []
         self._tail: list[Line] = []
@@ -78,9 +79,9 @@ class MarkdownDocument:
         fence = self._fence
         if fence is not None:
             fence.code.close()
-        if self._references:
-            text, references = self._text, self._references
-            self._restart(references)
+        if self._defined:
+            text = self._text
+            self._restart(self._defined)
             self.feed(text)
             if self._fence is not None:
                 self._fence.code.close()
@@ -119,6 +120,7 @@ class MarkdownDocument:
             return False
         environment: dict[str, Any] = {"references": dict(self._references)}
         tokens = parser().parse(source_text, environment)
+        self._defined = environment["references"]
         found = list(blocks(tokens))
         if not found:
             return False

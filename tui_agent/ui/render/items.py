@@ -119,7 +119,7 @@ def _notice(item: NoticeItem, palette: Palette, width: int) -> list[Line]:
         "warning": ("! warning: ", palette.warning),
         "error": ("✗ error: ", palette.error),
     }[item.level]
-    return plain(inert(item.message), style, width, [Prefix(glyph, style, gutter=False)], [Prefix("  ", style)])
+    return plain(glyph + inert(item.message), style, width, (), [Prefix("  ", style)])
 
 
 def unfolds(item: Item) -> bool:

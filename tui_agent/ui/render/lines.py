@@ -158,6 +158,8 @@ def wrap(
 ) -> list[Line]:
     """Return one logical line as rows of at most `width` cells, with a prefix before the first and the others."""
     text = spans[0][0] if len(spans) == 1 else "".join(span[0] for span in spans)
+    if max(prefix_cells(first), prefix_cells(rest)) > width - 2:
+        first = rest = ()
     body = max(2, width - max(prefix_cells(first), prefix_cells(rest)))
     lines = []
     ended = 0
@@ -185,4 +187,7 @@ def clip(text: str, cells: int) -> str:
     text = displayable(text)
     if cell_len(text) <= cells:
         return text
-    return text[: _limit(text, 0, cells - 1)] + "…" if cells > 1 else "…"[:cells]
+    kept = text[: _limit(text, 0, cells - 1)]
+    if cell_len(kept) > cells - 1:
+        kept = ""
+    return kept + "…"[:cells]
