@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -341,6 +340,8 @@ class _Unusable(click.ClickException):
 
 def _await(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
     """Run `work` to its end; what a person can mend becomes one clear message."""
+    import asyncio
+
     from tui_agent.journal import JournalError
     from tui_agent.models import CatalogError
     from tui_agent.models.offline.scenario import ScenarioError
