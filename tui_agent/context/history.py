@@ -73,6 +73,7 @@ class History:
         self._note = ""
         self._continue = ""
         self._paused = False
+        self._unanswered = False
         self.stop_reason = ""
         self.last_text = ""
         self.sent_prefix = b""
@@ -80,9 +81,7 @@ class History:
     @property
     def needs_turn(self) -> bool:
         """True when it is the model's turn to speak: the person, a tool, or a broken answer waits for it."""
-        if self._last is None or self._calls:
-            return False
-        return self._last.role == "user" or self._paused or bool(self._continue)
+        return not self._calls and (self._unanswered or self._paused or bool(self._continue))
 
     @property
     def message_count(self) -> int:
@@ -108,6 +107,7 @@ class History:
                 self.prepare()
             case TurnFinished():
                 self._paused = event.stop_reason == "pause_turn"
+                self._unanswered = False
                 self.stop_reason = event.stop_reason
                 self._answer(event.content)
             case TurnFailed() if event.retry_seconds is None:
@@ -145,6 +145,7 @@ class History:
     def _add_encoded(self, role: str, blocks: list[bytes]) -> None:
         if not blocks:
             return
+        self._unanswered = role == "user"
         if self._note and role == "user":
             blocks = [encode({"type": "text", "text": self._note}), *blocks]
             self._note = ""

@@ -1,0 +1,119 @@
+"""Interrupting at any moment leaves a valid history; the offline model refuses an invalid one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.session.support import Watcher, opened, options
+from tui_agent.models.offline import OfflineServer
+
+
+async def goes_on(session: Watcher) -> None:
+    """The next prompt is answered: the history is valid."""
+    await session.prompt("say 5")
+    assert session.of("run.finished")[-1].outcome == "completed", session.of("run.finished")[-1].reason
+
+
+async def test_during_the_answer(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("say 500 at 100")
+        await session.until(lambda: len(session.of("turn.delta")) > 3)
+        await session.handle.interrupt()
+        await session.idle()
+        failed = session.of("turn.failed")[0]
+        assert failed.kind == "interrupted"
+        shown = "".join(delta.text for delta in session.of("turn.delta"))
+        assert failed.partial[0]["text"] == shown
+        assert failed.usage.estimated
+        assert failed.usage.output_tokens > 0
+        assert session.of("run.finished")[0].outcome == "interrupted"
+        await goes_on(session)
+        assert "interrupted" in str(session.handle._histories._histories["main"].messages_json())
+
+
+async def test_while_a_permission_waits(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run touch made")
+        await session.event("permission.requested")
+        await session.handle.interrupt()
+        await session.idle()
+        assert session.handle.state.permissions.pending == ()
+        assert session.of("step.finished")[0].outcome == "cancelled"
+        assert not (isolated / "made").exists()
+        await goes_on(session)
+
+
+async def test_while_a_command_runs(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit("run echo $$ > pid; echo begun; sleep 60; touch made")
+        await session.event("step.output")
+        await session.handle.interrupt()
+        await session.idle()
+        assert session.of("step.finished")[0].outcome == "cancelled"
+        pid = int((isolated / "pid").read_text())
+        assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+        await goes_on(session)
+
+
+async def test_while_a_question_waits(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("ask which one?")
+        await session.event("question.asked")
+        await session.handle.interrupt()
+        await session.idle()
+        assert session.handle.state.workflow.questions == {}
+        await goes_on(session)
+
+
+async def test_while_a_subagent_works(tmp_path: Path, isolated: Path) -> None:
+    server = OfflineServer(speed=50)
+    base_url = await asyncio.to_thread(server.start)
+    try:
+        given = options(tmp_path, offline=False, base_url=base_url, api_key="k")
+        async with opened(given) as session:
+            await session.handle.submit("explore needle")
+            await session.until(lambda: len(session.of("run.started")) == 2)
+            await session.handle.interrupt()
+            await session.idle()
+            assert session.handle.state.conversation.runs == ()
+            assert session.handle.state.workflow.steps == {}
+            await goes_on(session)
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_while_it_waits_to_try_again(tmp_path: Path) -> None:
+    given = options(tmp_path, offline=False, base_url="http://127.0.0.1:9", api_key="k")
+    async with opened(given) as session:
+        await session.handle.submit("hello")
+        await session.event("turn.failed")
+        await session.handle.interrupt()
+        await session.idle()
+        assert session.of("run.finished")[0].outcome == "interrupted"
+        assert session.of("turn.failed")[-1].kind == "interrupted"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.01, 0.03, 0.06, 0.1, 0.2])
+async def test_at_any_moment(tmp_path: Path, isolated: Path, delay: float) -> None:
+    (isolated / "a.txt").write_text("hello\n")
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit("read a.txt then run echo hi then write b.txt: x then say 200 at 500")
+        await asyncio.sleep(delay)
+        await session.handle.interrupt()
+        await session.idle()
+        await goes_on(session)
+
+
+async def test_a_queued_prompt_is_taken_up_by_the_interrupt(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("say 500 at 100")
+        await session.until(lambda: len(session.of("turn.delta")) > 1)
+        await session.handle.submit("say 7")
+        await session.handle.interrupt()
+        await session.idle()
+        assert len(session.of("run.started")) == 1
+        assert session.of("run.finished")[-1].outcome == "completed"
+        assert session.handle.state.conversation.queued == ()
