@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -293,3 +296,55 @@ async def test_read_filters(journal: Journal) -> None:
     finished = await journal.read(types=["turn.finished", "notice"], agent="main")
     assert [event.seq for event in finished] == [3, 6]
     assert all(isinstance(event, TurnFinished) for event in finished)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB, where the tests may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root can mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(file: Path) -> None:
+    descriptor = os.open(file, os.O_CREAT | os.O_WRONLY)
+    try:
+        with pytest.raises(OSError, match="No space"):
+            while True:
+                os.write(descriptor, b"x" * 1000)
+    finally:
+        os.close(descriptor)
+
+
+async def test_a_disk_that_is_really_full(small_disk: Path, runtime: Runtime) -> None:
+    path, ballast = small_disk / "s" / "session.db", small_disk / "ballast"
+    journal = await Journal.create(path, "s", runtime)
+    await journal.append(*turn(0))
+    fill(ballast)
+    written = 1
+    with pytest.raises(JournalFull):
+        for number in range(1, 1000):
+            await journal.append(*turn(number, "x" * 3000))
+            written += 1
+    with pytest.raises(JournalFull):
+        await journal.append_chunks(StepOutput(step="s", text="x" * 100_000))
+    assert len(await journal.read()) == written * 3 == journal.last_seq
+    ballast.unlink()
+    await journal.append(*turn(1001))
+    assert (await journal.verify()).ok
+    await journal.close()
+    fill(ballast)
+    with pytest.raises(JournalFull):
+        await Journal.open(path, runtime)
+    with pytest.raises(JournalFull):
+        await Journal.create(small_disk / "t" / "session.db", "t", runtime)
+    ballast.unlink()
+    again = await Journal.open(path, runtime)
+    assert again.last_seq == written * 3 + 3
+    await again.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sqlite3
 from pathlib import Path
@@ -65,7 +66,8 @@ def explain(error: BaseException, path: Path) -> JournalError:
             "Close the session and open it again: what can be read is then salvaged."
         )
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free(path) < NEARLY_FULL):
+    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    if full or code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _free(path) < NEARLY_FULL):
         return JournalFull(
             f"No room left on the disk of {path}. Nothing acknowledged is lost. Free some space, then go on."
         )

@@ -208,7 +208,10 @@ class Writer:
     def _explain(self, error: Exception) -> JournalError:
         if is_damage(error):
             self.suspect()
-        return explain(error, self._file.path)
+        failure = explain(error, self._file.path)
+        if failure is not error:
+            failure.__cause__ = error
+        return failure
 
     def _close(self, stop: _Stop) -> None:
         error: JournalError | None = None
