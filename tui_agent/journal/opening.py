@@ -163,7 +163,8 @@ def _open_locked(path: Path, runtime: Runtime, lock: FileLock, migrations: Seque
     try:
         if older:
             migrate(connection, path, runtime, migrations)
-        connection.execute("PRAGMA synchronous = FULL")
+        # A boot that power loss takes away wrote nothing else that stays: the first durable event syncs both.
+        connection.execute("PRAGMA synchronous = NORMAL")
         session = str(connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
         head = Head.load(connection, session)
         runtime.failpoint("journal.open")
