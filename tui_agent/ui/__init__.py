@@ -45,6 +45,6 @@ def run_app(
             driver_class=driver_class(early),
         )
         code = app.run()
-        return app.return_code if code is None else code
+        return (app.return_code or 0) if code is None else code
     finally:
         early.end()

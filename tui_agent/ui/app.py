@@ -35,6 +35,8 @@ from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
+    from textual.dom import DOMNode
+
     from tui_agent.session import OpenOptions, SessionHandle, Update
     from tui_agent.ui.history import History
 
@@ -63,8 +65,12 @@ class TuiAgentApp(App[int]):
     ENABLE_COMMAND_PALETTE = True
     COMMANDS: ClassVar[set[Any]] = {CommandProvider}
     PAUSE_GC_ON_SCROLL = True
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-tiny"), (40, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-flat"), (10, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual declares both as instance variables)
+        (0, "-tiny"),
+        (40, "-narrow"),
+        (100, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-tall")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "back, or interrupt the run", show=False),
@@ -74,7 +80,7 @@ class TuiAgentApp(App[int]):
         Binding("f3", "place('timeline')", "timeline"),
         Binding("f4", "place('permissions')", "permissions"),
         Binding("f5", "place('budget')", "budget", show=False),
-        Binding("f6", "place('conversation')", "conversation", priority=True),
+        Binding("f6", "place('conversation')", "conversation", show=False, priority=True),
         Binding("f7", "place('prompt')", "prompt", show=False, priority=True),
         Binding("alt+left", "resize(4, 0)", "wider right column", show=False, priority=True),
         Binding("alt+right", "resize(-4, 0)", "narrower right column", show=False, priority=True),
@@ -219,14 +225,15 @@ class TuiAgentApp(App[int]):
 
     @on(SessionUpdated)
     def _show_update(self, message: SessionUpdated) -> None:
+        from tui_agent.events import Notice
+
         update = message.update
         self.workbench.show(update)
         if self._history is not None:
             self._history.note(update.items)
         for event in update.events:
-            if event.type == "notice" and event.level != "info":
-                severity = "error" if event.level == "error" else "warning"
-                self.notify(inert(event.message), severity=severity, markup=False)
+            if isinstance(event, Notice) and event.level != "info":
+                self.notify(inert(event.message), severity=event.level, markup=False)
         self._show_header()
 
     def _show_header(self) -> None:
@@ -254,10 +261,7 @@ class TuiAgentApp(App[int]):
         run = self.handle.state.conversation.active_run if self.handle else None
         status = ""
         if run is not None and self.handle is not None:
-            waits = " · waits for you" if self.workbench.permissions.entries else ""
-            status = (
-                f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s{waits} · Esc interrupts"
-            )
+            status = f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s · Esc interrupts"
         elif self.handle is None:
             status = "opening the session …" if self._open_session else ""
         self.query_one(KeyHints).show_status(status)
@@ -271,7 +275,8 @@ class TuiAgentApp(App[int]):
 
     def on_workbench_waiting_changed(self, event: Workbench.WaitingChanged) -> None:
         """Ring when something waits and the person looks elsewhere."""
-        if event.arrived and not self.app_focus:
+        wanted = self.handle is not None and self.handle.settings.settings.notifications
+        if event.arrived and wanted and not self.app_focus:
             self.bell()
         self._show_header()
 
@@ -387,7 +392,7 @@ class TuiAgentApp(App[int]):
 
     def on_permission_queue_preview_wanted(self, event: PermissionQueue.PreviewWanted) -> None:
         """Show a request in full size."""
-        foot = Content.styled("Only for reading: Esc goes back, then y, n …", "$text-muted")
+        foot = Content.styled("Only for reading: Esc goes back, then y, n …", "$foreground-muted")
         self.push_screen(TextDialog("Request", event.entry.lines, foot))
 
     def action_escape(self) -> None:
@@ -396,6 +401,7 @@ class TuiAgentApp(App[int]):
         if workbench.permissions.leave_writing():
             return
         if self.focused is not workbench.prompt:
+            workbench.tab = "conversation"
             workbench.focus_place("prompt")
             return
         if workbench.prompt.close_completions() or self.handle is None:
@@ -448,13 +454,13 @@ class TuiAgentApp(App[int]):
 
     def action_help(self) -> None:
         """Show all keys and commands."""
-        places = [
+        places: list[tuple[str, type[DOMNode]]] = [
             ("Everywhere", TuiAgentApp),
             ("Prompt", Prompt),
             ("Permissions", PermissionQueue),
             ("Conversation", ConversationView),
         ]
-        foot = Content.styled("Esc goes back", "$text-muted")
+        foot = Content.styled("Esc goes back", "$foreground-muted")
         self.push_screen(TextDialog("Help", help_lines(self.commands, places), foot))
 
     def use_theme(self, name: str) -> None:

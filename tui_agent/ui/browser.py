@@ -83,7 +83,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
             listing.highlighted = 0
         else:
             text = "No session fits the filter." if self._sessions else "There are no sessions yet."
-            listing.add_option(Option(Content.styled(text, "$text-muted"), disabled=True))
+            listing.add_option(Option(Content.styled(text, "$foreground-muted"), disabled=True))
 
     def _row(self, session: SessionSummary) -> Content:
         mark = "● " if session.id == self._current else "  "
@@ -95,7 +95,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
             (mark, "bold"),
             (inert_line(session.title) or "(no title)", "bold"),
             "\n  ",
-            (f"{inert_line(session.workspace)} · {facts}", "$text-muted"),
+            (f"{inert_line(session.workspace)} · {facts}", "$foreground-muted"),
         )
 
     def on_input_changed(self, event: Input.Changed) -> None:

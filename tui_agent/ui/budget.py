@@ -34,7 +34,7 @@ class BudgetPane(Widget, can_focus=True):
     ALLOW_SELECT = False
     BORDER_TITLE = "Budget"
 
-    data: reactive[BudgetData] = reactive(BudgetData())
+    data: reactive[BudgetData] = reactive(BudgetData(), layout=True)
 
     def render(self) -> Content:
         return budget_content(self.data, max(self.size.width, 20))
@@ -51,24 +51,26 @@ def budget_content(data: BudgetData, width: int) -> Content:
         _row("turns", data.turns, data.max_turns, bar, str(data.turns)),
         _row("cost", data.cost, data.cost_limit, bar, cost),
         Content.assemble(
-            ("tokens   ", "$text-muted"),
+            ("tokens   ", "$foreground-muted"),
             f"{compact_number(data.tokens)}",
             (
                 f" · {compact_number(data.cached)} from cache · {compact_number(data.output)} out",
-                "$text-muted",
+                "$foreground-muted",
             ),
         ),
     ]
     if data.next_tokens is not None:
         price = f", ≤ ${data.next_cost:.2f}" if data.next_cost is not None else ""
         lines.append(
-            Content.assemble(("next turn ", "$text-muted"), f"≤ {compact_number(data.next_tokens)} tokens{price}")
+            Content.assemble(
+                ("next turn ", "$foreground-muted"), f"≤ {compact_number(data.next_tokens)} tokens{price}"
+            )
         )
     return Content("\n").join(lines)
 
 
 def _row(name: str, used: float, limit: float | None, bar: int, figure: str) -> Content:
-    label = (f"{name:<9}", "$text-muted")
+    label = (f"{name:<9}", "$foreground-muted")
     if not limit:
         return Content.assemble(label, figure)
     share = min(1.0, used / limit)
@@ -79,7 +81,7 @@ def _row(name: str, used: float, limit: float | None, bar: int, figure: str) -> 
     return Content.assemble(
         label,
         ("▓" * filled, style),
-        ("░" * (bar - filled), "$text-muted"),
+        ("░" * (bar - filled), "$foreground-muted"),
         f" {share:>4.0%} {figure}/{of}{mark}",
     )
 

@@ -10,6 +10,11 @@ from textual.content import Content
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
 
+SHORT_BELOW = 100
+"""Cells under which the workspace gives way to what matters more."""
+SHORT_PATH = 16
+"""Cells of the workspace's path that a short header shows, from its end."""
+
 OFFLINE = "offline practice model: not a language model"
 
 
@@ -37,11 +42,18 @@ class Header(Line):
         """Show other data."""
         if data != self.data:
             self.data = data
-            self.content = header_content(data)
+            self._paint()
+
+    def on_resize(self) -> None:
+        """A narrow line leaves out more."""
+        self._paint()
+
+    def _paint(self) -> None:
+        self.content = header_content(self.data, self.size.width)
 
 
-def header_content(data: HeaderData) -> Content:
-    """Return the header's text, styled by theme variables only."""
+def header_content(data: HeaderData, width: int) -> Content:
+    """Return the header's text for `width` cells, styled by theme variables only."""
     parts: list[Content | str | tuple[str, str]] = []
     if data.waiting:
         parts += [(f" ▲ {data.waiting} waiting: F4 ", "bold $background on $warning"), " "]
@@ -50,9 +62,11 @@ def header_content(data: HeaderData) -> Content:
     where = inert_line(data.workspace)
     if data.home and (where == data.home or where.startswith(data.home + "/")):
         where = "~" + where[len(data.home) :]
+    if width < SHORT_BELOW and len(where) > SHORT_PATH:
+        where = "…" + where[1 - SHORT_PATH :]
     parts.append((where or "starting …", "bold"))
     if data.branch:
-        parts.append((f" ({inert_line(data.branch)})", "$text-muted"))
+        parts.append((f" ({inert_line(data.branch)})", "$foreground-muted"))
     if data.offline:
         parts += [" · ", (OFFLINE, "$warning")]
     elif data.model:
@@ -62,7 +76,7 @@ def header_content(data: HeaderData) -> Content:
         label = "BYPASS: runs without asking" if data.mode == "bypass" else f"{inert_line(data.mode)} mode"
         parts += [" · ", (label, style)]
     if data.title:
-        parts += [" · ", (inert_line(data.title), "$text-muted")]
+        parts += [" · ", (inert_line(data.title), "$foreground-muted")]
     return Content.assemble(" ", *parts)
 
 

@@ -10,7 +10,7 @@ from textual.content import Content
 from tui_agent.ui.line import Line
 
 if TYPE_CHECKING:
-    from textual.screen import ActiveBinding
+    from textual.binding import ActiveBinding
 
 _NAMES = {
     "enter": "Enter",
@@ -77,6 +77,6 @@ def hints_content(status: str, bindings: Iterable[ActiveBinding]) -> Content:
         seen.add(binding.action)
         parts += [
             (binding.key_display or key_label(binding.key), "bold"),
-            (f" {binding.description}  ", "$text-muted"),
+            (f" {binding.description}  ", "$foreground-muted"),
         ]
     return Content.assemble(*parts)

@@ -13,7 +13,8 @@ class Line(Widget, can_focus=False):
     DEFAULT_CSS = "Line { height: 1; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }"
     ALLOW_SELECT = False
 
-    content: reactive[Content] = reactive(Content, layout=False)
+    # Contents of the same text and other colours count as equal: each is painted.
+    content: reactive[Content] = reactive(Content, always_update=True)
 
     def render(self) -> Content:
         return self.content

@@ -162,7 +162,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         if entry is None:
             return Content("")
         if entry.id in self._answered:
-            return Content.styled("answered …", "$text-muted")
+            return Content.styled("answered …", "$foreground-muted")
         if self._granting:
             return Content.assemble(
                 ("for this session: ", "bold $warning"), inert_line(entry.scope), ("  y", "bold"), " grant  ",
@@ -185,8 +185,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         armed = self._armed
         for key, label in pairs:
             keys += [
-                (key, "bold" if armed else "$text-muted"),
-                (f" {label}  ", "" if armed else "$text-muted"),
+                (key, "bold" if armed else "$foreground-muted"),
+                (f" {label}  ", "" if armed else "$foreground-muted"),
             ]
         return Content.assemble(*keys)
 

@@ -268,7 +268,7 @@ class Completions(Line):
             style = "bold $primary" if index == chosen else ""
             lines.append(
                 Content.assemble(
-                    (f" {mark} {inert_line(text):<16} ", style), (inert_line(description), "$text-muted")
+                    (f" {mark} {inert_line(text):<16} ", style), (inert_line(description), "$foreground-muted")
                 )
             )
         self.styles.height = max(1, len(lines))

@@ -70,7 +70,7 @@ def driver_class(early: EarlyInput) -> type[Driver]:
         """Delivers what was typed before the app, then reads on."""
 
         def start_application_mode(self) -> None:
-            super().start_application_mode()
+            super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual left it untyped
             if early.saved is not None:
                 # What the shell gets back, on leaving and on Ctrl+Z, is the mode from before `begin`.
                 self.attrs_before = early.saved

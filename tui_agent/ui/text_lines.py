@@ -29,7 +29,7 @@ class TextLines(ScrollView):
     DEFAULT_CSS = """
     TextLines { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; }
     TextLines > .lines--title { text-style: bold; }
-    TextLines > .lines--muted { color: $text-muted; }
+    TextLines > .lines--muted { color: $foreground-muted; }
     TextLines > .lines--added { color: $text-success; }
     TextLines > .lines--removed { color: $text-error; }
     TextLines > .lines--warning { color: $text-warning; text-style: bold; }
@@ -77,7 +77,7 @@ class TextLines(ScrollView):
         if row >= len(self._wrapped):
             return Strip.blank(self.size.width, base)
         text, name = self._wrapped[row]
-        style = base + self.get_component_rich_style(f"lines--{name}", partial=True) if name else base
+        style = base + self.get_component_rich_style(f"lines--{name}") if name else base
         return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, base)
 
 

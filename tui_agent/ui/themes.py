@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def read_theme(file: Path) -> Theme:
     return Theme(name=name, dark=dark, variables=dict(variables), **colors)
 
 
-def _strings(table: Any, key: str, wrong: Any) -> dict[str, str]:
+def _strings(table: Any, key: str, wrong: Callable[[str, str], ThemeError]) -> dict[str, Any]:
     if not isinstance(table, dict):
         raise wrong(key, f"[{key}] must be a table of strings")
     for name, value in table.items():

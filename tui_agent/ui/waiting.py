@@ -35,7 +35,6 @@ class Waiting:
     title: str
     agent: str
     lines: tuple[StyledLine, ...]
-    preview: tuple[StyledLine, ...] = ()
     scope: str = ""
     options: tuple[str, ...] = ()
 
@@ -54,18 +53,17 @@ def _permission(request: PermissionRequested) -> Waiting:
         (request.title or request.tool, "title"),
         (f"{request.tool} · {request.tier} · {EFFECTS.get(request.effect, request.effect)}", "muted"),
         (f"why asked: {request.why}", "muted"),
-        *input_lines(request.input),
     ]
     preview = tuple(diff_lines(request.preview))
     if preview:
-        lines += [("", ""), *preview]
+        lines += [*preview, ("", ""), ("the call in full:", "muted")]
+    lines += input_lines(request.input)
     return Waiting(
         "permission",
         request.request,
         request.title or request.tool,
         request.agent,
         tuple(lines),
-        preview,
         request.session_scope,
     )
 

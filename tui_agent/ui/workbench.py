@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -60,7 +60,7 @@ class TabBar(Line):
         self.waiting_count = waiting_count
         parts: list[tuple[str, str]] = []
         for name, label in self.labels(waiting_count):
-            style = "reverse bold" if name == tab else "bold $warning" if "(" in label else "$text-muted"
+            style = "reverse bold" if name == tab else "bold $warning" if "(" in label else "$foreground-muted"
             parts.append((label, style))
         self.content = Content.assemble(*parts)
 
@@ -89,7 +89,7 @@ class Workbench(Container):
             self.arrived = arrived
 
     DEFAULT_CLASSES = "tab-conversation"
-    tab: ClassVar[var[str]] = var("conversation", init=False)
+    tab: var[str] = var("conversation", init=False)
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -168,6 +168,7 @@ class Workbench(Container):
             queue.show(entries)
             self.query_one(TabBar).show(self.tab, len(entries))
             self.set_class(bool(entries), "-waiting")
+            self._place()
             self.post_message(self.WaitingChanged(entries, any(e.id not in known for e in entries)))
         self.query_one(BudgetPane).data = budget_data(state)
 
@@ -192,7 +193,9 @@ class Workbench(Container):
     def _place(self) -> None:
         wide = not self.screen.has_class("-narrow")
         self.styles.grid_columns = f"{100 - self._split.side}fr {self._split.side}fr" if wide else "1fr"
-        self.query_one("#timeline-slot").styles.height = f"{self._split.timeline_height}%" if wide else "1fr"
+        # With nothing to answer, the timeline has the room of the queue.
+        shared = wide and bool(self.permissions.entries)
+        self.query_one("#timeline-slot").styles.height = f"{self._split.timeline_height}%" if shared else "1fr"
 
     def on_resize(self) -> None:
         """Between narrow and wide, sizes mean other things."""
