@@ -93,7 +93,7 @@ def read_file(path: Path, shown: str, largest: int = LARGEST_FILE) -> Snapshot |
         return None
     except OSError as error:
         raise ToolError(f"{shown}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if stat.S_ISDIR(status.st_mode):
             raise ToolError(f"{shown} is a folder")
@@ -103,10 +103,12 @@ def read_file(path: Path, shown: str, largest: int = LARGEST_FILE) -> Snapshot |
             raise ToolError(
                 f"{shown} has {status.st_size:,} bytes; at most {largest:,} can be taken whole. Use bash."
             )
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return Snapshot(file.read(), status)
-        except OSError as error:
-            raise ToolError(f"{shown}: {error.strerror}") from error
+    except OSError as error:
+        raise ToolError(f"{shown}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def temporary_name(step: str) -> str:
