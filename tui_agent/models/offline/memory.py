@@ -67,12 +67,16 @@ class Memory:
                 "user message."
             )
         first = _digest(request.messages[0]["content"])
+        # An answer that was cut off may stand before the same answer given whole: one of them must fit.
+        unfit: dict[str, int] = {}
+        fit: set[str] = set()
         for number, message in enumerate(request.messages):
             if message["role"] != "assistant":
                 continue
             content = message["content"]
             thoughts = [(at, block) for at, block in enumerate(content) if block["type"] == "thinking"]
-            given = self._given.get((first, _digest(content)))
+            answer = _digest(content)
+            given = self._given.get((first, answer))
             if not thoughts and given is None:
                 continue
             before = request.before(number)
@@ -84,7 +88,12 @@ class Memory:
                         f"messages.{number}.content.{index}: Invalid `signature` in `thinking` block: the "
                         "block, or the system prompt, tools or messages before it, were changed"
                     )
-            if given is not None and before not in given:
+            if given is not None and before in given:
+                fit.add(answer)
+            elif given is not None:
+                unfit.setdefault(answer, number)
+        for answer, number in unfit.items():
+            if answer not in fit:
                 raise invalid(
                     f"messages.{number}: the system prompt, tools or messages before this answer are not "
                     "those it was given to. Earlier content must not be rewritten: append, or begin a new "
