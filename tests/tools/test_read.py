@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import base64
+import codecs
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.tools.support import Bench, text
+from tui_agent.tools import ToolError
+from tui_agent.tools.encoding import NotTextError, decode
+from tui_agent.tools.read import MOST_BYTES
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+
+
+async def test_lines_are_numbered_and_the_content_is_known(bench: Bench) -> None:
+    path = bench.file("a.txt", "one\ntwo\n")
+    outcome = await bench.do("read", path="a.txt")
+    assert text(outcome) == "1\tone\n2\ttwo"
+    assert outcome.summary == "2 lines"
+    assert [state.path for state in outcome.effects] == [str(path)]
+    assert bench.files_read == {str(path): outcome.effects[0].sha256}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+@given(lines=st.integers(1, 60), offset=st.integers(1, 70), limit=st.none() | st.integers(1, 70))
+async def test_ranges(tmp_path_factory: pytest.TempPathFactory, lines: int, offset: int, limit: int | None) -> None:
+    bench = Bench(tmp_path_factory.mktemp("bench"))
+    bench.file("a.txt", "".join(f"line {n}\n" for n in range(1, lines + 1)))
+    asked: dict[str, object] = {"offset": offset} | ({"limit": limit} if limit else {})
+    if offset > lines:
+        with pytest.raises(ToolError, match=f"has only {lines} line"):
+            await bench.do("read", path="a.txt", **asked)
+        return
+    shown, _, note = text(await bench.do("read", path="a.txt", **asked)).partition("\n[")
+    last = min(lines, offset + (limit or lines) - 1)
+    assert shown.split("\n") == [f"{n}\tline {n}" for n in range(offset, last + 1)]
+    assert (f"read on with offset={last + 1}" in note) == (last < lines)
+    assert bool(note) == (offset > 1 or last < lines)
+
+
+async def test_a_large_text_is_cut_and_says_how_to_read_on(bench: Bench) -> None:
+    bench.file("a.txt", "x" * 100 + "\n" + ("y" * 100 + "\n") * 5000)
+    result = text(await bench.do("read", path="a.txt"))
+    assert len(result) < MOST_BYTES + 200
+    last = int(result.split("\n")[-2].split("\t")[0])
+    assert result.endswith(f"[lines 1-{last} of 5001; read on with offset={last + 1}]")
+
+
+async def test_a_long_line_is_cut(bench: Bench) -> None:
+    bench.file("a.txt", "x" * 5000 + "\nend\n")
+    result = text(await bench.do("read", path="a.txt"))
+    assert "[… 3,000 more characters in this line]\n2\tend" in result
+
+
+async def test_a_file_too_large_for_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tui_agent.tools import read
+
+    monkeypatch.setattr(read, "LARGEST_FILE", 100)
+    bench.file("a.txt", "".join(f"line {n}\n" for n in range(1, 101)))
+    outcome = await bench.do("read", path="a.txt", offset=50, limit=2)
+    assert text(outcome).startswith("50\tline 50\n51\tline 51\n[lines 50-51 of a file of ")
+    assert outcome.effects == []
+    assert text(await bench.do("read", path="a.txt", offset=99)).splitlines()[-1].endswith("bytes]")
+    with pytest.raises(ToolError, match="fewer than 200"):
+        await bench.do("read", path="a.txt", offset=200)
+    bench.file("b.bin", b"\0" * 200)
+    with pytest.raises(ToolError, match="binary"):
+        await bench.do("read", path="b.bin")
+
+
+@pytest.mark.parametrize(
+    ("data", "shown", "note"),
+    [
+        (b"a\r\nb\r\n", "1\ta\n2\tb", "\n[CRLF line ends]"),
+        (codecs.BOM_UTF8 + b"a\n", "1\ta", "\n[utf-8 with byte order mark]"),
+        (codecs.BOM_UTF16_LE + "aé\n".encode("utf-16-le"), "1\taé", "\n[utf-16-le with byte order mark]"),
+        (codecs.BOM_UTF16_BE + "a\n".encode("utf-16-be"), "1\ta", "\n[utf-16-be with byte order mark]"),
+        (b"caf\xe9\n", "1\tcafé", "\n[latin-1]"),
+        (b"a\x0cb\n", "1\ta\x0cb", ""),
+        (b"", "[the file is empty]", ""),
+    ],
+)
+async def test_encodings_are_said(bench: Bench, data: bytes, shown: str, note: str) -> None:
+    bench.file("a.txt", data)
+    assert text(await bench.do("read", path="a.txt")) == shown + note
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x7fELF\x02\x01\x01\0", "an ELF program"),
+        (b"SQLite format 3\0", "a SQLite database"),
+        (b"\x1f\x8b\x08\0", "gzip data"),
+        (b"some\0thing", "binary data"),
+        (bytes(range(1, 32)) * 10 + b"\xff", "binary data"),
+    ],
+)
+async def test_binary_is_refused_with_what_it_is(bench: Bench, data: bytes, kind: str) -> None:
+    bench.file("a.bin", data)
+    with pytest.raises(ToolError, match=kind):
+        await bench.do("read", path="a.bin")
+
+
+@given(st.binary(max_size=200))
+def test_whatever_decodes_encodes_back(data: bytes) -> None:
+    try:
+        form = decode(data)
+    except NotTextError:
+        return
+    assert form.encode(form.text) == data
+
+
+@given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
+def test_text_is_text(content: str) -> None:
+    data = content.encode()
+    if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"%PDF-", b"GIF8", b"7z", b"OggS")):
+        form = decode(data)
+        assert form.bom + form.text.encode() == data
+
+
+async def test_images_and_pdfs(bench: Bench) -> None:
+    bench.file("a.png", PNG)
+    bench.file("b.pdf", b"%PDF-1.7 \0")
+    image = (await bench.do("read", path="a.png")).result[0]
+    assert image == {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": base64.b64encode(PNG).decode()},
+    }
+    assert (await bench.do("read", path="b.pdf")).result[0]["type"] == "document"
+    bench.images = False
+    with pytest.raises(ToolError, match="this model does not take"):
+        await bench.do("read", path="a.png")
+    bench.images = True
+    bench.file("big.png", PNG + b"\0" * 4_000_000)
+    with pytest.raises(ToolError, match="make it smaller"):
+        await bench.do("read", path="big.png")
+
+
+async def test_folders_are_listed(bench: Bench) -> None:
+    assert text(await bench.do("read", path=".")) == "[the folder is empty]"
+    bench.file("b/c.txt", "")
+    bench.file("a.txt", "")
+    (bench.workspace / os.fsdecode(b"bad\xff")).write_text("")
+    outcome = await bench.do("read", path=".")
+    assert text(outcome) == "a.txt\nb/\nbad\\xff"
+    text(outcome).encode()
+
+
+async def test_what_is_not_there(bench: Bench) -> None:
+    bench.file("settings.py", "")
+    with pytest.raises(ToolError, match=r"setings\.py does not exist\. Near it are: settings\.py"):
+        await bench.do("read", path="setings.py")
+
+
+async def test_a_pipe_does_not_hang(bench: Bench) -> None:
+    os.mkfifo(bench.workspace / "pipe")
+    with pytest.raises(ToolError, match="not a regular file"):
+        await bench.do("read", path="pipe")
+
+
+async def test_inside_is_about_where_links_lead(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "outside.txt").write_text("x")
+    (bench.workspace / "link").symlink_to(tmp_path / "outside.txt")
+    bench.file("a.txt", "")
+    inside = {
+        path: (await bench.plan(bench.call("read", path=path))).inside
+        for path in ("a.txt", "./b/../a.txt", "link", "..", "../outside.txt", "~/x", "/etc/passwd", ".")
+    }
+    assert [path for path, is_inside in inside.items() if is_inside] == ["a.txt", "./b/../a.txt", "."]
+
+
+def test_titles(bench: Bench) -> None:
+    tool = bench.tool("read")
+    assert tool.title(bench.call("read", path="a")) == "read a"
+    assert tool.title(bench.call("read", path="a", offset=3, limit=2)) == "read a:3-4"
+    assert tool.title(bench.call("read", path="a", offset=3)) == "read a:3-"
