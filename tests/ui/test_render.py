@@ -24,6 +24,7 @@ from tui_agent.events import (
     QuestionAsked,
     Receipt,
     RunFinished,
+    StepOutput,
     StepRecovered,
     TodoChanged,
     TodoItem,
@@ -128,6 +129,8 @@ PIECES = st.sampled_from(
         "line  \nbreak\n",
         "&amp; &lt;\n",
         "a\r\nb\r\n",
+        "a\rb\n",
+        "\x0c\x1b x\x00\n",
         "   - odd\n",
         "     deep\n",
         "````\n```\n",
@@ -177,6 +180,28 @@ def test_settled_blocks_are_drawn_once() -> None:
     after = made.lines
     assert all(one is other for one, other in zip(before, after, strict=False))
     assert texts(after)[-4:] == ["│ y = 2", "│ z = 3", "", "end"]
+
+
+def test_a_line_that_is_not_whole_settles_nothing() -> None:
+    made = MarkdownDocument(PALETTE, 40)
+    for text in ("- a\n*", "- a\n**b** c\n", "- a\n**b** c\n-", "- a\n**b** c\n--- \nd"):
+        made.feed(text)
+        assert texts(made.lines) == texts(document(text).lines)
+    assert texts(made.lines) == ["• a", "  b c", "─" * 40, "d"]
+    made = MarkdownDocument(PALETTE, 40)
+    made.feed("- a\n- b\n-")
+    made.feed("- a\n- b\n-x")
+    assert texts(made.lines) == ["• a", "• b", "  -x"]
+
+
+def test_the_unfinished_row_of_a_fence_is_inert() -> None:
+    made = MarkdownDocument(PALETTE, 40)
+    made.feed("```\n\x1b[2J")
+    assert texts(made.lines) == ["│ \\x1b[2J"]
+
+
+def test_a_lone_carriage_return_ends_no_line() -> None:
+    assert texts(document("a\rb\n\nc\n\nd").lines) == ["a\\x0db", "", "c", "", "d"]
 
 
 def test_a_text_that_does_not_continue_is_drawn_anew() -> None:
@@ -276,6 +301,10 @@ def hostile_events() -> list[EventBase]:
         TurnStarted(turn="t3", model="m", number=2),
         TurnDelta(turn="t3", block=0, kind="tool_input", text="{", tool=HOSTILE),
         *step("s1", HOSTILE, HOSTILE, summary=HOSTILE, view=HOSTILE, diff=DIFF + f"+{HOSTILE}\n"),
+        *step("s6", "bash", view=HOSTILE),
+        planned("s7", "bash"),
+        started("s7", "bash"),
+        StepOutput(step="s7", text=HOSTILE),
         planned("s2", "bash", HOSTILE),
         started("s2", "bash"),
         StepRecovered(step="s2", finding="uncertain", action="ask", evidence=HOSTILE),

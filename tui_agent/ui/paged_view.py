@@ -9,12 +9,11 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.app import RenderResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
@@ -106,13 +105,13 @@ class PagedView(ScrollView, Generic[T, D], can_focus=True):
     class FollowChanged(Message):
         """The view began or stopped to follow the end."""
 
-        def __init__(self, view: PagedView[T, D], follow: bool) -> None:
+        def __init__(self, view: PagedView[Any, Any], follow: bool) -> None:
             super().__init__()
             self.view = view
             self.follow = follow
 
         @property
-        def control(self) -> PagedView[T, D]:
+        def control(self) -> PagedView[Any, Any]:
             return self.view
 
     class FetchFailed(Message):
@@ -175,10 +174,10 @@ class PagedView(ScrollView, Generic[T, D], can_focus=True):
         self._restoring = self._reading = None
         self._unseen = False
         self.set_reactive(PagedView.cursor, count - 1)
-        self.set_reactive(PagedView.follow, True)
+        self.follow = True
         self.settle()
 
-    def update(self, items: Mapping[int, T], item_count: int) -> None:  # type: ignore[override] # not DOM's
+    def update(self, items: Mapping[int, T], item_count: int) -> None:
         """Take items that changed or are new, by position. Painted at most every 50 ms."""
         was_last = self.cursor == len(self._heights) - 1
         for _ in range(item_count - len(self._heights)):
@@ -406,7 +405,7 @@ class PagedView(ScrollView, Generic[T, D], can_focus=True):
             return self._strips[y]
         return Strip.blank(self.size.width, self.rich_style)
 
-    def render(self) -> RenderResult:
+    def render(self) -> str:
         return ""
 
     def _trim(self) -> None:
@@ -588,12 +587,12 @@ class PagedView(ScrollView, Generic[T, D], can_focus=True):
             and 0 <= item < count
             and offset >= 0
         ):
-            self.set_reactive(PagedView.follow, False)
+            self.follow = False
             # an item that is not loaded yet is shorter than it will be: the offset must not be cut to it
             self._heights.set(item, max(self._heights[item], offset + 1))
             self._restoring = (item, offset)
         elif isinstance(follow, bool):
-            self.set_reactive(PagedView.follow, True)
+            self.follow = True
         self.settle()
 
     # events

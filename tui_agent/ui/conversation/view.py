@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual import events
@@ -64,22 +66,20 @@ class ConversationView(PagedView["Item", "Drawing"]):
         self._source: Source | None = None
         self._folds: dict[int, bool] = {}
         self._all_folded = False
-        self._warm = False
 
     def show(self, source: Source) -> None:
         """Show the items of a source from now on, from the end."""
         self._source = source
         self._folds.clear()
         self._all_folded = False
+        # a new session fetches nothing, and its first answer should not wait for imports either
+        self.run_worker(asyncio.to_thread(_import_renderers), group="warm", exit_on_error=False)
         self.reset(source.item_count)
 
     async def fetch(self, start: int, stop: int) -> Mapping[int, Item]:
         if self._source is None:
             return {}
-        if not self._warm:
-            # off the loop: markdown-it and the events take 0.1 s to import
-            await asyncio.to_thread(_import_renderers)
-            self._warm = True
+        await asyncio.to_thread(_import_renderers)
         return await self._source.items(start, stop)
 
     def draw(self, position: int, item: Item, drawing: Drawing | None, palette: Palette, width: int) -> Drawing:
@@ -221,9 +221,10 @@ class ConversationView(PagedView["Item", "Drawing"]):
         super().restore_view(state)
 
 
+@cache
 def _import_renderers() -> None:
-    from tui_agent.ui.render import items
+    """Import what drawing needs, once; 0.1 s with markdown-it and the events, so not on the loop."""
+    importlib.import_module("tui_agent.ui.render.items")
     from tui_agent.ui.render.markdown import parser
 
     parser()
-    items.is_prompt  # noqa: B018 # the import is what is wanted

@@ -217,4 +217,4 @@ _UNDERLINE = Style(underline=True)
 
 
 def _attribute(attrs: Mapping[str, Any], name: str) -> str:
-    return inert_line(str(attrs.get(name, "")))
+    return str(attrs.get(name, ""))
