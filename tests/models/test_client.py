@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -29,7 +32,9 @@ from tui_agent.models import (
     RateLimitedError,
     ServerError,
     StalledError,
+    TimedOutError,
 )
+from tui_agent.models.client import _transport_error
 from tui_agent.models.offline import Fault, parse_scenario
 from tui_agent.models.offline.answer import STOP_REASONS
 from tui_agent.runtime import Runtime
@@ -178,7 +183,7 @@ async def test_cut_anywhere_in_the_bytes_is_a_typed_error(serve, connect) -> Non
         try:
             response = await talk.send("read a then say 30")
         except ModelError as error:
-            assert type(error) in {CutStreamError, MalformedResponseError, ConnectionFailedError}  # noqa: PT017
+            assert type(error) in {CutStreamError, MalformedResponseError, ConnectionFailedError}
         else:
             assert response.stop_reason == "tool_use"
 
@@ -254,22 +259,88 @@ async def test_count_tokens_equals_usage(talk: Talk) -> None:
     assert counted == response.usage.prompt_tokens
 
 
-async def test_count_tokens_of_a_server_without_it_is_none_and_remembered(connect) -> None:
-    seen = 0
+@pytest.fixture
+async def raw() -> AsyncIterator[Callable[[bytes], Awaitable[str]]]:
+    """A server that answers everything with the same bytes."""
+    servers = []
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal seen
-        seen += 1
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\nconnection: close\r\n\r\nNot Found")
-        writer.close()
+    async def make(answer: bytes) -> str:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    talk = connect("http://127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        servers.append(server)
+        return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+async def test_count_tokens_of_a_server_without_it_is_none_and_remembered(raw, connect) -> None:
+    url = await raw(b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\nconnection: close\r\n\r\nNot Found")
+    talk = connect(url)
     assert await talk.client.count_tokens(body_of("hi")) is None
+    talk.client._client = None  # a second request would fail
+    talk.client._preparing = None
     assert await talk.client.count_tokens(body_of("hi")) is None
-    assert seen == 1
-    server.close()
+    assert talk.client._client is None
+
+
+STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+FOREIGN = [
+    (b"HTTP/1.1 400 Bad Request\r\ncontent-length: 6\r\n\r\n<html>", InvalidRequestError, False),
+    (b"HTTP/1.1 503 Busy\r\nx-should-retry: false\r\ncontent-length: 0\r\n\r\n", ServerError, False),
+    (b"HTTP/1.1 400 Bad\r\nx-should-retry: true\r\ncontent-length: 0\r\n\r\n", InvalidRequestError, True),
+    (b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 99\r\n\r\n<html>", CutStreamError, True),
+    (b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>", MalformedResponseError, False),
+    (STREAM + b"content-length: 99\r\n\r\nevent: ping", CutStreamError, True),
+    (STREAM + b"content-length: 0\r\n\r\n", CutStreamError, True),
+    (STREAM + b"content-encoding: gzip\r\ncontent-length: 4\r\n\r\nabcd", CutStreamError, True),
+    (STREAM + b"content-length: 12\r\n\r\ndata: <html>", MalformedResponseError, True),
+    (b"SSH-2.0-OpenSSH\r\n", ConnectionFailedError, True),
+]
+
+
+@pytest.mark.parametrize(("answer", "error", "retryable"), FOREIGN)
+async def test_what_other_servers_say_is_typed(answer: bytes, error, retryable: bool, raw, connect) -> None:
+    with pytest.raises(error) as caught:
+        await connect(await raw(answer)).send("hi")
+    assert type(caught.value) is error
+    assert caught.value.retryable is retryable
+
+
+async def test_retry_after_in_milliseconds(raw, connect) -> None:
+    head = b"HTTP/1.1 429 Too Many\r\nretry-after: 9\r\nretry-after-ms: 250\r\ncontent-length: 0\r\n\r\n"
+    with pytest.raises(RateLimitedError) as caught:
+        await connect(await raw(head)).send("hi")
+    assert caught.value.retry_after == 0.25
+
+
+def test_a_time_out_in_the_tls_handshake_is_a_time_out() -> None:
+    import httpx2
+
+    error = httpx2.ConnectTimeout("slow")
+    error.__context__ = ssl.SSLWantReadError()
+    assert type(_transport_error(error, cut=False)) is TimedOutError
+    plain = httpx2.ConnectError("broken")
+    plain.__context__ = ssl.SSLWantReadError()
+    assert _transport_error(plain, cut=False).retryable
+
+
+async def test_preparing_twice_and_being_cancelled(serve) -> None:
+    client = ModelClient(base_url=serve().base_url, api_key="x", runtime=Runtime())
+    first = asyncio.ensure_future(client.prepare())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(client.prepare(), client.prepare())
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert gc.isenabled()
+    assert (await Talk(client).send("hi")).stop_reason == "end_turn"
+    await client.close()
 
 
 async def test_connections_are_used_again(serve, connect) -> None:

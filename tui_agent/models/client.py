@@ -48,11 +48,10 @@ END_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A request. `body` is the complete JSON body, `"stream": true` included; `betas` its beta features."""
+    """A request to `model`. `body` is the complete JSON body, `"stream": true` included; it is sent as it is."""
 
     model: str
     body: bytes
-    betas: tuple[str, ...] = ()
 
 
 class ModelClient:
@@ -155,12 +154,10 @@ class ModelClient:
     async def _post(self, client: anthropic.AsyncAnthropic, request: ModelRequest) -> Any:
         import anthropic
 
-        headers = {"anthropic-beta": ",".join(request.betas)} if request.betas else {}
         try:
             stream = await client.post(
                 "/v1/messages",
                 content=request.body,
-                options={"headers": headers},
                 cast_to=object,
                 stream=True,
                 stream_cls=anthropic.AsyncStream[object],

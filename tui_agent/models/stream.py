@@ -146,20 +146,31 @@ class ResponseBuilder:
                 block.text = []
                 block.complete = True
             case "message_start":
+                if self.started:
+                    raise MalformedResponseError("The server began a response twice.")
                 self._message = dict(event["message"])
-                self._usage = dict(self._message.get("usage") or {})
+                self._count(self._message.get("usage"))
                 self.started = True
             case "message_delta":
                 self._stop.update({k: v for k, v in event["delta"].items() if v is not None})
-                self._usage.update({k: v for k, v in (event.get("usage") or {}).items() if v is not None})
+                self._count(event.get("usage"))
                 if event.get("diagnostics"):
                     self._message["diagnostics"] = event["diagnostics"]
             case "message_stop":
                 self._check_whole()
+                self.response()
                 self.finished = True
             case "error":
                 raise stream_error(event)
         return None
+
+    def _count(self, usage: dict[str, Any] | None) -> None:
+        """Lay `usage` over what was counted: the figures are cumulative, absent ones stay."""
+        counted = {**self._usage, **{k: v for k, v in (usage or {}).items() if v is not None}}
+        read_usage(counted)
+        self._usage = counted
+
+    # Where text is taken from an event, `+ ""` raises TypeError for what is no text: see `add`.
 
     def _begin(self, index: int, body: dict[str, Any]) -> Delta | None:
         if not self.started or self.finished or index in self._blocks or not isinstance(index, int):
@@ -167,10 +178,10 @@ class ResponseBuilder:
         block = self._blocks[index] = _Block(dict(body))
         match body.get("type"):
             case "text" if body.get("text"):
-                block.text.append(body["text"])
+                block.text.append(body["text"] + "")
                 return Delta(index, "text", body["text"])
             case "thinking" if body.get("thinking"):
-                block.text.append(body["thinking"])
+                block.text.append(body["thinking"] + "")
                 return Delta(index, "thinking", body["thinking"])
             case "tool_use":
                 return Delta(index, "tool_input", "", str(body["name"]))
@@ -184,7 +195,7 @@ class ResponseBuilder:
         if kind in _TEXT_DELTAS:
             key, shown = _TEXT_DELTAS[kind]
             text: str = delta[key]
-            block.text.append(text + "")  # a TypeError here is a delta that is no text
+            block.text.append(text + "")
             return Delta(index, shown, text)
         if kind == "input_json_delta":
             text = delta["partial_json"]

@@ -32,7 +32,7 @@ MAX_SAY = 200_000
 
 VERBS = ("read", "list", "search", "run", "write", "edit", "plan", "ask", "explore", "say")
 _VERB = re.compile(rf"\s*({'|'.join(VERBS)})(?=\s|$)", re.IGNORECASE)
-_THEN = re.compile(rf"(?:\s*,)?\s+then\s+(?=(?:{'|'.join(VERBS)})(?:\s|$))", re.IGNORECASE)
+_THEN = re.compile(rf"(?<=\s)then\s+(?=(?:{'|'.join(VERBS)})(?:\s|$))", re.IGNORECASE)
 _TOGETHER = {"read", "list", "search", "explore"}
 """Steps that change nothing: neighbouring lines of them go into one turn."""
 
@@ -104,8 +104,10 @@ def _lines(prompt: str) -> list[tuple[int, str, bool]]:
             continue
         if not line.strip():
             continue
-        for place, part in enumerate(_THEN.split(line.strip())):
-            result.append((number, part, place > 0))
+        parts = _THEN.split(line.strip())
+        final = len(parts) - 1
+        for place, part in enumerate(parts):
+            result.append((number, part.rstrip().removesuffix(",") if place < final else part, place > 0))
         last_verb = _VERB.match(result[-1][1])
         writing = last_verb is not None and last_verb[1].lower() == "write"
     return result

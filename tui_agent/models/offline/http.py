@@ -40,7 +40,10 @@ class HttpRequest:
     def json(self) -> Any:
         """Return the body as JSON. Raises `ApiError` when it is none."""
         try:
-            return json.loads(self.body)
+            value = json.loads(self.body.decode())
+            if b"\\ud" in self.body.lower():
+                json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            return value
         except (ValueError, RecursionError) as error:
             raise invalid("The request body is not valid JSON: " + str(error)[:200]) from error
 
@@ -59,7 +62,7 @@ async def read_request(reader: asyncio.StreamReader) -> HttpRequest | None:
         return None
     except asyncio.LimitOverrunError as error:
         raise ApiError(400, "invalid_request_error", "The request's headers are too long") from error
-    first, *lines = head.decode("latin-1").split("\r\n")
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     parts = first.split(" ")
     if len(parts) != 3:
         raise invalid("This is not an HTTP request")

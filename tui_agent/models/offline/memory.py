@@ -30,8 +30,8 @@ class Memory:
 
     def remember(self, request: Request, message_id: str, content: list[dict[str, Any]], stop_reason: str) -> None:
         """Note that `content` is the answer to `request`."""
-        answer = _digest(content)
-        key = (_digest(request.messages[0]["content"]), answer)
+        answer = _digest([canonical(block) for block in content])
+        key = (_digest(request.spelled[0]), answer)
         self._given.setdefault(key, set()).add(request.prefix[-1].hash)
         self._sent[message_id] = _fingerprint(request)
         if stop_reason == "pause_turn":
@@ -61,12 +61,12 @@ class Memory:
         A conversation is known by its first user message: a new one is a new prefix and may be anything.
         """
         last = request.messages[-1]
-        if last["role"] == "assistant" and _digest(last["content"]) not in self._paused:
+        if last["role"] == "assistant" and _digest(request.spelled[-1]) not in self._paused:
             raise invalid(
                 "This model does not support assistant message prefill. The conversation must end with a "
                 "user message."
             )
-        first = _digest(request.messages[0]["content"])
+        first = _digest(request.spelled[0])
         # An answer that was cut off may stand before the same answer given whole: one of them must fit.
         unfit: dict[str, int] = {}
         fit: set[str] = set()
@@ -75,7 +75,7 @@ class Memory:
                 continue
             content = message["content"]
             thoughts = [(at, block) for at, block in enumerate(content) if block["type"] == "thinking"]
-            answer = _digest(content)
+            answer = _digest(request.spelled[number])
             given = self._given.get((first, answer))
             if not thoughts and given is None:
                 continue
@@ -101,10 +101,10 @@ class Memory:
                 )
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+def _digest(spelled: list[str]) -> str:
+    return hashlib.sha256("\n".join(spelled).encode()).hexdigest()
 
 
 def _fingerprint(request: Request) -> tuple[str, str, str, str]:
-    system = _digest(request.body.get("system"))
-    return request.model, _digest(request.tools), system, request.prefix[-1].hash
+    system = _digest([canonical(request.body.get("system"))])
+    return request.model, _digest([canonical(request.tools)]), system, request.prefix[-1].hash

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui_agent.models.offline.answer import Answer
-from tui_agent.models.offline.practice import COMPACTION, practise
+from tui_agent.models.offline.practice import COMPACTION, practise, whole_answers
 from tui_agent.models.offline.request import Request, text_of
 from tui_agent.models.offline.scenario import Scenario, Turn
 
@@ -29,7 +29,7 @@ class Player:
         """Return the answer to `request`."""
         if self.scenario is None or COMPACTION in text_of(request.messages[-1]["content"])[:2000]:
             return practise(request)
-        answers = [message["content"] for message in request.messages if message["role"] == "assistant"]
+        answers = whole_answers(request)
         if any(text_of(content).startswith(STOPPED) for content in answers):
             return practise(request)
         first = request.first_user_text

@@ -77,7 +77,8 @@ def _open_work(request: Request) -> _Work:
     """Return the task since the last answer that asked for no tool.
 
     Prompts that came in between are done after it. A note in square brackets that speaks of an interruption
-    ends what came before; other notes, and blocks in angle brackets, are the program's own and no prompts.
+    ends what came before, one that asks to continue says that the answer before it was broken off; other notes,
+    and blocks in angle brackets, are the program's own and no prompts.
     """
     work = _Work()
     for number, message in enumerate(request.messages):
@@ -85,7 +86,7 @@ def _open_work(request: Request) -> _Work:
         if message["role"] == "assistant":
             if any(block["type"] == "tool_use" for block in content):
                 work.done += 1
-            elif not _broke_off(request.messages[number + 1 : number + 2]):
+            elif not _notes(request, number + 1, "continue from"):
                 work = _Work()
             continue
         for block in content:
@@ -93,7 +94,7 @@ def _open_work(request: Request) -> _Work:
                 work.results.append(block)
             elif block["type"] == "text" and message["role"] == "user":
                 text = block["text"].strip()
-                if text.startswith("[") and text.endswith("]"):
+                if _is_note(text):
                     if "interrupt" in text.lower():
                         work = _Work()
                 elif not text.startswith("<"):
@@ -101,10 +102,32 @@ def _open_work(request: Request) -> _Work:
     return work
 
 
-def _broke_off(after: list[dict[str, Any]]) -> bool:
-    """Say whether the message after an answer asks for the rest of it: the task is not done then."""
-    texts = [block["text"].strip() for message in after for block in message["content"] if block["type"] == "text"]
-    return any(text.startswith("[") and text.endswith("]") and "Continue from" in text for text in texts)
+def whole_answers(request: Request) -> list[list[dict[str, Any]]]:
+    """Return the contents of the answers that were not broken off by a crash, a cut or the person."""
+    return [
+        message["content"]
+        for number, message in enumerate(request.messages)
+        if message["role"] == "assistant"
+        and (
+            any(block["type"] == "tool_use" for block in message["content"])
+            or not (_notes(request, number + 1, "continue from") or _notes(request, number + 1, "interrupt"))
+        )
+    ]
+
+
+def _notes(request: Request, number: int, words: str) -> bool:
+    """Say whether message `number` has a note of the program, in square brackets, with these words."""
+    if number >= len(request.messages):
+        return False
+    return any(
+        _is_note(block["text"]) and words in block["text"].lower()
+        for block in request.messages[number]["content"]
+        if block["type"] == "text"
+    )
+
+
+def _is_note(text: str) -> bool:
+    return text.strip().startswith("[") and text.strip().endswith("]")
 
 
 def _take_up(work: _Work, prompt: str) -> None:

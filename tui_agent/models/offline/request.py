@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,25 +44,35 @@ class Request:
         return {tool["name"] for tool in self.tools}
 
     @cached_property
+    def spelled(self) -> list[list[str]]:
+        """The canonical JSON of every block, by message."""
+        return [[canonical(block) for block in message["content"]] for message in self.messages]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The number of the first block of every message, in `prefix`."""
+        first = len(self.prefix) - sum(len(message["content"]) for message in self.messages)
+        counts = (len(message["content"]) for message in self.messages)
+        return list(itertools.accumulate(counts, initial=first))
+
+    @cached_property
     def prefix(self) -> list[PrefixBlock]:
         """Every block of tools, system and messages, in the API's order."""
         result: list[PrefixBlock] = []
         running = hashlib.sha256()
-        heads = [("tool", tool) for tool in self.tools]
-        heads += [("system", block) for block in blocks(self.body.get("system") or [])]
-        heads += [
-            (f"{number}:{message['role']}", block)
-            for number, message in enumerate(self.messages)
-            for block in message["content"]
-        ]
-        for where, block in heads:
-            running.update(f"{where} {canonical(block)}\n".encode())
-            result.append(PrefixBlock(running.hexdigest(), block_tokens(block), lifetime(block)))
+        heads = [("tool", tool, canonical(tool)) for tool in self.tools]
+        heads += [("system", block, canonical(block)) for block in blocks(self.body.get("system") or [])]
+        for number, message in enumerate(self.messages):
+            where = f"{number}:{message['role']}"
+            heads += [(where, *spelled) for spelled in zip(message["content"], self.spelled[number], strict=True)]
+        for where, block, text in heads:
+            running.update(f"{where} {text}\n".encode())
+            result.append(PrefixBlock(running.hexdigest(), block_tokens(block, text), lifetime(block)))
         return result
 
     def before(self, message: int) -> str:
         """Return the hash of all that stands before message number `message`."""
-        count = len(self.prefix) - sum(len(later["content"]) for later in self.messages[message:])
+        count = self.starts[message]
         return self.prefix[count - 1].hash if count else ""
 
     @cached_property

@@ -169,7 +169,7 @@ class _Parser:
             except ValueError as error:
                 raise self._error(f"{at}.fault", f"fault: {error}") from error
         if not text.strip() and not calls and stop != "refusal" and fault is None:
-            raise self._error(at, "a turn has text or a call")
+            raise self._error(at, "a turn has a text or a call")
         speed = table.get("speed")
         if speed is not None and (
             not isinstance(speed, int | float) or isinstance(speed, bool) or not 0 < speed < float("inf")

@@ -178,9 +178,10 @@ class OfflineServer:
         try:
             return await self._answer(http, reader, writer, request_id)
         except ApiError as error:
-            writer.write(_error(error, request_id))
-            await writer.drain()
-            return True
+            answer = _error(error, request_id)
+        writer.write(answer)
+        await writer.drain()
+        return True
 
     def _new_request_id(self) -> str:
         self._count += 1

@@ -17,7 +17,12 @@ def text_tokens(text: str) -> int:
 
 def canonical(value: Any) -> str:
     """Return `value` as JSON that is equal for equal values, cache marks left out."""
-    return json.dumps(_without_marks(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _dump(value)
+    return _dump(_without_marks(value)) if '"cache_control"' in text else text
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _without_marks(value: Any) -> Any:
@@ -28,8 +33,8 @@ def _without_marks(value: Any) -> Any:
     return value
 
 
-def block_tokens(block: dict[str, Any]) -> int:
-    """Return the tokens of one content block, tool or system block."""
+def block_tokens(block: dict[str, Any], spelled: str = "") -> int:
+    """Return the tokens of one content block, tool or system block; `spelled` is its canonical JSON, if known."""
     match block.get("type"):
         case "text":
             return text_tokens(block["text"])
@@ -37,4 +42,4 @@ def block_tokens(block: dict[str, Any]) -> int:
             return IMAGE_TOKENS
         case "tool_result" if isinstance(block.get("content"), list):
             return 8 + sum(block_tokens(part) for part in block["content"])
-    return text_tokens(canonical(block))
+    return text_tokens(spelled or canonical(block))
