@@ -1,0 +1,149 @@
+"""What a start finds when the one before ended in the middle: it looks, and never guesses."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.session.support import opened, options
+from tui_agent.session import verify_session
+
+COMMAND = "run echo begun >> ledger; sleep 2; echo ended >> ledger"
+
+
+async def test_a_command_that_outlives_the_program_is_picked_up(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit(COMMAND)
+        await session.event("step.started")
+        await asyncio.to_thread(_wait_for, isolated / "ledger")
+        name = session.handle.session
+    assert session.of("step.finished") == []
+    async with opened(options(tmp_path, mode="bypass"), name) as session:
+        await session.idle()
+        assert session.of("step.recovered")[0].finding in {"running", "finished"}
+        assert session.of("step.finished")[0].outcome == "ok"
+        assert (isolated / "ledger").read_text() == "begun\nended\n"
+        assert session.of("run.finished")[0].outcome == "completed"
+
+
+@pytest.mark.parametrize("resolution", ["happened", "run_again", "skip"])
+async def test_a_command_that_died_unseen_waits_for_the_person(
+    tmp_path: Path, isolated: Path, resolution: str
+) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit(COMMAND)
+        started = await session.event("step.started")
+        await asyncio.to_thread(_wait_for, isolated / "ledger")
+        name = session.handle.session
+    _kill_all(started.intent.spool)
+    async with opened(options(tmp_path, mode="bypass"), name) as session:
+        recovered = await session.event("step.recovered")
+        assert recovered.finding == "uncertain"
+        assert recovered.evidence
+        await asyncio.sleep(0.1)
+        assert (isolated / "ledger").read_text() == "begun\n"
+        name = session.handle.session
+    # It still waits after another start, and nothing has run meanwhile.
+    async with opened(options(tmp_path, mode="bypass"), name) as session:
+        await session.until(
+            lambda: any(s.status == "uncertain" for s in session.handle.state.workflow.steps.values())
+        )
+        await session.handle.resolve(recovered.step, resolution)  # type: ignore[arg-type]
+        await session.idle()
+        expected = {"happened": "ok", "run_again": "ok", "skip": "skipped"}[resolution]
+        assert session.of("step.finished")[0].outcome == expected
+        runs = 2 if resolution == "run_again" else 1
+        assert (isolated / "ledger").read_text().count("begun") == runs
+        assert session.of("run.finished")[0].outcome == "completed"
+
+
+async def test_a_request_for_permission_is_simply_there_again(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("write b.txt: hi")
+        request = await session.event("permission.requested")
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        pending = session.handle.state.permissions.pending
+        assert [waiting.request for waiting in pending] == [request.request]
+        await session.handle.decide(request.request, "allow")
+        await session.idle()
+        assert (isolated / "b.txt").exists()
+        assert session.of("permission.requested") == []
+
+
+async def test_a_question_is_simply_there_again(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("ask which colour?")
+        question = await session.event("question.asked")
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        await session.handle.answer(question.question, "green")
+        await session.idle()
+        assert "green" in str(session.of("step.finished")[0].result)
+        assert session.of("question.asked") == []
+
+
+async def test_an_answer_cut_off_stays_and_the_run_goes_on(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("say 300 at 100")
+        await session.until(lambda: len(session.of("turn.delta")) > 2)
+        name = session.handle.session
+    shown = "".join(delta.text for delta in session.of("turn.delta"))
+    async with opened(options(tmp_path), name) as session:
+        await session.idle()
+        failed = session.of("turn.failed")[0]
+        assert failed.kind == "closed"
+        assert failed.partial[0]["text"] == shown
+        assert failed.usage.estimated
+        assert session.of("run.finished")[0].outcome == "completed"
+
+
+async def test_a_denied_step_is_not_run_by_a_restart(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("write b.txt: hi")
+        request = await session.event("permission.requested")
+        await session.handle.decide(request.request, "deny")
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        await session.idle()
+        assert not (isolated / "b.txt").exists()
+    path = tmp_path / "data" / "sessions" / name / "session.db"
+    assert (await verify_session(path, options(tmp_path).runtime)).ok
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(400):
+        if path.exists():
+            return
+        os.sched_yield()
+        signal.sigtimedwait([], 0.01)
+    raise AssertionError(f"{path} never came")
+
+
+def _kill_all(spool: str) -> None:
+    """Kill the runner of a spool folder and the command it runs, at once."""
+    victims = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes()
+            links = [os.readlink(entry) for entry in (process / "fd").iterdir()]
+        except OSError:
+            continue
+        if spool.encode() in line or any(spool in link for link in links):
+            victims.append(int(process.name))
+    victims = [victim for victim in victims if victim != os.getpid()]
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    while any(_alive(victim) for victim in victims):
+        signal.sigtimedwait([], 0.01)
+
+
+def _alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
