@@ -10,6 +10,9 @@ IMAGE_TOKENS = 1_500
 """What an image or document counts, whatever its size: about what the API bills for a full-size image."""
 
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 def text_tokens(text: str) -> int:
     """Return the tokens of `text`, at least 1."""
     return max(1, -(-len(text.encode()) // BYTES_PER_TOKEN))
@@ -17,12 +20,8 @@ def text_tokens(text: str) -> int:
 
 def canonical(value: Any) -> str:
     """Return `value` as JSON that is equal for equal values, cache marks left out."""
-    text = _dump(value)
-    return _dump(_without_marks(value)) if '"cache_control"' in text else text
-
-
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = _ENCODE(value)
+    return _ENCODE(_without_marks(value)) if '"cache_control"' in text else text
 
 
 def _without_marks(value: Any) -> Any:
