@@ -348,6 +348,8 @@ def _await(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
 
     try:
         return asyncio.run(work())
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (SessionError, JournalError, CatalogError, ScenarioError) as error:
         raise _Unusable(inert(str(error))) from error
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tui_agent.cli import cli
+from tui_agent.headless.reports import TextReport
+from tui_agent.headless.run import HeadlessRun
 from tui_agent.runtime import Runtime
+from tui_agent.session import SessionHandle, SessionState
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
 
@@ -228,3 +234,67 @@ def test_a_session_that_is_open_elsewhere_is_refused() -> None:
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=40)
+
+
+def test_a_step_that_only_a_person_can_decide_on_ends_the_run_with_its_own_code() -> None:
+    process = started("--mode", "bypass", "-p", "run echo begun; exec sleep 300", until="step.output")
+    process.kill()
+    process.communicate()
+    (record,) = Path(os.environ["TUI_AGENT_DATA_DIR"]).glob("sessions/*/steps/*/start")
+    pids = json.loads(record.read_text())
+    os.kill(pids["runner"], signal.SIGKILL)
+    os.kill(pids["pid"], signal.SIGKILL)
+    session = record.parents[2].name
+    found = result("--resume", session, "-p", "say 5")
+    assert (found["exit_code"], found["outcome"]) == (4, "waiting")
+    done = run("--resume", session, "-p", "say 5")
+    assert "only you can say what became of it: bash echo begun; exec sleep 300" in done.stderr
+    assert f"tui-agent --resume {session}" in done.stderr
+    events = [json.loads(line)["type"] for line in tui_agent("export", session).stdout.splitlines()]
+    assert events.count("step.started") == 1
+    assert "run.finished" not in events
+
+
+class StuckSession:
+    """A session whose run cannot be interrupted, which a healthy one never is."""
+
+    session = "session_1"
+    state = SessionState()
+
+    def __init__(self) -> None:
+        self.submitted = asyncio.Event()
+
+    def subscribe(self, on_update: object) -> Callable[[], None]:
+        return lambda: None
+
+    async def start(self) -> None:
+        return
+
+    async def submit(self, prompt: str) -> str:
+        self.submitted.set()
+        return "run_1"
+
+    async def interrupt(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_second_signal_does_not_wait_for_the_run_to_end() -> None:
+    stuck = StuckSession()
+    out = io.StringIO()
+    headless = HeadlessRun(cast(SessionHandle, stuck), TextReport(out), out, out)
+    running = asyncio.create_task(headless.run("go on"))
+    await stuck.submitted.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+        await asyncio.sleep(0.01)
+    assert await running == 143
+
+
+def test_ctrl_c_before_the_session_is_open_has_the_exit_code_of_an_interrupt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def interrupted(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SessionHandle, "open", interrupted)
+    assert run("-p", "say 5").exit_code == 130
