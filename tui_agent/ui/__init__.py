@@ -6,6 +6,7 @@ calls. Importing this room imports nothing heavy.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def run_app(
 
     early = EarlyInput()
     early.begin()
+    # Nothing made before the first paint is garbage; the app turns collection on again.
+    gc.disable()
     try:
         from tui_agent.ui.app import TuiAgentApp
 
@@ -47,4 +50,5 @@ def run_app(
         code = app.run()
         return (app.return_code or 0) if code is None else code
     finally:
+        gc.enable()
         early.end()

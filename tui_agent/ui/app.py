@@ -23,14 +23,11 @@ from textual.message import Message
 
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.commands import CommandProvider, ScreenCommand, parse_command
-from tui_agent.ui.conversation import ConversationView
-from tui_agent.ui.dialogs import TextDialog, help_lines
 from tui_agent.ui.header import Header, HeaderData, git_branch
 from tui_agent.ui.hints import KeyHints
 from tui_agent.ui.layout import LayoutSaver, parse_layout
 from tui_agent.ui.line import Line
-from tui_agent.ui.permissions import PermissionQueue
-from tui_agent.ui.prompt import Completions, Prompt
+from tui_agent.ui.prompt import Prompt
 from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
 
@@ -38,7 +35,10 @@ if TYPE_CHECKING:
     from textual.dom import DOMNode
 
     from tui_agent.session import OpenOptions, SessionHandle, Update
+    from tui_agent.ui.conversation import ConversationView
     from tui_agent.ui.history import History
+    from tui_agent.ui.paged_view import PagedView
+    from tui_agent.ui.permissions import PermissionQueue
 
 QUIT_SECONDS = 2.0
 """How soon the second Ctrl+C must follow the first to quit."""
@@ -59,7 +59,7 @@ class TuiAgentApp(App[int]):
     says where they are. `prompt` is sent as soon as the session is open.
     """
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     TITLE = "tui-agent"
     AUTO_FOCUS = "#prompt"
     ENABLE_COMMAND_PALETTE = True
@@ -167,6 +167,7 @@ class TuiAgentApp(App[int]):
 
     async def _begin(self) -> None:
         await asyncio.to_thread(_import_session_room)
+        await self.workbench.complete()
         from tui_agent.ui.carry_out import offered_commands
 
         self.commands = offered_commands()
@@ -250,7 +251,7 @@ class TuiAgentApp(App[int]):
                 title=state.title,
                 offline=state.offline,
                 read_only=self.handle.read_only,
-                waiting=len(self.workbench.permissions.entries),
+                waiting=self.workbench.waiting_count,
                 home=str(self.handle.options.runtime.home),
             )
         )
@@ -344,13 +345,13 @@ class TuiAgentApp(App[int]):
         else:
             self.start(self.submit(f"/{command.name}"))
 
-    @on(ConversationView.CopyRequested)
-    def _copy(self, event: ConversationView.CopyRequested) -> None:
+    def on_conversation_view_copy_requested(self, event: ConversationView.CopyRequested) -> None:
+        """Copy an item of the conversation."""
         self.copy_to_clipboard(event.text)
         self.notify("Sent to the terminal's clipboard.", timeout=2)
 
-    @on(ConversationView.FetchFailed)
-    def _say_unread(self, event: ConversationView.FetchFailed) -> None:
+    def on_paged_view_fetch_failed(self, event: PagedView.FetchFailed) -> None:
+        """Say what could not be read."""
         self.notify(inert(event.reason), severity="error", markup=False)
 
     def on_prompt_older_wanted(self) -> None:
@@ -387,24 +388,19 @@ class TuiAgentApp(App[int]):
         try:
             await work
         except Exception:
-            self.workbench.permissions.reopen(identifier)
+            self.workbench.reopen(identifier)
             raise
 
     def on_permission_queue_preview_wanted(self, event: PermissionQueue.PreviewWanted) -> None:
         """Show a request in full size."""
+        from tui_agent.ui.dialogs import TextDialog
+
         foot = Content.styled("Only for reading: Esc goes back, then y, n …", "$foreground-muted")
         self.push_screen(TextDialog("Request", event.entry.lines, foot))
 
     def action_escape(self) -> None:
         """Step back: out of a comment, a list, a pane; from the prompt, interrupt the run."""
-        workbench = self.workbench
-        if workbench.permissions.leave_writing():
-            return
-        if self.focused is not workbench.prompt:
-            workbench.tab = "conversation"
-            workbench.focus_place("prompt")
-            return
-        if workbench.prompt.close_completions() or self.handle is None:
+        if self.workbench.step_back() or self.handle is None:
             return
         if self.handle.state.conversation.active_run is not None:
             self.start(self.handle.interrupt())
@@ -454,6 +450,10 @@ class TuiAgentApp(App[int]):
 
     def action_help(self) -> None:
         """Show all keys and commands."""
+        from tui_agent.ui.conversation import ConversationView
+        from tui_agent.ui.dialogs import TextDialog, help_lines
+        from tui_agent.ui.permissions import PermissionQueue
+
         places: list[tuple[str, type[DOMNode]]] = [
             ("Everywhere", TuiAgentApp),
             ("Prompt", Prompt),
@@ -476,10 +476,9 @@ class TuiAgentApp(App[int]):
             raise RuntimeError("There is no session to take the options from.")
         return self._options()
 
-    @on(Prompt.DraftChanged)
-    def _show_completions(self) -> None:
-        prompt = self.workbench.prompt
-        self.workbench.query_one(Completions).show(prompt.completions, prompt.chosen)
+    def on_prompt_draft_changed(self) -> None:
+        """Show what the word being typed could become."""
+        self.workbench.show_completions()
 
 
 def _import_session_room() -> None:
@@ -489,6 +488,8 @@ def _import_session_room() -> None:
         session = importlib.import_module("tui_agent.session")
         for name in ("SessionHandle", "SessionState", "PromptItem", "load_commands", "SessionError"):
             getattr(session, name)
+        for name in ("budget", "carry_out", "conversation", "history", "permissions", "timeline"):
+            importlib.import_module(f"tui_agent.ui.{name}")
     finally:
         gc.freeze()
         gc.enable()

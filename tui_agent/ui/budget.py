@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from tui_agent.session import SessionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +99,22 @@ def compact_number(number: float) -> str:
     if number < 999_500:
         return f"{number / 1_000:.0f}k"
     return f"{number / 1_000_000:.2f}M"
+
+
+def budget_data(state: SessionState) -> BudgetData:
+    """Return what the gauges show of a session's state."""
+    budget = state.budget
+    projection = budget.projection
+    return BudgetData(
+        context_tokens=budget.context_tokens,
+        tokens=budget.usage.total_tokens,
+        cached=budget.usage.cache_read_tokens,
+        output=budget.usage.output_tokens,
+        cost=budget.cost,
+        unpriced=budget.unpriced,
+        turns=budget.run_turns,
+        max_turns=budget.max_turns,
+        next_tokens=projection.input_tokens + projection.max_output_tokens if projection else None,
+        next_cost=projection.max_cost if projection else None,
+        next_counted=projection.counted if projection else False,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from textual import on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
@@ -14,18 +13,17 @@ from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
 
-from tui_agent.ui.budget import BudgetData, BudgetPane
-from tui_agent.ui.conversation import ConversationView
 from tui_agent.ui.layout import TABS, Layout
 from tui_agent.ui.line import Line
-from tui_agent.ui.paged_view import PagedView
-from tui_agent.ui.permissions import PermissionQueue
 from tui_agent.ui.prompt import Completions, Prompt
-from tui_agent.ui.timeline import TimelineView
-from tui_agent.ui.waiting import Waiting, waiting
 
 if TYPE_CHECKING:
     from tui_agent.session import SessionHandle, SessionState, Update
+    from tui_agent.ui.budget import BudgetPane
+    from tui_agent.ui.conversation import ConversationView
+    from tui_agent.ui.permissions import PermissionQueue
+    from tui_agent.ui.timeline import TimelineView
+    from tui_agent.ui.waiting import Waiting
 
 FOCUS_IDS: dict[str, str] = {
     "conversation": "conversation",
@@ -97,26 +95,38 @@ class Workbench(Container):
         self._last_focus = "prompt"
         self.conversation: ConversationView | None = None
         self.timeline: TimelineView | None = None
+        self._queue: PermissionQueue | None = None
+        self._budget: BudgetPane | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay out what paints at once; the views of a session's data follow with the session."""
-        yield TabBar(id="tabs")
+        """Lay out what the first paint needs: the prompt, and frames for the rest."""
         with Container(id="conversation-slot") as slot:
             slot.border_title = "Conversation"
-        with Vertical(id="side"):
-            with Container(id="timeline-slot") as slot:
-                slot.border_title = "Timeline"
-            yield PermissionQueue(id="permissions")
-            yield BudgetPane(id="budget")
+        yield Vertical(id="side")
         with Vertical(id="entry"):
-            yield Completions(id="completions")
             yield Prompt(id="prompt")
 
     def on_mount(self) -> None:
         """Begin with the layout of a new session."""
-        self.query_one(TabBar).show(self.tab, 0)
-        self.query_one(Completions).show((), 0)
         self._place()
+
+    async def complete(self) -> None:
+        """Add the panes that a person can wait for; called once, after the first paint."""
+        from tui_agent.ui.budget import BudgetPane
+        from tui_agent.ui.permissions import PermissionQueue
+
+        self._queue = PermissionQueue(id="permissions")
+        self._budget = BudgetPane(id="budget")
+        timeline_slot = Container(id="timeline-slot")
+        timeline_slot.border_title = "Timeline"
+        completions, tabs = Completions(id="completions"), TabBar(id="tabs")
+        with self.app.batch_update():
+            await self.mount(tabs, before=0)
+            await self.query_one("#side").mount(timeline_slot, self._queue, self._budget)
+            await self.query_one("#entry").mount(completions, before=0)
+            tabs.show(self.tab, 0)
+            completions.show((), 0)
+            self._place()
 
     @property
     def prompt(self) -> Prompt:
@@ -124,12 +134,35 @@ class Workbench(Container):
         return self.query_one("#prompt", Prompt)
 
     @property
-    def permissions(self) -> PermissionQueue:
-        """What waits for the person."""
-        return self.query_one("#permissions", PermissionQueue)
+    def waiting_count(self) -> int:
+        """How many things wait for the person."""
+        return len(self._queue.entries) if self._queue is not None else 0
+
+    def reopen(self, identifier: str) -> None:
+        """Let something that waits be answered again, when its answer could not be taken."""
+        if self._queue is not None:
+            self._queue.reopen(identifier)
+
+    def step_back(self) -> bool:
+        """Leave a comment, a list of completions or a pane for the prompt; return whether there was one."""
+        if self._queue is not None and self._queue.leave_writing():
+            return True
+        if self.screen.focused is not self.prompt:
+            self.tab = "conversation"
+            self.focus_place("prompt")
+            return True
+        return self.prompt.close_completions()
+
+    def show_completions(self) -> None:
+        """Show what the word being typed could become."""
+        for completions in self.query(Completions):
+            completions.show(self.prompt.completions, self.prompt.chosen)
 
     async def attach(self, handle: SessionHandle, layout: Layout) -> None:
         """Show a session: data, mount, scroll, focus, draft, in this order."""
+        from tui_agent.ui.conversation import ConversationView
+        from tui_agent.ui.timeline import TimelineView
+
         self.show_state(handle.state)
         conversation = ConversationView(id="conversation")
         timeline = TimelineView(id="timeline")
@@ -161,7 +194,12 @@ class Workbench(Container):
 
     def show_state(self, state: SessionState) -> None:
         """Show what waits and what is spent."""
-        queue = self.permissions
+        from tui_agent.ui.budget import budget_data
+        from tui_agent.ui.waiting import waiting
+
+        queue, budget = self._queue, self._budget
+        if queue is None or budget is None:
+            return
         entries = waiting(state)
         if entries != queue.entries:
             known = {entry.id for entry in queue.entries}
@@ -170,7 +208,7 @@ class Workbench(Container):
             self.set_class(bool(entries), "-waiting")
             self._place()
             self.post_message(self.WaitingChanged(entries, any(e.id not in known for e in entries)))
-        self.query_one(BudgetPane).data = budget_data(state)
+        budget.data = budget_data(state)
 
     def collect(self, theme: str) -> Layout:
         """Return the layout as it is now."""
@@ -194,8 +232,9 @@ class Workbench(Container):
         wide = not self.screen.has_class("-narrow")
         self.styles.grid_columns = f"{100 - self._split.side}fr {self._split.side}fr" if wide else "1fr"
         # With nothing to answer, the timeline has the room of the queue.
-        shared = wide and bool(self.permissions.entries)
-        self.query_one("#timeline-slot").styles.height = f"{self._split.timeline_height}%" if shared else "1fr"
+        shared = wide and self.waiting_count > 0
+        for slot in self.query("#timeline-slot"):
+            slot.styles.height = f"{self._split.timeline_height}%" if shared else "1fr"
 
     def on_resize(self) -> None:
         """Between narrow and wide, sizes mean other things."""
@@ -205,7 +244,8 @@ class Workbench(Container):
         """Bring a pane into view; on a wide terminal all are."""
         self.remove_class(f"tab-{old}")
         self.add_class(f"tab-{tab}")
-        self.query_one(TabBar).show(tab, len(self.permissions.entries))
+        for tabs in self.query(TabBar):
+            tabs.show(tab, self.waiting_count)
         self._changed()
 
     def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
@@ -237,32 +277,15 @@ class Workbench(Container):
     def _changed(self) -> None:
         self.post_message(self.LayoutChanged())
 
-    @on(Prompt.DraftChanged)
-    @on(PagedView.ViewChanged)
-    def _part_changed(self) -> None:
+    def on_prompt_draft_changed(self) -> None:
+        """The draft is part of the layout."""
         self._changed()
 
-    @on(TimelineView.EntrySelected)
-    async def _show_subject(self, event: TimelineView.EntrySelected) -> None:
+    def on_paged_view_view_changed(self) -> None:
+        """Where a view stands is part of the layout."""
+        self._changed()
+
+    async def on_timeline_view_entry_selected(self, event: TimelineView.EntrySelected) -> None:
         """Show in the conversation what an entry of the timeline is about."""
         if self.conversation is not None and await self.conversation.go_to_subject(event.subject):
             self.focus_place("conversation")
-
-
-def budget_data(state: SessionState) -> BudgetData:
-    """Return what the gauges show of a session's state."""
-    budget = state.budget
-    projection = budget.projection
-    return BudgetData(
-        context_tokens=budget.context_tokens,
-        tokens=budget.usage.total_tokens,
-        cached=budget.usage.cache_read_tokens,
-        output=budget.usage.output_tokens,
-        cost=budget.cost,
-        unpriced=budget.unpriced,
-        turns=budget.run_turns,
-        max_turns=budget.max_turns,
-        next_tokens=projection.input_tokens + projection.max_output_tokens if projection else None,
-        next_cost=projection.max_cost if projection else None,
-        next_counted=projection.counted if projection else False,
-    )
