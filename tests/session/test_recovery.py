@@ -130,7 +130,7 @@ def _kill_all(spool: str) -> None:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes()
-            links = [os.readlink(entry) for entry in (process / "fd").iterdir()]
+            links = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
         except OSError:
             continue
         if spool.encode() in line or any(spool in link for link in links):
