@@ -434,6 +434,7 @@ async def test_a_mouse_drag_across_items_selects_their_text_without_ornaments() 
         strip = view.render_line(1)
         marked = "".join(s.text for s in strip if s.style and s.style.bgcolor == highlighted)
         assert marked == "go"
+        assert all(s.style.color != s.style.bgcolor for s in strip if s.style and s.text.strip())
         # a selection names its rows by item: what changes above does not shift it
         feed(session, view, step("late"))
         await settled(pilot)

@@ -361,7 +361,7 @@ class PagedView(ScrollView, Generic[T, D], can_focus=True):
 
     def _strip(self, row: Row) -> Strip:
         drawing = self._drawings.get(row.position)
-        marked = row.position == self.cursor and self.has_focus
+        marked = row.position == self.cursor and self.has_focus and not self._is_gap(row)
         mark = Segment("▌" if marked else " ", self.palette.mark if marked else self.palette.base)
         if not row.loaded or drawing is None:
             text = " …" if row.line == 0 else ""
@@ -374,9 +374,16 @@ class PagedView(ScrollView, Generic[T, D], can_focus=True):
             return Strip([mark, *self._selected(line, span)]).apply_offsets(0, offset)
         return line.strip(mark, offset)
 
+    def _is_gap(self, row: Row) -> bool:
+        """Return whether a row is the blank one in front of an item."""
+        drawing = self._drawings.get(row.position)
+        return row.line == 0 and drawing is not None and not drawing.lines[0].segments
+
     def _selected(self, line: Line, span: tuple[int, int]) -> list[Segment]:
         style = self.screen.get_component_rich_style("screen--selection")
-        highlight = Style(color=style.color, bgcolor=style.bgcolor, reverse=style.bgcolor is None)
+        # most themes leave the text's own colour: theirs is transparent, which Rich knows nothing of
+        transparent = self.screen.get_component_styles("screen--selection").color.a == 0
+        highlight = Style(color=None if transparent else style.color, bgcolor=style.bgcolor)
         first = max(span[0] - 1, line.gutter)
         last = span[1] - 1 if span[1] >= 0 else 1 << 30
         segments = []

@@ -43,7 +43,8 @@ def make_palette(base: Style, variables: Mapping[str, str]) -> Palette:
 
     def colored(name: str, *, bold: bool | None = None, italic: bool | None = None) -> Style:
         try:
-            color = Color.parse(variables[name]).rich_color
+            # `text-…` is the theme's colour with enough contrast to be read
+            color = Color.parse(variables.get(f"text-{name}") or variables[name]).rich_color
         except (KeyError, ColorParseError):
             return base + Style(bold=bold, italic=italic)
         return base + Style(color=color, bold=bold, italic=italic)
