@@ -19,9 +19,9 @@ from click.testing import CliRunner, Result
 
 from tui_agent.cli import cli
 from tui_agent.headless.reports import TextReport
-from tui_agent.headless.run import HeadlessRun
+from tui_agent.headless.run import HeadlessRun, waiting_for_person
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, SessionState
+from tui_agent.session import OpenOptions, SessionHandle, SessionState
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
 
@@ -253,6 +253,35 @@ def test_a_step_that_only_a_person_can_decide_on_ends_the_run_with_its_own_code(
     events = [json.loads(line)["type"] for line in tui_agent("export", session).stdout.splitlines()]
     assert events.count("step.started") == 1
     assert "run.finished" not in events
+
+
+@pytest.mark.parametrize(
+    ("prompt", "line"),
+    [
+        ("write new.txt: hello", "waits for your permission: write new.txt"),
+        ("ask which colour?", "the model asks you: which colour?"),
+    ],
+)
+async def test_what_waits_in_a_session_is_left_to_the_person(
+    tmp_path: Path, isolated: Path, prompt: str, line: str
+) -> None:
+    handle = await SessionHandle.open(OpenOptions(tmp_path / "data", tmp_path / "config", isolated, offline=True))
+    waits = asyncio.Event()
+    handle.subscribe(lambda update: waits.set() if waiting_for_person(update.state) else None)
+    await handle.start()
+    await handle.submit(prompt)
+    await waits.wait()
+    await handle.close()
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [*COMMAND, "run", "--offline", "--resume", handle.session, "-p", "say 5"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 4, done.stderr
+    assert line in done.stderr
+    assert not (isolated / "new.txt").exists()
 
 
 class StuckSession:

@@ -1,4 +1,4 @@
-"""Running one prompt to its end, with signals, closed pipes and questions that nobody answers."""
+"""Running one prompt to its end, with signals, closed pipes, and what only a person can decide."""
 
 from __future__ import annotations
 
@@ -13,11 +13,6 @@ from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
 from tui_agent.session import SessionHandle, SessionState, Update
 from tui_agent.text import inert_line
 
-NOBODY = (
-    "Nobody is there to answer: the session runs without a person. Decide yourself, or stop and say what is missing."
-)
-"""What the model gets for a question that nobody can answer."""
-
 
 class HeadlessRun:
     """One prompt on one open session, watched until its run ends or only a person could go on."""
@@ -30,7 +25,6 @@ class HeadlessRun:
         self._progress = Progress()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._answered: set[str] = set()
         self._stopped_by: int | None = None
         self._given_up = False
         self._failure: Exception | None = None
@@ -47,7 +41,6 @@ class HeadlessRun:
             loop.add_signal_handler(number, self._stop, int(number))
         try:
             await self._handle.start()
-            self._answer_questions(self._handle.state)
             await self._until(lambda: self._handle.state.conversation.active_run is None)
             if not self._ended_early():
                 self._progress.submitted(await self._handle.submit(prompt))
@@ -75,7 +68,7 @@ class HeadlessRun:
                 return
 
     def _waits_for_person(self) -> bool:
-        return bool(uncertain_steps(self._handle.state))
+        return bool(waiting_for_person(self._handle.state))
 
     def _stop(self, number: int) -> None:
         self._given_up = self._stopped_by is not None
@@ -110,7 +103,6 @@ class HeadlessRun:
         for event in update.events:
             self._progress.see(event)
             self._show(event)
-        self._answer_questions(update.state)
         self._changed.set()
 
     def _show(self, event: EventBase) -> None:
@@ -126,16 +118,15 @@ class HeadlessRun:
         except OSError as error:
             self._fail(error)
 
-    def _answer_questions(self, state: SessionState) -> None:
-        for question in state.workflow.questions:
-            if question not in self._answered:
-                self._answered.add(question)
-                self._spawn(self._handle.answer(question, NOBODY))
 
-
-def uncertain_steps(state: SessionState) -> list[str]:
-    """Return the titles of the steps that a crash cut off and only a person can decide on."""
-    return [step.title or step.tool for step in state.workflow.steps.values() if step.status == "uncertain"]
+def waiting_for_person(state: SessionState) -> list[str]:
+    """Return a line for each thing that an earlier start left to the person to decide."""
+    uncertain = [step for step in state.workflow.steps.values() if step.status == "uncertain"]
+    return [
+        *(f"cut off by a crash, and only you can say what became of it: {step.title}" for step in uncertain),
+        *(f"waits for your permission: {request.title}" for request in state.permissions.pending),
+        *(f"the model asks you: {question.text}" for question in state.workflow.questions.values()),
+    ]
 
 
 async def run_headless(
@@ -158,10 +149,10 @@ async def run_headless(
             err.write("Another window holds this session; close it there, or start a new one.\n")
             return ExitCode.USAGE
         code = await HeadlessRun(handle, REPORTS[output](out), out, err).run(prompt)
-        uncertain = uncertain_steps(handle.state)
-        for title in uncertain:
-            err.write(f"A crash cut this step off, and only you can say what became of it: {inert_line(title)}\n")
-        if uncertain:
+        waiting = waiting_for_person(handle.state)
+        for line in waiting:
+            err.write(inert_line(line) + "\n")
+        if waiting:
             err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
         return code
     finally:
