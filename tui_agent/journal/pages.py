@@ -18,7 +18,6 @@ LEAF_TABLE_PAGE = 0x0D
 FILE_HEADER = 100
 WAL_HEADER = 32
 WAL_FRAME_HEADER = 24
-MAX_PAYLOAD = 1 << 30
 
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 
@@ -56,7 +55,7 @@ class Pages:
     def _cell(self, page: bytes, offset: int) -> tuple[int, list[Value]]:
         size, offset = _varint(page, offset)
         rowid, offset = _varint(page, offset)
-        if not 0 < size < MAX_PAYLOAD:
+        if not 0 < size <= len(self) * PAGE_SIZE:
             raise ValueError("no sensible size")
         local = _local_size(size)
         payload = page[offset : offset + local]
