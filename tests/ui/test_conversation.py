@@ -29,7 +29,7 @@ from tests.ui.panes import (
 )
 from tui_agent.events import StepOutput, TurnStarted
 from tui_agent.session import Item
-from tui_agent.ui import paged_view
+from tui_agent.ui import line_window
 from tui_agent.ui.conversation import ConversationView
 
 
@@ -211,8 +211,8 @@ async def test_memory_is_bounded() -> None:
             view.action_page(-1)
             await pilot.app.workers.wait_for_complete()
         assert view.cursor < 2000
-        assert len(view._items) <= paged_view.KEPT_ITEMS
-        assert len(view._drawings) <= paged_view.KEPT_DRAWINGS
+        assert len(view._items) <= line_window.KEPT_ITEMS
+        assert len(view._drawings) <= line_window.KEPT_DRAWINGS
 
 
 async def test_streaming_shows_what_a_finished_answer_shows() -> None:
@@ -255,7 +255,7 @@ async def test_updates_are_painted_at_most_every_50_milliseconds(monkeypatch: py
     session.add(prompt("r", "go"), TurnStarted(turn="t", model="m", number=1))
     async with showing(session) as (view, pilot):
         clock = [1000.0]
-        monkeypatch.setattr(paged_view.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(line_window.time, "monotonic", lambda: clock[0])
         frames: list[str] = []
         settle = view.settle
         monkeypatch.setattr(view, "settle", lambda *a: (frames.append("frame"), settle(*a)))

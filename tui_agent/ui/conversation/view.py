@@ -12,7 +12,8 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from tui_agent.ui.paged_view import PAGE, PagedView
+from tui_agent.ui.line_window import PAGE
+from tui_agent.ui.paged_view import PagedView
 from tui_agent.ui.render import code
 from tui_agent.ui.render.palette import Palette
 
