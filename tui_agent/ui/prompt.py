@@ -110,7 +110,7 @@ class Prompt(TextArea):
 
     def take(self, text: str) -> None:
         """Put `text` in place of all that is written, cursor at its end. Undo brings the old text back."""
-        self.replace(text, (0, 0), self.document.end)
+        self.replace(text, (0, 0), self.document.end, maintain_selection_offset=False)
         self.move_cursor(self.document.end)
         self.completions = ()
 
@@ -130,6 +130,17 @@ class Prompt(TextArea):
         """Put the text of folded pastes into the prompt, to be edited."""
         if _PLACEHOLDER.search(self.text):
             self.take(self.full_text())
+
+    def undo(self) -> None:
+        # Textual places the cursor only after it has laid out the shorter text, and fails on one beyond its end.
+        if self.history.undo_stack:
+            self.move_cursor((0, 0))
+        super().undo()
+
+    def redo(self) -> None:
+        if self.history.redo_stack:
+            self.move_cursor((0, 0))
+        super().redo()
 
     def action_delete_left(self) -> None:
         row, column = self.cursor_location
