@@ -34,7 +34,7 @@ Exit codes:
   2    wrong usage, or the session cannot be opened
   3    a limit stopped the run
   4    something needs a person: a call was denied because nobody could
-       be asked, or a step that a crash cut off waits for a decision
+       be asked, or an earlier start left something to decide
   130  interrupted with Ctrl+C (143 after SIGTERM, 129 after SIGHUP)
   141  nobody reads the output any more
 """

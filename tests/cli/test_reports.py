@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tui_agent.events import (
     EventBase,
+    Notice,
     PermissionDecided,
     PromptAccepted,
     RunFinished,
@@ -79,6 +80,7 @@ def followed(events: Sequence[EventBase], prompt_id: str = "run_1") -> Progress:
         ([started(), *denied(), ended()], None, ExitCode.NEEDS_PERSON),
         ([started(), *denied("person"), ended()], None, ExitCode.OK),
         ([started()], None, ExitCode.NEEDS_PERSON),
+        ([started(), Notice(level="error", code="journal", message="full")], None, ExitCode.FAILED),
         ([started(), ended("interrupted")], 2, 130),
         ([started(), ended("interrupted")], 15, 143),
         ([started(), ended(agent="agent_2"), ended(run="run_0")], None, ExitCode.NEEDS_PERSON),

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -197,6 +198,21 @@ def test_interrupting_a_command_ends_it(isolated: Path) -> None:
     assert process.returncode == 130, err
     finished = [json.loads(line) for line in out.splitlines() if '"step.finished"' in line]
     assert [event["outcome"] for event in finished] == ["cancelled"]
+
+
+def test_a_journal_that_takes_nothing_more_ends_the_run() -> None:
+    limit = 300_000
+    done = subprocess.run(
+        [*COMMAND, "run", "--offline", "-p", "say 60000"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "session.db" in done.stderr
 
 
 def test_a_closed_pipe_interrupts_the_run() -> None:

@@ -9,6 +9,7 @@ from tui_agent.events import (
     MAIN_AGENT,
     EventBase,
     JsonObject,
+    Notice,
     PermissionDecided,
     PromptAccepted,
     RunFinished,
@@ -34,7 +35,8 @@ class Progress:
     """How far the prompt is, folded from the session's events.
 
     `answer` is the text of the main agent's last turn. `denied` are the titles of the calls that nobody could
-    approve, `end` is how the run that took the prompt up ended.
+    approve, `end` is how the run that took the prompt up ended. `stuck` says that the journal takes nothing any more,
+    so that the run can neither go on nor end.
     """
 
     prompt_id: str = ""
@@ -43,6 +45,7 @@ class Progress:
     denied: list[str] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
     end: RunFinished | None = None
+    stuck: bool = False
     _seen: dict[str, str] = field(default_factory=dict)
 
     def submitted(self, prompt_id: str) -> None:
@@ -65,6 +68,8 @@ class Progress:
                 self.denied.append(self.titles.get(event.step, event.tool))
             case RunFinished() if event.agent == MAIN_AGENT:
                 self.end = event
+            case Notice() if event.code == "journal":
+                self.stuck = True
 
     def _taken(self, prompt_id: str, run: str) -> None:
         self._seen[prompt_id] = run
@@ -80,6 +85,8 @@ class Progress:
         """Return the process's exit code; `stopped_by` is the number of the signal that ended it, if any."""
         if stopped_by is not None:
             return 128 + stopped_by
+        if self.stuck:
+            return ExitCode.FAILED
         if self.end is None or not self.finished:
             return ExitCode.NEEDS_PERSON
         if self.end.outcome == "completed":

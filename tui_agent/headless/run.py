@@ -57,14 +57,15 @@ class HeadlessRun:
             unsubscribe()
 
     def _ended_early(self) -> bool:
-        return self._stopped_by is not None or self._failure is not None or self._waits_for_person()
+        stopped = self._stopped_by is not None or self._failure is not None or self._progress.stuck
+        return stopped or self._waits_for_person()
 
     async def _until(self, reached: Callable[[], bool]) -> None:
-        """Wait for `reached`; a step that only a person can decide on, and a second signal, end the wait."""
+        """Wait for `reached`, or until that cannot come any more or is not waited for any longer."""
         while not reached() and not self._waits_for_person():
             await self._changed.wait()
             self._changed.clear()
-            if self._given_up:
+            if self._given_up or self._progress.stuck:
                 return
 
     def _waits_for_person(self) -> bool:
