@@ -41,6 +41,11 @@ def inert(text: str) -> str:
     return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def well_formed(text: str) -> str:
+    """Return `text` with lone surrogates, which no UTF-8 can hold, replaced by U+FFFD."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
 def inert_line(text: str) -> str:
     r"""Return `text` inert and on one line: newlines and tabs become ``\n`` and ``\t`` for all to see."""
     return inert(text).replace("\n", "\\n").replace("\t", "\\t")

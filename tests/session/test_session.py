@@ -284,3 +284,9 @@ async def test_the_first_request_is_small(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 5")
         assert session.of("turn.projected")[0].input_tokens <= 3_000
+
+
+async def test_a_prompt_that_is_no_valid_unicode_is_answered_all_the_same(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 5 \ud800 \x00 \x1b[2J")
+        assert session.of("run.finished")[0].outcome == "completed"

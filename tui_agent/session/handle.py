@@ -49,6 +49,7 @@ from tui_agent.session.recovery import end_open_turns, record_interruptions
 from tui_agent.session.sessions import Sessions
 from tui_agent.session.state import SessionState, apply, digest, dump_state, load_state
 from tui_agent.session.view import Listener, SessionView
+from tui_agent.text import well_formed
 
 SNAPSHOT_EVERY = 500
 """Events between snapshots of the folded state: what a start has to fold anew at most."""
@@ -235,6 +236,7 @@ class SessionHandle:
         `content` are the content blocks to send in place of the plain text.
         """
         self._writable()
+        prompt = well_formed(prompt)
         async with self._services.prompts:
             if self.state.conversation.active_run is not None:
                 queued = PromptQueued(prompt_id=self._runtime.new_id("prompt"), prompt=prompt, content=content or [])
@@ -269,6 +271,7 @@ class SessionHandle:
     async def answer(self, question: str, text: str) -> None:
         """Answer a question of the model; does nothing when it is not open any more."""
         self._writable()
+        text = well_formed(text)
         known = self.state.workflow.questions.get(question)
         if known is not None:
             step = self.state.workflow.steps[known.step]
