@@ -27,9 +27,7 @@ def project(isolated: Path) -> Path:
     return isolated
 
 
-def load(
-    paths: Paths, text: str | bytes = "", workspace: Path | None = None, **variables: str
-) -> LoadedSettings:
+def load(paths: Paths, text: str | bytes = "", workspace: Path | None = None, **variables: str) -> LoadedSettings:
     data = text if isinstance(text, bytes) else text.encode()
     paths.settings.write_bytes(data)
     return load_settings(paths, workspace or paths.data, variables)
@@ -196,9 +194,7 @@ VALUES = st.sampled_from(
     ]
 )
 WRITTEN = st.lists(st.tuples(LINES, VALUES), max_size=6).map(
-    lambda pairs: "\n".join(
-        f"{key} = {value}" if key[0] not in "['\"" else key for key, value in pairs
-    ).encode()
+    lambda pairs: "\n".join(f"{key} = {value}" if key[0] not in "['\"" else key for key, value in pairs).encode()
 )
 
 

@@ -107,9 +107,7 @@ def _faults(values: Mapping[str, Any]) -> dict[str, str]:
         Settings.model_validate(values)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
-        return {
-            str(fault["loc"][0]): _message(str(fault["loc"][0]), values, fault["msg"]) for fault in faults
-        }
+        return {str(fault["loc"][0]): _message(str(fault["loc"][0]), values, fault["msg"]) for fault in faults}
     return {}
 
 
@@ -143,9 +141,7 @@ def _from_environment(environment: Mapping[str, str], problems: list[Problem]) -
     return found
 
 
-def _tightened(
-    settings: Settings, project: TomlFile | None, paths: Paths, problems: list[Problem]
-) -> Settings:
+def _tightened(settings: Settings, project: TomlFile | None, paths: Paths, problems: list[Problem]) -> Settings:
     if project is None:
         return settings
     allowed = {}
