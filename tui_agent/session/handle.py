@@ -155,9 +155,6 @@ class SessionHandle:
         """Begin to work: say what a crash cut off, go on with unfinished runs, make the model client ready."""
         if self.read_only:
             return
-        if self._journal.salvage is not None:
-            notice = Notice(level="error", code="journal-salvaged", message=self._journal.salvage.message)
-            await self._recorder.record(notice)
         await record_interruptions(self._journal, self.state.conversation)
         self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
         self._continue()
