@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.events import Paste
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.reactive import var
 from textual.widgets import TextArea
@@ -39,7 +39,7 @@ class Prompt(TextArea):
     BORDER_TITLE = "Prompt"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "send", show=True, priority=True),
+        Binding("enter", "send", "send", show=True),
         Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^J"),
         Binding("tab", "complete", "complete", show=False),
         Binding("ctrl+o", "unfold", "unfold pasted text", show=False),
@@ -113,6 +113,18 @@ class Prompt(TextArea):
         self.replace(text, (0, 0), self.document.end, maintain_selection_offset=False)
         self.move_cursor(self.document.end)
         self.completions = ()
+
+    async def _on_key(self, event: Key) -> None:
+        # Of keys that come in one burst, bindings run before or after the letters around them. A line that is
+        # typed fast and sent must be sent whole, and only it.
+        actions = {"enter": self.action_send, "ctrl+j": self.action_newline, "shift+enter": self.action_newline}
+        action = actions.get(event.key)
+        if action is None:
+            await super()._on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+        action()
 
     async def _on_paste(self, event: Paste) -> None:
         event.stop()
