@@ -204,6 +204,38 @@ async def test_an_update_is_not_overwritten_by_a_page_that_was_read_before_it() 
         assert screen_text(view)[1] == "▸ ● bash make  running"
 
 
+async def test_a_page_of_the_session_shown_before_is_dropped() -> None:
+    gate = asyncio.Event()
+
+    class Slow(Session):
+        async def items(self, start: int, stop: int) -> Mapping[int, Item]:
+            await gate.wait()
+            return await Session.items(self, start, stop)
+
+    first, second = Slow(), Slow()
+    first.add(prompt("r", "of the first"))
+    second.add(prompt("r", "of the second"))
+    view = ConversationView()
+    app = PaneApp(view)
+    async with app.run_test(size=(60, 20)) as pilot:
+        view.show(first)
+        await pilot.pause()
+        view.show(second)
+        gate.set()
+        await settled(pilot)
+        assert "> of the second" in screen_text(view)
+
+
+async def test_what_fits_is_always_followed() -> None:
+    session = Session()
+    session.add(prompt("r", "go"), *step("s"))
+    async with showing(session) as (view, pilot):
+        await pilot.press("home", "up", "pageup", "k")
+        assert view.follow
+        assert view.cursor == 0
+        assert screen_text(view)[1] == "> go"
+
+
 async def test_memory_is_bounded() -> None:
     session = long_session(300, steps=8)
     async with showing(session, (80, 50)) as (view, pilot):
@@ -266,6 +298,18 @@ async def test_updates_are_painted_at_most_every_50_milliseconds(monkeypatch: py
         monkeypatch.undo()
         await settled(pilot)
         assert "word " * 9 + "word" in screen_text(view)
+
+
+async def test_what_is_slow_to_draw_is_painted_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session()
+    session.add(prompt("r", "go"))
+    async with showing(session) as (view, _):
+        clock = [1000.0]
+        monkeypatch.setattr(line_window.time, "monotonic", lambda: clock[0])
+        for cost, wait in ((0.0, 0.05), (0.02, 0.08), (3.0, 0.25)):
+            monkeypatch.setattr(view, "settle", lambda cost=cost: clock.__setitem__(0, clock[0] + cost))
+            view._frame()
+            assert view._next_frame - clock[0] == pytest.approx(wait)
 
 
 async def test_folding_by_key_click_and_all_at_once() -> None:

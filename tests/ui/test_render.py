@@ -424,6 +424,12 @@ def test_a_timeline_entry() -> None:
     assert texts([entry_line(TimelineEntry(0.0, "running", "bash", "x"), 3, PALETTE, 20)])[0].endswith("3 s")
 
 
+def test_no_part_of_a_timeline_entry_acts_on_the_terminal() -> None:
+    evil = "\x1b[2J"
+    row = texts([entry_line(TimelineEntry(0.0, "error", evil, evil, agent=evil), 0, PALETTE, 80)])[0]
+    assert row.count("\\x1b[2J") == 3
+
+
 def test_finishing_a_step_redraws_only_what_changed() -> None:
     session = Session()
     session.add(planned("s"), started("s"))

@@ -39,6 +39,9 @@ KEPT_DRAWINGS = 128
 FRAME = 0.05
 """Seconds between two repaints for changes that stream in, at least."""
 
+SLOWEST_FRAME = 0.25
+"""Seconds between two repaints for changes that stream in, at most."""
+
 BUSY_SHARE = 4
 """How many times as long as its drawing took a stream waits for its next one: at most a fifth of a core."""
 
@@ -182,7 +185,7 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         began = time.monotonic()
         self.settle()
         ended = time.monotonic()
-        self._next_frame = ended + max(FRAME, (ended - began) * BUSY_SHARE)
+        self._next_frame = ended + min(max(FRAME, (ended - began) * BUSY_SHARE), SLOWEST_FRAME)
 
     # the window
 

@@ -61,8 +61,6 @@ class PagedView(LineWindow[T, D]):
         """Move the window by rows, counted on what is really there."""
         position, line = self._top
         if rows < 0:
-            if self._top == (0, 0):
-                return
             self._arrive((0, *self._up(position, line, -rows)), False)
             return
         window = self._down(self._top, self._height + rows)
