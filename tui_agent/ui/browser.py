@@ -32,6 +32,7 @@ class Choice:
 class SessionBrowser(ModalScreen[Choice | None]):
     """Lists the sessions, newest first; typing filters."""
 
+    AUTO_FOCUS = "#browser-filter"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f2", "dismiss", "back"),
         Binding("down", "move(1)", "next", show=False),

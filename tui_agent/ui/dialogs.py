@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 class TextDialog(ModalScreen[None]):
     """Shows lines in full size. Nothing can be decided here, only read."""
 
+    AUTO_FOCUS = "#dialog-text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,d,f1", "dismiss", "back"),
         Binding("down,j", "scroll(1)", "down", show=False),

@@ -1,0 +1,106 @@
+"""The full-screen app in a real terminal, driven by keys alone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.e2e.terminal import Terminal
+
+F4 = "\x1bOS"
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def start(isolated):
+    """Return a function that starts the app in the test's workspace; all are ended afterwards."""
+    terminals: list[Terminal] = []
+    (isolated / "hello.py").write_text("x = 1\nprint('hi')\n")
+
+    def begin(*arguments: str, **size: int) -> Terminal:
+        terminals.append(Terminal(isolated, *arguments, **size))
+        return terminals[-1]
+
+    yield begin
+    for terminal in terminals:
+        terminal.close()
+
+
+def approve(terminal: Terminal) -> None:
+    """Go to the queue, let its guard time pass, press y."""
+    terminal.type(F4)
+    terminal.until("y once")
+    time.sleep(0.7)  # the guard: half a second in which no key counts
+    terminal.type("y")
+
+
+@pytest.mark.parametrize("columns", [110, 80])
+def test_read_then_edit_with_approval(start, isolated, columns):
+    terminal = start(columns=columns, rows=24)
+    terminal.type("read hello.py then edit hello.py: print => PRINT\r")
+    terminal.until("waiting: F4")
+    approve(terminal)
+    terminal.until(lambda: "PRINT('hi')" in (isolated / "hello.py").read_text())
+    terminal.type("\x1b")
+    terminal.until("done")
+
+
+def test_keys_typed_at_full_speed_before_the_app_is_up_are_all_kept(start):
+    terminal = start()
+    text = "The quick brown fox; über 日本 [/] 0123456789"
+    terminal.type(text)
+    terminal.until(text)
+    terminal.until("offline practice model")
+    assert text in terminal.text
+
+
+def test_keys_typed_during_the_start_keep_their_order(start):
+    terminal = start()
+    text = "abcdefghijklmnopqrstuvwxyz0123456789" * 2
+    for character in text:
+        terminal.type(character)
+        terminal.read(0.012)
+    terminal.until(text)
+
+
+def test_typing_while_requests_arrive_approves_nothing(start, isolated):
+    terminal = start()
+    terminal.type("edit hello.py: print => PRINT\r")
+    for _ in range(40):
+        terminal.type("y")
+        terminal.read(0.05)
+    terminal.until("waiting: F4")
+    assert "print('hi')" in (isolated / "hello.py").read_text()
+
+
+def test_after_a_kill_everything_is_back(start, isolated):
+    terminal = start()
+    terminal.until("offline practice model")
+    terminal.type("edit hello.py: print => PRINT\r")
+    terminal.until("waiting: F4")
+    terminal.type("my half-written draft")
+    terminal.until("my half-written draft")
+    time.sleep(0.5)  # the layout is saved within 0.2 s of the last key
+    terminal.kill()
+    again = start("--continue")
+    again.until("my half-written draft")
+    again.until("waiting: F4")
+    approve(again)
+    again.until(lambda: "PRINT('hi')" in (isolated / "hello.py").read_text())
+
+
+def test_the_shell_gets_its_terminal_back(start):
+    import termios
+
+    terminal = start()
+    terminal.until("offline practice model")
+    terminal.type("\x04")
+    terminal.until(lambda: not terminal.process.isalive())
+    assert terminal.process.exitstatus == 0
+    assert termios.tcgetattr(terminal.process.fd)[3] & termios.ICANON
+
+
+def test_a_terminal_too_small_says_so(start):
+    terminal = start(columns=36, rows=8)
+    terminal.until("too small")
