@@ -21,9 +21,7 @@ class Usage(Part):
     @property
     def prompt_tokens(self) -> int:
         """All input tokens of the request, cached or not."""
-        return (
-            self.input_tokens + self.cache_read_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
-        )
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens + self.cache_write_1h_tokens
 
     @property
     def total_tokens(self) -> int:

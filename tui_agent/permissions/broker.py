@@ -30,9 +30,7 @@ class PermissionBroker:
     unattended: bool = False
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
 
-    async def decide(
-        self, request: PermissionRequested, *, inside: bool, mode: str, recorder: Recorder
-    ) -> None:
+    async def decide(self, request: PermissionRequested, *, inside: bool, mode: str, recorder: Recorder) -> None:
         """Bring a call to its decision; it is on disk when this returns."""
         verdict = judge(
             effect=request.effect,
