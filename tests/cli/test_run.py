@@ -198,6 +198,8 @@ def test_interrupting_a_command_ends_it(isolated: Path) -> None:
     assert process.returncode == 130, err
     finished = [json.loads(line) for line in out.splitlines() if '"step.finished"' in line]
     assert [event["outcome"] for event in finished] == ["cancelled"]
+    spools = [start.parent for start in Path(os.environ["TUI_AGENT_DATA_DIR"]).glob("sessions/*/steps/*/start")]
+    assert all((spool / "exit").exists() for spool in spools)
 
 
 def test_a_journal_that_takes_nothing_more_ends_the_run() -> None:

@@ -359,3 +359,15 @@ def test_the_runner_needs_only_the_standard_library_and_little_of_it() -> None:
     ).stdout.split()
     assert "json" in modules
     assert not {"subprocess", "asyncio", "typing", "tempfile", "tui_agent"} & set(modules)
+
+
+async def test_a_launch_that_is_cancelled_has_ended_when_the_caller_goes_on(tmp_path: Path) -> None:
+    launching = asyncio.create_task(launch(tmp_path / "spool", "sleep 300"))
+    await asyncio.sleep(0)  # the thread has its work now
+    launching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await launching
+    assert sandbox.inspect(tmp_path / "spool").state == "running"
+    assert sandbox.kill(tmp_path / "spool")
+    record, _ = await finish(tmp_path / "spool")
+    assert record.state == "finished"

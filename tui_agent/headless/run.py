@@ -44,6 +44,8 @@ class HeadlessRun:
             await self._until(lambda: self._handle.state.conversation.active_run is None)
             if not self._ended_early():
                 self._progress.submitted(await self._handle.submit(prompt))
+                if self._stopped_by is not None:  # the signal came before there was a run to interrupt
+                    self._spawn(self._handle.interrupt())
                 await self._until(lambda: self._progress.finished)
             if self._failure is not None:
                 raise self._failure

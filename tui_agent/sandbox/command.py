@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tui_agent.runtime import Runtime
+from tui_agent.threads import to_the_end
 
 OUTPUT_LIMIT = 64 * 1024 * 1024
 """Bytes of output that a command may leave on disk; of more, the beginning and the end are kept."""
@@ -95,11 +96,12 @@ async def start(
 
     `argv[0]` is an absolute path. `timeout` in seconds, None for none; the runner enforces it, whether
     or not this program lives. A spool launches its command at most once, whoever calls this how often:
-    launched before, nothing happens. Raises `CommandError` if it could not be launched.
+    launched before, nothing happens. Cancelled, it returns when the launch is over, so that the caller can
+    kill what was launched. Raises `CommandError` if it could not be launched.
     """
     runtime.failpoint("effect.before")
     order = {"argv": list(argv), "cwd": str(cwd), "timeout": timeout, "output_limit": output_limit}
-    await asyncio.to_thread(_launch, spool, order, dict(environment))
+    await to_the_end(_launch, spool, order, dict(environment))
     runtime.failpoint("runner.launched")
 
 

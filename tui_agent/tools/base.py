@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
-
 from tui_agent.events import Intent, JsonObject
 from tui_agent.tools.files import Target, resolve
 from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class PureTool:
@@ -48,18 +41,3 @@ def target_of(call: Call, context: ToolContext) -> Target:
 def text_result(text: str) -> list[JsonObject]:
     """Return `text` as the content of a tool_result block; the API refuses empty text."""
     return [{"type": "text", "text": text or "(nothing)"}]
-
-
-async def to_the_end(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run `function` in a thread. Cancelled, wait until it has ended all the same, and then be cancelled.
-
-    A thread cannot be stopped; whoever cancels must not go on while it still writes.
-    """
-    work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # taken note of: the cancellation is what is reported
-        raise

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from tui_agent.events import Intent
-from tui_agent.tools.base import target_of, text_result, to_the_end
+from tui_agent.threads import to_the_end
+from tui_agent.tools.base import target_of, text_result
 from tui_agent.tools.diff import count_changes, unified_diff
 from tui_agent.tools.files import (
     Snapshot,
