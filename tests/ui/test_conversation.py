@@ -332,6 +332,14 @@ async def test_folding_by_key_click_and_all_at_once() -> None:
         assert steps[-1] == "a"
 
 
+async def test_unfolding_at_the_end_shows_the_end() -> None:
+    session = long_session(10)
+    async with showing(session) as (view, pilot):
+        await pilot.press("enter")
+        assert view.follow
+        assert screen_text(view)[-1] == "  │ output"
+
+
 async def test_folding_leaves_the_head_where_it_is() -> None:
     session = long_session(10)
     async with showing(session) as (view, pilot):
@@ -492,6 +500,7 @@ async def test_a_double_click_selects_one_item() -> None:
         selected = view.screen.get_selected_text()
         assert selected is not None
         assert selected.splitlines()[0] == "read file49_7.py  84 lines"
+        assert view._folds == {499: True}  # and it folds but once
 
 
 async def test_hostile_text_reaches_no_strip() -> None:
