@@ -218,6 +218,8 @@ async def test_killed_while_it_runs_it_is_attached_to(tmp_path: Path) -> None:
     command = "echo x >> ledger; echo one; while [ ! -e go ]; do sleep 0.01; done; echo two"
     kill_after("runner.launched", spool, command)
     assert sandbox.inspect(spool).state == "running"
+    await launch(spool, command)
+    assert sandbox.inspect(spool).state == "running"
     Path("go").touch()
     record, seen = await finish(spool)
     assert seen == b"one\ntwo\n"
@@ -267,6 +269,25 @@ async def test_a_stranger_with_the_old_id_is_not_killed(tmp_path: Path) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_session_whose_id_is_another_s_now_is_left_alone() -> None:
+    from tui_agent.sandbox.runner import _signal_all
+
+    stranger = subprocess.Popen(["sleep", "300"], start_new_session=True)
+    try:
+        _signal_all(stranger.pid, signal.SIGKILL, leader=False)
+        with pytest.raises(subprocess.TimeoutExpired):
+            stranger.wait(0.2)
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+async def test_a_closed_pipe_ends_a_program_in_the_command(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "yes | head -1; echo ${PIPESTATUS[0]}")
+    _, seen = await finish(tmp_path / "s")
+    assert seen == b"y\n141\n"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

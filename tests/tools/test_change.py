@@ -117,6 +117,45 @@ async def test_a_folder_swapped_for_a_link_after_the_check_is_not_followed(
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+async def test_a_link_that_leads_elsewhere_since_the_decision_is_refused(bench: Bench) -> None:
+    for name in ("a.txt", "b.txt"):
+        bench.file(name, "one\n")
+    link = bench.workspace / "link.txt"
+    link.symlink_to("a.txt")
+    call = bench.call("edit", path="link.txt", edits=[{"old": "one", "new": "two"}])
+    plan = await bench.plan(call)
+    link.unlink()
+    link.symlink_to("b.txt")
+    with pytest.raises(ToolError, match=r"not .*a\.txt any more"):
+        await bench.run(call, plan.intent)
+
+
+async def test_another_change_than_the_intended_one_is_refused(bench: Bench) -> None:
+    path = bench.file("a.txt", "one\n")
+    plan = await bench.plan(bench.call("edit", path="a.txt", edits=[{"old": "one", "new": "two"}]))
+    with pytest.raises(ToolError, match="not the approved one"):
+        await bench.run(bench.call("edit", path="a.txt", edits=[{"old": "one", "new": "six"}]), plan.intent)
+    assert path.read_text() == "one\n"
+
+
+async def test_content_and_name_are_synced_in_order(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    def note_replace(*args: object, **kwargs: object) -> None:
+        done.append("rename")
+        replace(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they are
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    await bench.do("write", path="a.txt", content="x\n")
+    assert done == ["file", "rename", "folder"]
+
+
 async def test_a_link_inside_the_workspace_stays_a_link(bench: Bench) -> None:
     bench.file("real.txt", "one\n")
     (bench.workspace / "link.txt").symlink_to("real.txt")
