@@ -117,3 +117,12 @@ async def test_a_queued_prompt_is_taken_up_by_the_interrupt(tmp_path: Path) -> N
         assert len(session.of("run.started")) == 1
         assert session.of("run.finished")[-1].outcome == "completed"
         assert session.handle.state.conversation.queued == ()
+
+
+async def test_before_the_agent_has_begun(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run touch made")
+        await session.handle.interrupt()
+        await session.idle()
+        assert session.of("run.finished")[0].outcome == "interrupted"
+        await goes_on(session)

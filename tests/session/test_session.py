@@ -290,3 +290,13 @@ async def test_a_prompt_that_is_no_valid_unicode_is_answered_all_the_same(tmp_pa
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 5 \ud800 \x00 \x1b[2J")
         assert session.of("run.finished")[0].outcome == "completed"
+
+
+async def test_a_wrong_settings_file_is_named_and_the_session_opens(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.toml").write_text('model = "sonnet"\nmax_turn = 3\n')
+    async with opened(options(tmp_path)) as session:
+        notice = await session.event("notice")
+        assert "settings.toml:2" in notice.message
+        await session.prompt("say 5")
+        assert session.of("run.finished")[0].outcome == "completed"

@@ -68,6 +68,8 @@ class Agent:
         """
         while True:
             try:
+                if self.services.interrupting:
+                    raise asyncio.CancelledError
                 history = await self.services.load_history(self.agent)
                 outcome, reason = await self._work(history)
             except asyncio.CancelledError:

@@ -87,6 +87,7 @@ class SessionHandle:
         self._view = SessionView(journal, state, self._spawn)
         self._histories = Histories(journal)
         self._sessions = Sessions(options.data_dir)
+        self._driving = False
         self._since_snapshot = 0
         self._closed = False
         self._backend = backend
@@ -148,13 +149,15 @@ class SessionHandle:
             # A crash came between the making of the file and its first event.
             await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
         elif not journal.read_only:
-            await handle._settle_settings(state, settings)
+            await handle._settle_settings(state)
         return handle
 
     async def start(self) -> None:
         """Begin to work: say what a crash cut off, go on with unfinished runs, make the model client ready."""
         if self.read_only:
             return
+        if problems := _problems(self.settings) + self._backend.problems:
+            await self._recorder.record(*problems)
         await record_interruptions(self._journal, self.state.conversation)
         self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
         self._continue()
@@ -294,7 +297,9 @@ class SessionHandle:
         self._writable()
         if self._agent is not None and not self._agent.done() and not self._services.interrupting:
             self._services.interrupting = True
-            self._agent.cancel()
+            # A task that has not begun would be cancelled without a trace; it sees the flag when it begins.
+            if self._driving:
+                self._agent.cancel()
 
     async def configure(
         self,
@@ -375,6 +380,7 @@ class SessionHandle:
             self._agent = asyncio.create_task(self._drive(agent), name="agent")
 
     async def _drive(self, agent: Agent) -> None:
+        self._driving = True
         try:
             await agent.run()
         except JournalError as error:
@@ -392,6 +398,7 @@ class SessionHandle:
             await agent.cancel_steps("tui-agent failed.")
             await agent.recorder.record(crash, finished)
         finally:
+            self._driving = False
             self._services.interrupting = False
 
     async def _load_history(self, agent: str) -> History:
@@ -411,9 +418,9 @@ class SessionHandle:
         maximum = options.max_turns or settings.max_turns
         if maximum:
             events.append(SessionConfigured(max_turns=maximum))
-        await self._recorder.record(*events, *_problems(self.settings), *backend.problems)
+        await self._recorder.record(*events)
 
-    async def _settle_settings(self, state: SessionState, settings: LoadedSettings) -> None:
+    async def _settle_settings(self, state: SessionState) -> None:
         """Apply what this start asks for in place of what the session had."""
         conversation = state.conversation
         mode = _checked_mode(self.options.mode) if self.options.mode else conversation.mode
@@ -427,9 +434,8 @@ class SessionHandle:
             offline=self._backend.offline if self._backend.offline != conversation.offline else None,
         )
         asked = changes.model_dump(include={"mode", "model", "max_turns", "offline"}, exclude_none=True)
-        events = ([changes] if asked else []) + _problems(settings) + self._backend.problems
-        if events:
-            await self._recorder.record(*events)
+        if asked:
+            await self._recorder.record(changes)
 
     async def _save_snapshot(self) -> None:
         seq, text = self._journal.last_seq, dump_state(self.state)
