@@ -14,7 +14,7 @@ KEPT = {"PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "COVERA
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a HOME, a working folder and data folders under tmp_path, and only harmless variables."""
     for name in list(os.environ):
-        if name not in KEPT and not name.startswith("PYTEST"):
+        if name not in KEPT and not name.startswith(("PYTEST", "TEXTUAL_SNAPSHOT")):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     workspace = tmp_path / "workspace"

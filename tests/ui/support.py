@@ -88,9 +88,7 @@ async def driven(
 ) -> AsyncIterator[Driven]:
     """Run the app; `keys` are typed before the session is open."""
     start = Start(Runtime(), workspace, resume=resume, offline=True, mode=mode)
-    app = TuiAgentApp(
-        start.open, options=start.options, theme=theme, theme_folders=theme_folders, prompt=prompt
-    )
+    app = TuiAgentApp(start.open, options=start.options, theme=theme, theme_folders=theme_folders, prompt=prompt)
     async with app.run_test(size=size) as pilot:
         me = Driven(app, pilot)
         if keys:

@@ -62,12 +62,7 @@ class TextLines(ScrollView):
         self._width = width
         self._wrapped = []
         for text, style in self._lines:
-            if cell_len(text) <= width:
-                self._wrapped.append((text, style))
-            elif text.isascii():
-                self._wrapped += ((text[at : at + width], style) for at in range(0, len(text), width))
-            else:
-                self._wrapped += ((part, style) for part in chop_cells(text, width))
+            self._wrapped += ((piece, style) for piece in _wrapped(text, width))
         self.virtual_size = Size(width, len(self._wrapped))
         self.refresh()
 
@@ -79,6 +74,18 @@ class TextLines(ScrollView):
         text, name = self._wrapped[row]
         style = base + self.get_component_rich_style(f"lines--{name}") if name else base
         return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, base)
+
+
+def _wrapped(text: str, width: int) -> Iterable[str]:
+    """Yield the text in pieces of at most `width` cells, cut after a space where that is not far."""
+    while cell_len(text) > width:
+        piece = text[:width] if text.isascii() else chop_cells(text[: width + 1], width)[0]
+        at = piece.rfind(" ") + 1
+        if at > width * 2 // 3:
+            piece = piece[:at]
+        yield piece
+        text = text[len(piece) :]
+    yield text
 
 
 def diff_lines(diff: str) -> Iterable[StyledLine]:

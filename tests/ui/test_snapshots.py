@@ -1,0 +1,101 @@
+"""Pictures of the screen, compared as SVG. Look at a change before you accept it: `pytest --snapshot-update`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tui_agent.opening import Start
+from tui_agent.runtime import Runtime
+from tui_agent.session import SessionHandle, SessionState
+from tui_agent.ui.app import TuiAgentApp
+from tui_agent.ui.prompt import Prompt
+
+NOON = 1_767_268_800.0
+"""2026-01-01 12:00 UTC: the clock stands still in pictures."""
+
+EDIT = "read hello.py then edit hello.py: print => shout"
+
+
+@pytest.fixture
+def picture(isolated, monkeypatch, snap_compare):
+    """Return a function that plays a prompt and compares the screen."""
+    (isolated / "hello.py").write_text("x = 1\nprint('hi')\n")
+    monkeypatch.setattr(Prompt, "cursor_blink", False)
+    opened = SessionHandle.open
+
+    async def open_in_acme(options):
+        handle = await opened(options)
+        # The folder's name differs from run to run; the screen shows one that does not.
+        fold = type(handle).state.fget
+
+        def state(self):
+            from dataclasses import replace
+
+            folded: SessionState = fold(self)
+            return replace(folded, conversation=replace(folded.conversation, workspace="/home/ada/acme"))
+
+        monkeypatch.setattr(SessionHandle, "state", property(state))
+        return handle
+
+    runtime = Runtime(now=lambda: NOON, monotonic=lambda: 1.0, home=Path("/home/ada"))
+    start = Start(runtime, isolated, offline=True)
+
+    def compare(prompt: str, *keys: str, size: tuple[int, int] = (120, 36), theme: str = "") -> None:
+        app = TuiAgentApp(lambda: open_in_acme(start.options()), options=start.options, prompt=prompt, theme=theme)
+
+        async def play(pilot):
+            await app._opened.wait()
+            for _ in range(1500):
+                state = app.handle.state
+                waits = app.workbench.waiting_count
+                if not prompt or waits or (state.conversation.prompts and not state.conversation.active_run):
+                    break
+                await asyncio.sleep(0.01)
+            queue = app.workbench._queue
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+                queue._armed_from = 0
+                queue._show_keys()
+            await pilot.pause()
+            await asyncio.sleep(0.3)  # the last frame of the conversation's own 20 a second
+            app._tick()
+
+        assert snap_compare(app, terminal_size=size, run_before=play)
+
+    return compare
+
+
+def test_start(picture):
+    picture("")
+
+
+def test_request_wide(picture):
+    picture(EDIT, "f4")
+
+
+def test_request_narrow(picture):
+    picture(EDIT, "f4", size=(80, 24))
+
+
+def test_request_announced_narrow(picture):
+    picture(EDIT, size=(80, 24))
+
+
+def test_light_theme(picture):
+    picture(EDIT, "f4", theme="tui-agent-light")
+
+
+def test_help(picture):
+    picture("", "f1", size=(100, 30))
+
+
+def test_completion(picture):
+    picture("", "slash", "m", size=(100, 30))
+
+
+def test_too_small(picture):
+    picture("", size=(38, 9))
