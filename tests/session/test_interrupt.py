@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,5 +126,36 @@ async def test_before_the_agent_has_begun(tmp_path: Path) -> None:
         await session.handle.submit("run touch made")
         await session.handle.interrupt()
         await session.idle()
+        assert session.of("run.finished")[0].outcome == "interrupted"
+        await goes_on(session)
+
+
+async def test_what_a_command_had_said_is_kept(tmp_path: Path) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit("run echo begun; sleep 60")
+        await session.event("step.output")
+        await session.handle.interrupt()
+        await session.idle()
+        finished = session.of("step.finished")[0]
+        assert finished.outcome == "cancelled"
+        assert "begun" in str(finished.result)
+
+
+async def test_a_write_that_happened_before_the_interrupt_is_told(tmp_path: Path, isolated: Path) -> None:
+    interrupt: list[asyncio.Future[None]] = []
+    loop = asyncio.get_running_loop()
+
+    def at(name: str) -> None:
+        if name == "effect.after" and not interrupt:
+            interrupt.append(asyncio.run_coroutine_threadsafe(session.handle.interrupt(), loop))  # type: ignore[arg-type]
+            time.sleep(0.1)
+
+    given = options(tmp_path, mode="bypass")
+    async with opened(replace(given, runtime=replace(given.runtime, failpoint=at))) as session:
+        await session.handle.submit("write b.txt: hi")
+        await session.idle()
+        assert interrupt
+        assert (isolated / "b.txt").exists()
+        assert session.of("step.finished")[0].outcome == "ok"
         assert session.of("run.finished")[0].outcome == "interrupted"
         await goes_on(session)

@@ -68,8 +68,6 @@ class Agent:
         """
         while True:
             try:
-                if self.services.interrupting:
-                    raise asyncio.CancelledError
                 history = await self.services.load_history(self.agent)
                 outcome, reason = await self._work(history)
             except asyncio.CancelledError:
@@ -98,6 +96,8 @@ class Agent:
         return self.agent == MAIN_AGENT
 
     async def _work(self, history: History) -> tuple[Outcome, str]:
+        if self.services.interrupting:  # before this agent began
+            raise asyncio.CancelledError
         self.hands.history = history
         while True:
             await self._settle_steps()

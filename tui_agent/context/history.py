@@ -18,6 +18,7 @@ from tui_agent.events import (
     JsonObject,
     PromptAccepted,
     PromptQueued,
+    RunFinished,
     RunStarted,
     StepFinished,
     StepPlanned,
@@ -112,6 +113,8 @@ class History:
                 self._answer(event.content)
             case TurnFailed() if event.retry_seconds is None:
                 self._partial(event)
+            case RunFinished() if event.outcome == "interrupted":
+                self._note = INTERRUPTED
             case StepPlanned():
                 self._call_of_step[event.step] = event.call_id
             case StepFinished():

@@ -65,10 +65,10 @@ def guard_prefix(history: History, request: Request) -> None:
 def _difference(before: bytes, after: bytes) -> str:
     old, new = _parts(before), _parts(after)
     # Nothing may be added before what was there either: the prefix is a sequence, not a set.
-    for (name, text), (other, other_text) in zip_longest(old.items(), new.items(), fillvalue=("nothing", "")):
-        if (name, text) != (other, other_text):
-            name = other if other not in old and other != "nothing" else name
-            return f"{name} is not what an earlier request sent; compact or fork the session to go on"
+    for here, there in zip_longest(old.items(), new.items(), fillvalue=("nothing", "")):
+        if here != there:
+            changed = here[0] if there[0] in old or there[0] == "nothing" else there[0]
+            return f"{changed} is not what an earlier request sent; compact or fork the session to go on"
     return "the request is not what an earlier request sent; compact or fork the session to go on"
 
 

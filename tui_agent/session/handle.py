@@ -400,6 +400,11 @@ class SessionHandle:
         finally:
             self._driving = False
             self._services.interrupting = False
+        # A prompt that came between the run's end and this line has started a run of its own.
+        next_run = self.state.conversation.active_run
+        if next_run is not None and next_run.id != agent.run_id:
+            self._agent = None
+            self._continue()
 
     async def _load_history(self, agent: str) -> History:
         start = self.state.conversation.history_start if agent == MAIN_AGENT else 0

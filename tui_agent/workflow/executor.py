@@ -95,9 +95,25 @@ class StepExecutor:
                 await self._finish(step, "error", text_result(str(error)), _first_line(str(error)))
 
     async def cancel_open(self, step_id: str, reason: str) -> None:
-        """Finish a step that the person interrupted."""
-        if (step := self.state().steps.get(step_id)) is not None:
-            await self._finish(step, "cancelled", text_result(reason), reason)
+        """Finish a step that the person interrupted; what it had done by then is looked for and told."""
+        step = self.state().steps.get(step_id)
+        if step is None:
+            return
+        found = self.host.tool(step.tool)
+        if step.status == "running" and step.intent is not None and found is not None:
+            call = Call(step.id, step.tool, step.input, step.agent, max(step.attempt, 1))
+            finding = await found[1].probe(call, step.intent, self.host.tool_context(step))
+            seconds = max(0.0, self.runtime.now() - step.started)
+            if finding.outcome is not None and not finding.outcome.error:
+                await self._acknowledge(step.id, finding.outcome, seconds, recovered=False)
+                return
+            if finding.outcome is not None:
+                result = [*finding.outcome.result, *text_result(reason)]
+                await self._finish(step, "cancelled", result, reason, view=finding.outcome.view)
+                return
+            if finding.state == "uncertain":
+                reason = f"{reason} How far it got is not known: {finding.evidence}"
+        await self._finish(step, "cancelled", text_result(reason), reason)
 
     async def _advance(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         match step.status:
@@ -251,9 +267,11 @@ class StepExecutor:
             )
             await self._finish(step, "skipped", text_result(message), "not run again")
 
-    async def _finish(self, step: Step, outcome: FinalOutcome, result: list[JsonObject], summary: str) -> None:
+    async def _finish(
+        self, step: Step, outcome: FinalOutcome, result: list[JsonObject], summary: str, view: str = ""
+    ) -> None:
         finished = StepFinished(
-            step=step.id, tool=step.tool, outcome=outcome, result=result, summary=_first_line(summary)
+            step=step.id, tool=step.tool, outcome=outcome, result=result, summary=_first_line(summary), view=view
         )
         await self.recorder.record(finished, drop_chunks=[step.id])
 
