@@ -1,0 +1,309 @@
+"""The whole app in a pseudo-terminal, side by side with a bare Textual app, against a model server on loopback.
+
+Each function measures one thing and returns its figures. Medians of several starts, app and floor in turns, so
+that what else the machine does strikes both alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.figures import Figure, cpu_seconds, memory, percentile
+from tests.benchmarks.program import APP, BARE, PATIENCE, RAW_MODE, NothingCame, Place, Program
+from tests.benchmarks.sessions import LAST_ANSWER, make_session
+from tui_agent.models.offline.prose import markdown
+
+STARTS = 9
+"""Starts of each program that a median is taken of."""
+
+PROBE = "Z"
+"""The key typed at a starting program: it stands nowhere else on the screen."""
+PROBE_EVERY = 0.02
+TYPED_AFTER = 1.5
+"""Seconds for which typing goes on after the first echo, while the rest of the app is loaded behind it."""
+
+LETTERS = [chr(code) for code in range(0x0100, 0x0178) if chr(code).isalpha()]
+"""Keys of which each is typed once, so that its echo cannot be mistaken."""
+
+BURST_TOKENS = 20_000
+SPEED = 150
+LONG = 10_000
+
+
+def is_open(screen: str) -> bool:
+    """Say whether a session is open: only then does the header know the mode."""
+    return "ask mode" in screen or "BYPASS" in screen
+
+
+def is_idle(screen: str) -> bool:
+    """Say whether no run is in progress."""
+    return is_open(screen) and "working" not in screen
+
+
+def opened(program: Program, rest: float = 0.0) -> float:
+    """Wait until a session is open; return the moment."""
+    moment = program.wait_for(is_open)
+    program.rest(rest)
+    return moment
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a start went: seconds and CPU until the first echo, keys typed, keys kept."""
+
+    seconds: float
+    cpu: float
+    typed: int
+    kept: int
+
+
+def first_echo(place: Place, command: list[str]) -> Start:
+    """Type at a program from its start on; return when the first key was echoed by it, and how many came."""
+    with place.run(command) as program:
+        typed, echoed, cpu, seen, raw = 0, 0.0, 0.0, b"", False
+        while program.now < (echoed + TYPED_AFTER if echoed else 60):
+            program.press(PROBE)
+            typed += 1
+            until = program.now + PROBE_EVERY
+            while program.now < until:
+                seen = seen[-len(RAW_MODE) :] + program.read(until - program.now)
+                if not raw and RAW_MODE in seen:
+                    raw, seen = True, seen.partition(RAW_MODE)[2]
+                if raw and not echoed and PROBE.encode() in seen:
+                    echoed, cpu = program.chunks[-1][0], cpu_seconds(program.pid)
+        program.rest(1.0)
+        return Start(echoed, cpu, typed, program.text().count(PROBE))
+
+
+def ready(place: Place) -> list[Figure]:
+    """Ready for typing, against a bare app, and whether what was typed before that was kept."""
+    with place.server():
+        first_echo(place, APP), first_echo(place, BARE)  # fill the file cache
+        starts = [(first_echo(place, APP), first_echo(place, BARE)) for _ in range(STARTS)]
+    app, bare = [start[0] for start in starts], [start[1] for start in starts]
+    return [
+        Figure(
+            "ready for typing",
+            statistics.median(start.seconds for start in app),
+            "s",
+            floor=statistics.median(start.seconds for start in bare),
+            floor_name="bare Textual",
+            aim_ratio=1.4,
+        ),
+        Figure(
+            "CPU until then",
+            statistics.median(start.cpu for start in app),
+            "s",
+            floor=statistics.median(start.cpu for start in bare),
+            floor_name="bare Textual",
+        ),
+        Figure(
+            "keys typed before and after that are kept",
+            100 * sum(start.kept for start in app) / sum(start.typed for start in app),
+            "%",
+            floor=100 * sum(start.kept for start in bare) / sum(start.typed for start in bare),
+            floor_name="bare Textual",
+            aim_least=100,
+        ),
+    ]
+
+
+def echoes(program: Program, keys: list[str]) -> list[float]:
+    """Type keys at the pace of a person; return the milliseconds until each was echoed."""
+    pauses = random.Random(1)
+    times = []
+    for key in keys:
+        program.rest(pauses.uniform(0.06, 0.16))
+        wanted, seen = key.encode(), b""
+        program.press(key)
+        began = time.perf_counter()
+        while wanted not in seen:
+            if time.perf_counter() - began > 5:
+                raise NothingCame(f"No echo of {key!r}. The screen:\n{program.text()}")
+            seen = seen[-8:] + program.read(5)
+        times.append(1000 * (time.perf_counter() - began))
+    return times
+
+
+def echo(place: Place) -> list[Figure]:
+    """Key to echo, idle and while an answer streams in."""
+    idle: list[float] = []
+    busy: list[float] = []
+    bare: list[float] = []
+    with place.server("--speed", str(SPEED)):
+        for _ in range(2):
+            with place.run(BARE) as program:
+                program.rest(1.5)
+                bare += echoes(program, LETTERS)
+            with place.run(APP) as program:
+                opened(program, 4.0)
+                idle += echoes(program, LETTERS)
+            with place.run([*APP, f"say {60 * SPEED}"]) as program:
+                opened(program, 4.0)
+                busy += echoes(program, LETTERS)
+                if "working" not in program.text():
+                    raise NothingCame(f"The answer ended before the typing did:\n{program.text()}")
+    floor = percentile(bare, 95)
+    names = {"floor": floor, "floor_name": "bare Textual"}
+    return [
+        Figure("key to echo, idle, p95", percentile(idle, 95), "ms", aim=15, **names),
+        Figure("key to echo, idle, median", percentile(idle, 50), "ms", percentile(bare, 50), "bare Textual"),
+        Figure(f"key to echo, {SPEED} tokens/s, p95", percentile(busy, 95), "ms", aim=30, **names),
+        Figure(
+            f"key to echo, {SPEED} tokens/s, median", percentile(busy, 50), "ms", percentile(bare, 50), "bare Textual"
+        ),
+    ]
+
+
+def burst(place: Place) -> list[Figure]:
+    """20,000 tokens as fast as they come: until the end of the answer shows, and the app's CPU."""
+    end = " ".join(markdown(BURST_TOKENS).split()[-3:])
+    walls, cpus, floors = [], [], []
+    with place.server() as url:
+        for _ in range(5):
+            floors.append(_drain(url, place.folder))
+            with place.run(APP) as program:
+                opened(program, 4.0)
+                program.press(f"say {BURST_TOKENS}")
+                program.rest(0.5)
+                before, began = cpu_seconds(program.pid), program.now
+                program.press("\r")
+                # Drawn afterwards: a terminal emulator in Python would take the CPU the app needs.
+                program.rest(2.5)
+                cpus.append(cpu_seconds(program.pid) - before)
+                walls.append(program.wait_for(lambda screen: end in screen and is_idle(screen)) - began)
+    floor = statistics.median(floors)
+    return [
+        Figure("20,000 tokens at once, wall", statistics.median(walls), "s", floor, "server alone", aim=0.6),
+        Figure("20,000 tokens at once, CPU", statistics.median(cpus), "s", aim=1.0),
+    ]
+
+
+def _drain(url: str, folder: Path) -> float:
+    """Return the seconds that the server alone takes for the same answer: a socket that throws it away."""
+    import socket
+    from urllib.parse import urlsplit
+
+    where = urlsplit(url)
+    body = {
+        "model": "claude-sonnet-5-5",
+        "max_tokens": 32_000,
+        "stream": True,
+        "messages": [{"role": "user", "content": f"say {BURST_TOKENS}"}],
+    }
+    data = json.dumps(body).encode()
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nhost: {where.netloc}\r\nx-api-key: benchmark\r\nconnection: close\r\n"
+        f"anthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+    )
+    began = time.perf_counter()
+    with socket.create_connection((where.hostname or "", where.port or 0), PATIENCE) as connection:
+        connection.sendall(head.encode() + data)
+        received = b""
+        while b"message_stop" not in received:
+            got = connection.recv(1 << 16)
+            if not got:
+                raise NothingCame(f"The server ended with {received[-300:]!r}")
+            received = received[-64:] + got
+    return time.perf_counter() - began
+
+
+def long_session(place: Place) -> list[Figure]:
+    """A session of 10,000 items on the screen after a start, against an empty one; the memory of both."""
+    with place.server():
+        empty = asyncio.run(make_session(place.data, place.workspace, 0, "session_empty"))
+        long = asyncio.run(make_session(place.data, place.workspace, LONG, "session_long"))
+        shows: dict[str, Callable[[str], bool]] = {
+            empty: is_open,
+            long: lambda screen: is_open(screen) and LAST_ANSWER in screen,
+        }
+        times: dict[str, list[float]] = {empty: [], long: []}
+        cpus: dict[str, list[float]] = {empty: [], long: []}
+        for number in range(STARTS + 1):
+            for name, shown in shows.items():
+                with place.run([*APP, "--resume", name]) as program:
+                    program.rest(2.5)
+                    cpu = cpu_seconds(program.pid)
+                    moment = program.wait_for(shown)
+                    if number:  # the first fills the file cache
+                        times[name].append(moment)
+                        cpus[name].append(cpu)
+        sizes = {}
+        for name in shows:
+            with place.run([*APP, "--resume", name]) as program:
+                program.wait_for(shows[name])
+                program.rest(6.0)
+                sizes[name] = memory(program.pid)
+                if name == long:
+                    program.press("\x1b[17~")  # F6: to the conversation
+                    for _ in range(100):
+                        program.press("\x1b[5~")
+                        program.rest(0.04)
+                    program.rest(1.0)
+                    scrolled = memory(program.pid)
+    return [
+        Figure(
+            "10,000 items on screen after a start",
+            statistics.median(times[long]),
+            "s",
+            statistics.median(times[empty]),
+            "empty session",
+            aim_ratio=1.5,
+        ),
+        Figure(
+            "CPU of the first 2.5 s, 10,000 items",
+            statistics.median(cpus[long]),
+            "s",
+            statistics.median(cpus[empty]),
+            "empty session",
+        ),
+        Figure("memory idle, RSS", sizes[empty].rss, "MB", aim=130, note=f"PSS {sizes[empty].pss:.0f}"),
+        Figure("memory with 10,000 items, RSS", sizes[long].rss, "MB", aim=160, note=f"PSS {sizes[long].pss:.0f}"),
+        Figure("memory after 100 pages up in it, RSS", scrolled.rss, "MB", aim=160, note=f"PSS {scrolled.pss:.0f}"),
+    ]
+
+
+def turns(place: Place) -> list[Figure]:
+    """CPU of a turn (a request, an answer, a file read) at the 20th and at the 200th; the first request's size."""
+    window = 20
+    last = 200 + window // 2
+    prompt = " then ".join(["read a.txt"] * last)
+    samples: list[tuple[int, float]] = []
+    with place.server(), place.run([*APP, "--max-turns", "400", prompt]) as program:
+        opened(program)
+        path = place.newest_session()
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as session:
+            query = "SELECT count(*) FROM event WHERE type = 'turn.finished'"
+            until = program.now + 240
+            while not samples or samples[-1][0] < last:
+                program.rest(0.01)
+                samples.append((int(session.execute(query).fetchone()[0]), cpu_seconds(program.pid)))
+                if program.now > until:
+                    raise NothingCame(f"{samples[-1][0]} turns in 240 s. The screen:\n{program.text()}")
+            body = session.execute("SELECT body FROM event WHERE type = 'turn.finished' ORDER BY seq").fetchone()[0]
+    early = _turn_cost(samples, 20 - window // 2, 20 + window // 2)
+    late = _turn_cost(samples, 200 - window // 2, 200 + window // 2)
+    usage = json.loads(body)["usage"]
+    tokens = usage["input_tokens"] + usage["cache_read_tokens"] + usage["cache_write_tokens"]
+    # 'the first request' is of a short prompt, and this one is long
+    tokens -= len(prompt) // 4
+    return [
+        Figure("CPU of turn 200", 1000 * late, "ms", 1000 * early, "turn 20", aim_ratio=1.2),
+        Figure("first request", tokens, "tokens", aim=4000),
+    ]
+
+
+def _turn_cost(samples: list[tuple[int, float]], first: int, last: int) -> float:
+    """Return the CPU seconds of a turn between two counts of turns, from samples of count and CPU."""
+    began = next(cpu for count, cpu in samples if count >= first)
+    ended = next(cpu for count, cpu in samples if count >= last)
+    return (ended - began) / (last - first)
