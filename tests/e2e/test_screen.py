@@ -43,7 +43,7 @@ def test_read_then_edit_with_approval(start, isolated, columns):
     approve(terminal)
     terminal.until(lambda: "PRINT('hi')" in (isolated / "hello.py").read_text())
     terminal.type("\x1b")
-    terminal.until("done")
+    terminal.until("✓ done")
 
 
 def test_keys_typed_at_full_speed_before_the_app_is_up_are_all_kept(start):
@@ -104,3 +104,25 @@ def test_the_shell_gets_its_terminal_back(start):
 def test_a_terminal_too_small_says_so(start):
     terminal = start(columns=36, rows=8)
     terminal.until("too small")
+
+
+def test_resume_without_a_name_lists_the_sessions(start):
+    first = start()
+    first.type("list\r")
+    first.until("✓ done")
+    first.type("\x04")
+    first.until(lambda: not first.process.isalive())
+    again = start("--resume")
+    again.until("1 prompt")
+    again.type("\r")
+    again.until("✓ done")
+
+
+def test_a_prompt_sent_and_left_at_once_is_not_lost(start):
+    first = start()
+    first.until("What shall be done")
+    first.type("list\r\x04")
+    first.until(lambda: not first.process.isalive())
+    again = start("--continue")
+    again.until("> list")
+    again.until("✓ done")

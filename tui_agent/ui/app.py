@@ -106,6 +106,7 @@ class TuiAgentApp(App[int]):
         self._first_prompt = prompt
         self._early: list[events.Event] | None = []
         self._opened = asyncio.Event()
+        self._opening = open_session is not None
         self._submitting = asyncio.Lock()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._saver: LayoutSaver | None = None
@@ -178,6 +179,7 @@ class TuiAgentApp(App[int]):
         try:
             handle = await self._open_session()
         except Exception as error:
+            self._opening = False
             self.report(error, "The session could not be opened")
             return
         await self.show_session(handle)
@@ -201,6 +203,7 @@ class TuiAgentApp(App[int]):
         header.show(replace(header.data, branch=branch))
         self._saver = LayoutSaver(workbench, lambda: workbench.collect(self.theme), handle.save_layout)
         await handle.start()
+        self._opening = False
         self._opened.set()
         if self._first_prompt:
             first, self._first_prompt = self._first_prompt, ""
@@ -313,12 +316,13 @@ class TuiAgentApp(App[int]):
         """Send a prompt or carry out a command. What cannot be taken goes back into the prompt."""
         from tui_agent.ui.carry_out import CommandError, carry_out
 
+        command = parse_command(text)
+        if command and command[0] in {"quit", "help", "sessions"}:
+            # These need no session, and leaving waits for the prompts before it.
+            await carry_out(self, *command)
+            return
         async with self._submitting:
-            command = parse_command(text)
             try:
-                if command and command[0] in {"quit", "help", "sessions"}:
-                    await carry_out(self, *command)
-                    return
                 await self._opened.wait()
                 if command:
                     await carry_out(self, *command)
@@ -436,8 +440,12 @@ class TuiAgentApp(App[int]):
         self.start(self.action_leave())
 
     async def action_leave(self) -> None:
-        """Save, close the session, end."""
+        """Save, close the session, end. A prompt sent before the session is open is kept first."""
         try:
+            if self._opening and self._submitting.locked():
+                self.notify("Your prompt is being kept; then this ends.", timeout=5)
+                async with self._submitting:
+                    pass
             await self.leave_session()
         finally:
             self.exit(0)

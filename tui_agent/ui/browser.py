@@ -96,7 +96,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
             (mark, "bold"),
             (inert_line(session.title) or "(no title)", "bold"),
             "\n  ",
-            (f"{inert_line(session.workspace)} · {facts}", "$foreground-muted"),
+            (f"{facts} · {inert_line(session.workspace)}", "$foreground-muted"),
         )
 
     def on_input_changed(self, event: Input.Changed) -> None:

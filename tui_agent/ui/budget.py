@@ -29,7 +29,6 @@ class BudgetData:
     max_turns: int | None = None
     next_tokens: int | None = None
     next_cost: float | None = None
-    next_counted: bool = False
 
 
 class BudgetPane(Widget, can_focus=True):
@@ -116,5 +115,4 @@ def budget_data(state: SessionState) -> BudgetData:
         max_turns=budget.max_turns,
         next_tokens=projection.input_tokens + projection.max_output_tokens if projection else None,
         next_cost=projection.max_cost if projection else None,
-        next_counted=projection.counted if projection else False,
     )

@@ -7,7 +7,6 @@ session has taken it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -85,8 +84,6 @@ class Prompt(TextArea):
         self._pastes: dict[int, str] = {}
         self.commands: tuple[tuple[str, str], ...] = ()
         """Slash commands and their descriptions, for completion."""
-        self.complete_path: Callable[[str], Iterable[str]] = lambda _: ()
-        """Returns the paths of the workspace that begin with a text; quick, or empty."""
 
     def action_send(self) -> None:
         """Send what is written, or take the completion when a command is half written."""
@@ -220,10 +217,6 @@ class Prompt(TextArea):
         if row == 0 and _SLASH.fullmatch(word):
             self.completions = tuple(entry for entry in self.commands if entry[0].startswith(word))
             return
-        at = re.search(r"(?:^|\s)@(\S*)$", word)
-        if at:
-            self.completions = tuple((path, "") for path in self.complete_path(at[1]))
-            return
         self.completions = ()
 
     def action_complete(self) -> None:
@@ -233,10 +226,7 @@ class Prompt(TextArea):
             return
         text = self.completions[self.chosen][0]
         row, column = self.cursor_location
-        before = self.document[row][:column]
-        start = 0 if text.startswith("/") and row == 0 and _SLASH.fullmatch(before) else before.rfind("@") + 1
-        end = "" if text.endswith("/") and start else " "
-        self._replace_via_keyboard(text + end, (row, start), (row, column))
+        self._replace_via_keyboard(f"{text} ", (row, 0), (row, column))
 
     def action_cursor_up(self, select: bool = False) -> None:
         if self.completions:

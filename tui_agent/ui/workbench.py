@@ -25,14 +25,8 @@ if TYPE_CHECKING:
     from tui_agent.ui.timeline import TimelineView
     from tui_agent.ui.waiting import Waiting
 
-FOCUS_IDS: dict[str, str] = {
-    "conversation": "conversation",
-    "timeline": "timeline",
-    "permissions": "permissions",
-    "budget": "budget",
-    "prompt": "prompt",
-}
-"""Places that can have the focus, by the name the layout stores, with the widget's id."""
+PLACES = (*TABS, "prompt")
+"""Panes that can have the focus: the name that the layout stores is the widget's id."""
 
 
 class TabBar(Line):
@@ -179,7 +173,7 @@ class Workbench(Container):
         self._split = layout
         self._place()
         self.tab = layout.tab
-        if layout.focus in FOCUS_IDS and not self.prompt.text:
+        if layout.focus in PLACES and not self.prompt.text:
             # Whoever is typing already keeps the prompt.
             self.focus_place(layout.focus, switch_tab=False)
         self.prompt.restore_draft(layout.draft)
@@ -257,7 +251,7 @@ class Workbench(Container):
         """Give a pane the focus and, on a narrow terminal, the space."""
         if switch_tab and name in TABS:
             self.tab = name
-        widgets = self.query(f"#{FOCUS_IDS[name]}")
+        widgets = self.query(f"#{name}")
         if widgets:
             # After the tab has come into view: what is hidden cannot take the focus.
             self.call_after_refresh(self._focus, widgets.first())
@@ -269,7 +263,7 @@ class Workbench(Container):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Remember where the focus is."""
         for ancestor in event.widget.ancestors_with_self:
-            if ancestor.id in FOCUS_IDS:
+            if ancestor.id in PLACES:
                 self._last_focus = ancestor.id
                 break
         self._changed()
