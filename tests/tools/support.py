@@ -8,7 +8,7 @@ from pathlib import Path
 from tui_agent.events import Intent, JsonObject, TodoItem
 from tui_agent.registry import implementation, load_tools, validate_input
 from tui_agent.runtime import Runtime
-from tui_agent.tools import Call, Finding, Outcome, Plan, Tool, ToolContext
+from tui_agent.workflow import Call, Finding, Outcome, Plan, Tool, ToolContext
 
 
 @dataclass

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
 from tui_agent import sandbox
-from tui_agent.tools import ToolError
 from tui_agent.tools.grants import grant_scope
+from tui_agent.workflow import ToolError
 
 
 async def test_output_is_shown_while_it_runs_and_told_at_the_end(bench: Bench) -> None:

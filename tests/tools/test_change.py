@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
 from tui_agent.runtime import Runtime
-from tui_agent.tools import ToolError
 from tui_agent.tools.diff import unified_diff
 from tui_agent.tools.encoding import decode
 from tui_agent.tools.files import temporary_name
 from tui_agent.tools.replace import Edit, apply_edits
+from tui_agent.workflow import ToolError
 
 
 async def test_write_creates_a_file_and_its_folders(bench: Bench) -> None:

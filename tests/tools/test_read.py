@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
-from tui_agent.tools import ToolError
 from tui_agent.tools.encoding import NotTextError, decode
 from tui_agent.tools.read import MOST_BYTES
+from tui_agent.workflow import ToolError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
 from tui_agent.runtime import Runtime
-from tui_agent.tools import ToolError
 from tui_agent.tools.globs import filter_regex, glob_regex
+from tui_agent.workflow import ToolError
 
 
 @pytest.fixture(params=["rg", "python"])

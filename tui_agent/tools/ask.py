@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tui_agent.events import Intent
-from tui_agent.tools.base import PureTool, text_result
-from tui_agent.tools.tool import Call, Outcome, ToolContext
+from tui_agent.tools.base import PureTool
+from tui_agent.workflow import Call, Outcome, ToolContext, text_result
 
 
 class Ask(PureTool):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tui_agent.events import Intent, JsonObject
+from tui_agent.events import Intent
 from tui_agent.tools.files import Target, resolve
-from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext
+from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext
 
 
 class PureTool:
@@ -36,8 +36,3 @@ class PureTool:
 def target_of(call: Call, context: ToolContext) -> Target:
     """Return what the call's `path` names; without one, the workspace. Raises `ToolError` for no path."""
     return resolve(str(call.input.get("path", ".")), context.workspace, context.runtime.home)
-
-
-def text_result(text: str) -> list[JsonObject]:
-    """Return `text` as the content of a tool_result block; the API refuses empty text."""
-    return [{"type": "text", "text": text or "(nothing)"}]

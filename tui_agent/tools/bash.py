@@ -10,10 +10,9 @@ from pathlib import Path
 from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.sandbox import CommandError, CommandRecord
-from tui_agent.tools.base import text_result
 from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spool import describe_end, output_view
-from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext, ToolError
+from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, text_result
 
 DEFAULT_TIMEOUT = 120.0
 BACKGROUND_TIMEOUT = 3600.0

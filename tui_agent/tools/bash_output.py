@@ -7,10 +7,10 @@ import re
 
 from tui_agent import sandbox
 from tui_agent.events import Intent
-from tui_agent.tools.base import PureTool, text_result
+from tui_agent.tools.base import PureTool
 from tui_agent.tools.spool import describe_end, newest_spool, output_view
-from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
 from tui_agent.tools.views import count
+from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
 _KILL_WAIT = 4.0
 

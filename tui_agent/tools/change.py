@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tui_agent.events import Intent
 from tui_agent.threads import to_the_end
-from tui_agent.tools.base import target_of, text_result
+from tui_agent.tools.base import target_of
 from tui_agent.tools.diff import count_changes, unified_diff
 from tui_agent.tools.files import (
     Snapshot,
@@ -20,8 +20,8 @@ from tui_agent.tools.files import (
     remove_temporary,
     write_file,
 )
-from tui_agent.tools.tool import Call, Finding, Outcome, Plan, ToolContext, ToolError
 from tui_agent.tools.views import cut_view
+from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, text_result
 
 _EVIDENCE_LIMIT = 2_000
 

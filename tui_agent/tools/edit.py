@@ -7,9 +7,9 @@ from tui_agent.tools.encoding import NotTextError, decode
 from tui_agent.tools.files import Snapshot, Target
 from tui_agent.tools.replace import Edit as Replacement
 from tui_agent.tools.replace import apply_edits
-from tui_agent.tools.tool import Call, ToolError
 from tui_agent.tools.views import count
 from tui_agent.tools.write import encode
+from tui_agent.workflow import Call, ToolError
 
 
 class Edit(FileChange):

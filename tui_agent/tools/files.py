@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tui_agent.events import FileState
 from tui_agent.runtime import Runtime
-from tui_agent.tools.tool import ToolError
+from tui_agent.workflow import ToolError
 
 LARGEST_FILE = 64 * 1024 * 1024
 """Bytes of a file that is read whole."""

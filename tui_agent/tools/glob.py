@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 from tui_agent.events import Intent
-from tui_agent.tools.base import PureTool, target_of, text_result
+from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.files import display
 from tui_agent.tools.globs import filter_regex, glob_regex
 from tui_agent.tools.search import list_files
-from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
 from tui_agent.tools.views import count
+from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
 MOST_PATHS = 200
 

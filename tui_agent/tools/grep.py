@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from tui_agent.events import Intent
-from tui_agent.tools.base import PureTool, target_of, text_result
+from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.globs import filter_regex
 from tui_agent.tools.search import Found, GrepQuery, grep_files, show_path
-from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
 from tui_agent.tools.views import count, cut_view, printable
+from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
 MOST_LINES = 200
 MOST_CHARACTERS = 20_000

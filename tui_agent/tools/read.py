@@ -10,7 +10,7 @@ import stat
 from dataclasses import replace
 
 from tui_agent.events import Intent, JsonObject
-from tui_agent.tools.base import PureTool, target_of, text_result
+from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.encoding import NotTextError, decode, kind_of
 from tui_agent.tools.files import (
     LARGEST_FILE,
@@ -20,8 +20,8 @@ from tui_agent.tools.files import (
     file_state,
     read_file,
 )
-from tui_agent.tools.tool import Call, Outcome, ToolContext, ToolError
 from tui_agent.tools.views import count, cut_view
+from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
 MOST_LINES = 2_000
 MOST_BYTES = 50_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from tui_agent.tools.tool import ToolError
+from tui_agent.workflow import ToolError
 
 _LINES_NAMED = 8
 _LINES_SEARCHED = 5_000

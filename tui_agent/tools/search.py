@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tui_agent.sandbox import command_environment
 from tui_agent.tools.files import display
-from tui_agent.tools.tool import ToolContext, ToolError
+from tui_agent.workflow import ToolContext, ToolError
 
 TIME_LIMIT = 30.0
 """Seconds a search may take."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from tui_agent.events import Intent, TodoItem
-from tui_agent.tools.base import PureTool, text_result
-from tui_agent.tools.tool import Call, Outcome, ToolContext
+from tui_agent.tools.base import PureTool
 from tui_agent.tools.views import count
+from tui_agent.workflow import Call, Outcome, ToolContext, text_result
 
 _MARKS = {"pending": "[ ]", "active": "[>]", "done": "[x]"}
 

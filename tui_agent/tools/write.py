@@ -6,8 +6,8 @@ from tui_agent.tools.change import Change, FileChange
 from tui_agent.tools.diff import unified_diff
 from tui_agent.tools.encoding import NotTextError, Text, decode
 from tui_agent.tools.files import Snapshot, Target
-from tui_agent.tools.tool import Call, ToolError
 from tui_agent.tools.views import count
+from tui_agent.workflow import Call, ToolError
 
 
 class Write(FileChange):
