@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
+    ContextPutBack,
+    ContextStale,
     EventBase,
+    FileState,
     JsonObject,
     PromptAccepted,
     PromptQueued,
@@ -34,6 +37,13 @@ CONTINUE_AFTER_CUT = "[The connection broke while you were writing. What had arr
 INTERRUPTED = "[The person interrupted you here.]"
 
 
+BYTES_PER_TOKEN = 4
+"""A rough ratio for English and code, for sizes that no server has counted."""
+
+MEDIA_TOKENS = 1_500
+"""What an image or a document counts, about what the API bills for a full-size image; its bytes say nothing."""
+
+
 def encode(value: object) -> bytes:
     """Return compact JSON, the same bytes for the same value."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
@@ -51,25 +61,49 @@ class Message:
         return b'{"role":"' + self.role.encode() + b'","content":[' + b",".join(self.blocks)
 
 
+@dataclass(frozen=True, slots=True)
+class LastTurn:
+    """The turn before: what the next one may expect of the server's cache. `time` in seconds since the epoch.
+
+    `cached_tokens` is how much of its prompt the server read from or wrote to its cache; `compacted` that the
+    history began anew since.
+    """
+
+    time: float
+    model: str
+    message_id: str
+    cached_tokens: int
+    compacted: bool = False
+
+
 class History:
     """An agent's message history, with `system` and `tools` exactly as they are sent.
 
     `apply` takes the agent's events in order; `needs_turn` says when a request is due. `file_hashes` are the
-    files the agent knows, `memory_loaded` the memory files it has met on the way, `sent_prefix` the last
-    request as far as the next must repeat it.
+    files the agent knows, by path; `told_hashes` those it was told to have changed; `memory_loaded` the memory
+    files it has met on the way, `sent_prefix` the last request as far as the next must repeat it. `prompts` are
+    the person's prompts as (message, seq); `turns` counts the answers since the history began.
     """
 
     def __init__(self) -> None:
         self.system: list[JsonObject] = []
         self.tools: list[JsonObject] = []
         self.file_hashes: dict[str, str] = {}
+        self.told_hashes: dict[str, str | None] = {}
         self.memory_loaded: set[str] = set()
+        self.prompts: list[tuple[int, int]] = []
+        self.turns = 0
+        self.last_turn: LastTurn | None = None
+        self._known_tokens = 0
+        self._new_tokens = 0
+        self._in_turn = False
+        self._held: list[bytes] = []
         self._sealed: list[bytes] = []
         self._last: Message | None = None
         self._calls: list[str] = []
         self._call_of_step: dict[str, str] = {}
         self._results: dict[str, bytes] = {}
-        self._queued: dict[str, list[JsonObject]] = {}
+        self._queued: dict[str, PromptQueued] = {}
         self._accepted: list[bytes] = []
         self._note = ""
         self._continue = ""
@@ -94,24 +128,34 @@ class History:
         match event:
             case ContextLoaded():
                 self.system, self.tools = list(event.system), list(event.tools)
+                self._new_tokens += tokens_of(encode(self.system)) + tokens_of(encode(self.tools))
+                memory = (source for source in event.sources if source.kind == "memory")
+                self.file_hashes |= {source.name: source.sha256 for source in memory}
             case RunStarted():
+                self._know(event.files)
                 self._add("user", event.content or [{"type": "text", "text": event.prompt}])
+                self._mark_prompt(event.seq)
             case PromptQueued():
-                self._queued[event.prompt_id] = event.content or [{"type": "text", "text": event.prompt}]
+                self._queued[event.prompt_id] = event
             case PromptAccepted():
-                blocks = [encode(block) for block in self._queued.pop(event.prompt_id, [])]
-                if self._calls:
-                    self._accepted += blocks
-                else:
-                    self._add_encoded("user", blocks)
+                self._accept(event.prompt_id)
+            case ContextPutBack():
+                self._append([encode(block) for block in event.content])
+            case ContextStale():
+                self.told_hashes |= {file.path: file.sha256 for file in event.files}
+                self._append([encode({"type": "text", "text": stale_note(event.files)})])
             case TurnStarted():
+                self._in_turn = True
                 self.prepare()
             case TurnFinished():
+                self._in_turn = False
                 self._paused = event.stop_reason == "pause_turn"
                 self._unanswered = False
                 self.stop_reason = event.stop_reason
                 self._answer(event.content)
+                self._count(event)
             case TurnFailed() if event.retry_seconds is None:
+                self._in_turn = False
                 self._partial(event)
             case RunFinished() if event.outcome == "interrupted":
                 self._note = INTERRUPTED
@@ -120,7 +164,12 @@ class History:
             case StepFinished():
                 self._result(event)
             case ContextCompacted():
-                self._restart(event.messages)
+                self._restart(event)
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens of system prompt, tools and messages: as the last response counted them, the rest estimated."""
+        return self._known_tokens + self._new_tokens
 
     def prepare(self) -> None:
         """Make the last message the user's: after a broken answer, ask for the rest. Does nothing otherwise."""
@@ -142,6 +191,66 @@ class History:
         trial._add("user", [{"type": "text", "text": text}])
         return trial
 
+    def messages(self) -> list[JsonObject]:
+        """Return the messages as the API takes them."""
+        messages: list[JsonObject] = json.loads(self.messages_json() + b"]}]") if self._last else []
+        return messages
+
+    def pending_blocks(self) -> list[JsonObject]:
+        """Return what waits to go with the next message of the user: put back, noted."""
+        note: list[JsonObject] = [{"type": "text", "text": self._note}] if self._note else []
+        return note + [json.loads(block) for block in self._held]
+
+    def until(self, message: int) -> History:
+        """Return a history of the first `message` messages, for a request that leaves no trace in this one."""
+        if message >= self.message_count:
+            return self
+        trial = History()
+        trial.system, trial.tools = self.system, self.tools
+        trial._sealed = self._sealed[: message - 1]
+        last = json.loads(self._sealed[message - 1])
+        trial._last = Message(last["role"], [encode(block) for block in last["content"]])
+        return trial
+
+    def _accept(self, prompt_id: str) -> None:
+        queued = self._queued.pop(prompt_id, None)
+        if queued is None:
+            return
+        self._know(queued.files)
+        content = queued.content or [{"type": "text", "text": queued.prompt}]
+        blocks = [encode(block) for block in content]
+        if self._calls:
+            self._accepted += blocks
+        else:
+            self._add_encoded("user", blocks)
+        self._mark_prompt(queued.seq)
+
+    def _mark_prompt(self, seq: int | None) -> None:
+        self.prompts.append((self.message_count - (not self._calls), seq or 0))
+
+    def _know(self, files: Iterable[FileState]) -> None:
+        for state in files:
+            self.told_hashes.pop(state.path, None)
+            if state.sha256 is None:
+                self.file_hashes.pop(state.path, None)
+            else:
+                self.file_hashes[state.path] = state.sha256
+
+    def _append(self, blocks: list[bytes]) -> None:
+        """Add to the user's next message; to its last one only while the model has not been sent it to answer."""
+        if self._last is not None and self._last.role == "user" and not self._in_turn and self._unanswered:
+            self._add_encoded("user", blocks)
+        else:
+            self._held += blocks
+
+    def _count(self, event: TurnFinished) -> None:
+        usage = event.usage
+        self.turns += 1
+        if usage.prompt_tokens:
+            self._known_tokens, self._new_tokens = usage.total_tokens, 0
+        cached = usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
+        self.last_turn = LastTurn(event.time, event.model, event.message_id, cached)
+
     def _add(self, role: str, blocks: Iterable[JsonObject]) -> None:
         self._add_encoded(role, [encode(block) for block in blocks])
 
@@ -152,6 +261,9 @@ class History:
         if self._note and role == "user":
             blocks = [encode({"type": "text", "text": self._note}), *blocks]
             self._note = ""
+        if role == "user":
+            blocks, self._held = blocks + self._held, []
+        self._new_tokens += sum(map(tokens_of, blocks))
         if self._last is not None and self._last.role == role:
             self._last.blocks += blocks
             return
@@ -180,11 +292,7 @@ class History:
             self._continue = CONTINUE_AFTER_CRASH if stopped else CONTINUE_AFTER_CUT
 
     def _result(self, event: StepFinished) -> None:
-        for state in event.effects:
-            if state.sha256 is None:
-                self.file_hashes.pop(state.path, None)
-            else:
-                self.file_hashes[state.path] = state.sha256
+        self._know(event.effects)
         self.memory_loaded.update(event.memory)
         call = self._call_of_step.pop(event.step, None)
         if call is None or call not in self._calls:
@@ -198,13 +306,34 @@ class History:
             self._calls, self._results, self._accepted = [], {}, []
             self._add_encoded("user", blocks)
 
-    def _restart(self, messages: list[JsonObject]) -> None:
-        self._sealed, self._last, self._note, self._continue = [], None, "", ""
+    def _restart(self, event: ContextCompacted) -> None:
+        self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
         self._calls, self._results, self._accepted, self.sent_prefix = [], {}, [], b""
-        for message in messages:
+        self.prompts, self.turns, self.memory_loaded = [], 0, set()
+        self.told_hashes = {}
+        self.file_hashes = {state.path: state.sha256 for state in event.files if state.sha256 is not None}
+        self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
+        self._known_tokens = 0
+        self._new_tokens = tokens_of(encode(self.system)) + tokens_of(encode(self.tools))
+        for message in event.messages:
             content = message["content"]
             blocks = content if isinstance(content, list) else []
             self._add_encoded(str(message["role"]), [encode(block) for block in blocks])
+
+
+def tokens_of(block: bytes) -> int:
+    """Return the tokens of a block, roughly, from its JSON."""
+    media = block.count(b'"type":"base64"')
+    return MEDIA_TOKENS * media if media else len(block) // BYTES_PER_TOKEN + 1
+
+
+def stale_note(files: Iterable[FileState]) -> str:
+    """Return what the model is told of files that are not any more as it saw them."""
+    lines = [f"- {file.path}" + (" (deleted)" if file.sha256 is None else "") for file in files]
+    return (
+        "<changed-files>\nThese files changed on disk since you saw them, not by your edits. Read them again "
+        "before you rely on them:\n" + "\n".join(lines) + "\n</changed-files>"
+    )
 
 
 def request_prefix(history: History) -> bytes:

@@ -7,11 +7,8 @@ import json
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from tui_agent.context.history import History, encode, request_prefix
+from tui_agent.context.history import BYTES_PER_TOKEN, History, encode, request_prefix
 from tui_agent.events import JsonObject
-
-BYTES_PER_TOKEN = 4
-"""A rough ratio for English and code, for sizes that no server has counted."""
 
 
 class PrefixRewritten(Exception):

@@ -9,8 +9,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from tui_agent.context.history import BYTES_PER_TOKEN
 from tui_agent.context.memory import MemoryFile
-from tui_agent.context.request import BYTES_PER_TOKEN
 from tui_agent.events import ContextLoaded, ContextSource, JsonObject
 from tui_agent.runtime import Runtime
 

@@ -7,11 +7,15 @@ This room is the ground: it imports nothing of the house. Add a type in `types.p
 from tui_agent.events.base import MAIN_AGENT, EventBase, JsonObject, UnknownEvent
 from tui_agent.events.parse import EVENT_TYPES, Event, event_adapter, parse_event
 from tui_agent.events.types import (
+    BudgetBooked,
+    BudgetClocked,
     BudgetStopped,
     BudgetWarned,
     ContextCompacted,
     ContextLoaded,
+    ContextPutBack,
     ContextSource,
+    ContextStale,
     Crash,
     EffectClass,
     FileState,
@@ -28,8 +32,10 @@ from tui_agent.events.types import (
     QuestionAnswered,
     QuestionAsked,
     Receipt,
+    ReceiptLine,
     RunFinished,
     RunStarted,
+    Scope,
     SessionConfigured,
     SessionCreated,
     StepEvent,
@@ -50,16 +56,21 @@ from tui_agent.events.types import (
     TurnStarted,
     WorkspaceChanged,
 )
-from tui_agent.events.usage import Usage
+from tui_agent.events.usage import Amounts, Usage
 
 __all__ = [
     "EVENT_TYPES",
     "MAIN_AGENT",
+    "Amounts",
+    "BudgetBooked",
+    "BudgetClocked",
     "BudgetStopped",
     "BudgetWarned",
     "ContextCompacted",
     "ContextLoaded",
+    "ContextPutBack",
     "ContextSource",
+    "ContextStale",
     "Crash",
     "EffectClass",
     "Event",
@@ -79,8 +90,10 @@ __all__ = [
     "QuestionAnswered",
     "QuestionAsked",
     "Receipt",
+    "ReceiptLine",
     "RunFinished",
     "RunStarted",
+    "Scope",
     "SessionConfigured",
     "SessionCreated",
     "StepEvent",

@@ -37,8 +37,12 @@ KnownEvent = (
     | t.PoolAssembled
     | t.ContextLoaded
     | t.ContextCompacted
+    | t.ContextPutBack
+    | t.ContextStale
     | t.BudgetWarned
     | t.BudgetStopped
+    | t.BudgetBooked
+    | t.BudgetClocked
     | t.WorkspaceChanged
     | t.TodoChanged
     | t.Crash

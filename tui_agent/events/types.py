@@ -7,13 +7,20 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from tui_agent.events.base import EventBase, JsonObject, Part
-from tui_agent.events.usage import Usage
+from tui_agent.events.usage import Amounts, Usage
 
 EffectClass = Literal["pure", "checkable", "supervised", "keyed", "irreversible"]
 """What a step does to the world, which decides how it is recovered after a crash."""
 
 TrustTier = Literal["built-in", "plugin", "skill"]
 """Where a tool or command comes from; can only narrow what it may do."""
+
+
+class FileState(Part):
+    """A file as it is, or is to be: SHA-256 of its bytes, None where there is no file."""
+
+    path: str
+    sha256: str | None
 
 
 # --- session -------------------------------------------------------------------------------------
@@ -40,7 +47,12 @@ class SessionCreated(EventBase):
 
 
 class SessionConfigured(EventBase):
-    """A setting of the session changed; None means: as before."""
+    """A setting of the session changed; None means: as before.
+
+    `limits` are the layers of limits that changed, each of them whole: `settings` (of this start), `start` (its
+    flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted. `max_turns` is the
+    person's `run.turns`, 0 for no limit.
+    """
 
     type: Literal["session.configured"] = "session.configured"
     in_timeline: ClassVar[bool] = True
@@ -49,6 +61,7 @@ class SessionConfigured(EventBase):
     mode: str | None = None
     max_turns: int | None = None
     offline: bool | None = None
+    limits: dict[str, dict[str, float | None]] = Field(default_factory=dict)
 
 
 # --- run -----------------------------------------------------------------------------------------
@@ -57,6 +70,7 @@ class SessionConfigured(EventBase):
 class RunStarted(EventBase):
     """A prompt was taken up. `content` is the user message as the API takes it, `prompt` what was typed.
 
+    `files` are the files whose content the prompt brought along, as they were read.
     A subagent's run names the step that asked for it; the session's own agent's run does not.
     """
 
@@ -64,6 +78,7 @@ class RunStarted(EventBase):
     in_conversation: ClassVar[bool] = True
     prompt: str
     content: list[JsonObject] = Field(default_factory=list)
+    files: list[FileState] = Field(default_factory=list)
     agent_type: str = "general"
     parent_step: str = ""
     parent_agent: str = ""
@@ -99,6 +114,7 @@ class PromptQueued(EventBase):
     prompt_id: str
     prompt: str
     content: list[JsonObject] = Field(default_factory=list)
+    files: list[FileState] = Field(default_factory=list)
 
     @property
     def subject(self) -> str:
@@ -143,13 +159,33 @@ class TurnEvent(EventBase):
 
 
 class TurnProjected(TurnEvent):
-    """What the next turn will cost at most, computed before it is sent. Cost in dollars, None if unknown."""
+    """What the next request will cost at most, computed and reserved before it is sent.
+
+    Costs in dollars, None if the price is unknown. `input_tokens`, `max_output_tokens` and `max_cost` are the
+    worst case, which stays reserved until the usage is booked; `expected_input_tokens`, of which `cached_tokens`
+    from the cache, and `expected_cost` are what is likely. `counted` says that the server counted the input;
+    `estimated_tokens` is what the local estimate made of its `request_bytes`. `clamped` says that a limit left
+    the answer less room than it would have had. `day` is the UTC date whose limits it draws on; `day_used` and
+    `day_reserved` are what all sessions had on it before this.
+    """
 
     type: Literal["turn.projected"] = "turn.projected"
+    attempt: int = 1
+    purpose: Literal["turn", "compaction"] = "turn"
+    model: str = ""
     input_tokens: int
     max_output_tokens: int
     max_cost: float | None = None
     counted: bool = False
+    expected_input_tokens: int = 0
+    cached_tokens: int = 0
+    expected_cost: float | None = None
+    estimated_tokens: int = 0
+    request_bytes: int = 0
+    clamped: bool = False
+    day: str = ""
+    day_used: Amounts | None = None
+    day_reserved: Amounts | None = None
 
 
 class TurnStarted(TurnEvent):
@@ -183,6 +219,7 @@ class TurnFinished(TurnEvent):
     type: Literal["turn.finished"] = "turn.finished"
     in_conversation: ClassVar[bool] = True
     in_timeline: ClassVar[bool] = True
+    attempt: int = 1
     model: str
     content: list[JsonObject]
     stop_reason: str
@@ -228,13 +265,6 @@ class StepEvent(EventBase):
     @property
     def subject(self) -> str:
         return self.step
-
-
-class FileState(Part):
-    """A file as it is, or is to be: SHA-256 of its bytes, None where there is no file."""
-
-    path: str
-    sha256: str | None
 
 
 class Intent(Part):
@@ -421,19 +451,38 @@ class ContextLoaded(EventBase):
     sources: list[ContextSource]
 
 
+class ReceiptLine(Part):
+    """One thing that was in the model's window: what kind, its first words, and its event in the journal."""
+
+    kind: str
+    text: str
+    seq: int = 0
+
+
 class Receipt(Part):
-    """What a compaction kept and dropped. `kept` and `dropped` are lines; `until` is the last event summarised."""
+    """What a compaction kept word for word and what only the journal still holds.
+
+    `until` is the last event summarised. `unresolved` are steps and questions that are open, and calls that
+    failed and were not repeated with success. `doubts` are claims of the summary that the journal does not
+    bear out.
+    """
 
     until: int
-    kept: list[str]
-    dropped: list[str]
+    kept: list[ReceiptLine]
+    dropped: list[ReceiptLine]
     unresolved: list[str] = Field(default_factory=list)
+    doubts: list[str] = Field(default_factory=list)
     tokens_before: int
     tokens_after: int
 
 
 class ContextCompacted(EventBase):
-    """The transcript was replaced by a summary for the model; the journal keeps all of it."""
+    """The transcript was replaced by a summary for the model; the journal keeps all of it.
+
+    `messages` are all that the new history begins with. `reason` says why it was done, `author` who wrote the
+    summary: the model, the server's own compaction, or the journal where neither could. `files` are the files
+    that the agent knows, though their content is no longer in the window.
+    """
 
     type: Literal["context.compacted"] = "context.compacted"
     in_conversation: ClassVar[bool] = True
@@ -442,12 +491,39 @@ class ContextCompacted(EventBase):
     summary: str
     receipt: Receipt
     trigger: Literal["manual", "automatic"] = "manual"
+    reason: str = ""
+    author: Literal["model", "server", "journal"] = "model"
+    files: list[FileState] = Field(default_factory=list)
+    turn: str = ""
     usage: Usage = Usage()
     cost: float | None = None
 
 
+class ContextPutBack(EventBase):
+    """The person put something that a compaction had dropped back; it goes with the next message to the model."""
+
+    type: Literal["context.put_back"] = "context.put_back"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    source: int
+    title: str
+    content: list[JsonObject]
+
+
+class ContextStale(EventBase):
+    """Files changed on disk since the model saw them; it is told with its next message, once a change."""
+
+    type: Literal["context.stale"] = "context.stale"
+    in_timeline: ClassVar[bool] = True
+    files: list[FileState]
+
+
+Scope = Literal["run", "session", "day"]
+"""What a limit bounds: one run with its subagents, one session, or a day (UTC) of all sessions."""
+
+
 class BudgetWarned(EventBase):
-    """A limit is near."""
+    """A limit is near: `fraction` of it is reached. Told once for each limit and fraction."""
 
     type: Literal["budget.warned"] = "budget.warned"
     in_conversation: ClassVar[bool] = True
@@ -455,10 +531,17 @@ class BudgetWarned(EventBase):
     limit: str
     used: float
     maximum: float
+    scope: Scope = "run"
+    fraction: float = 0.0
 
 
 class BudgetStopped(EventBase):
-    """The run stops before a turn that a limit does not allow. `hint` says what the person can do."""
+    """The run stops before a turn that a limit does not allow. `hint` says what the person can do.
+
+    `limit` is the kind of amount; `projected` is what the turn needs at least, `left` what the limit of
+    `maximum` leaves beside what is `used` and `reserved` for requests under way. `reason` `unknown_price`: a
+    limit on cost is set and the model's price is not known.
+    """
 
     type: Literal["budget.stopped"] = "budget.stopped"
     in_conversation: ClassVar[bool] = True
@@ -468,6 +551,28 @@ class BudgetStopped(EventBase):
     projected: float
     maximum: float
     hint: str
+    scope: Scope = "run"
+    reserved: float = 0.0
+    left: float = 0.0
+    reason: Literal["limit", "unknown_price"] = "limit"
+
+
+class BudgetBooked(TurnEvent):
+    """A request that is no turn ended without a result, or was cut off by a crash: what it cost, estimated."""
+
+    type: Literal["budget.booked"] = "budget.booked"
+    in_timeline: ClassVar[bool] = True
+    usage: Usage = Usage()
+    cost: float | None = 0.0
+    reason: str = ""
+
+
+class BudgetClocked(EventBase):
+    """Wall-clock time of the run was booked: the `seconds` since the booking before, on the UTC date `day`."""
+
+    type: Literal["budget.clocked"] = "budget.clocked"
+    seconds: float
+    day: str
 
 
 class WorkspaceChanged(EventBase):
