@@ -1,0 +1,153 @@
+"""The bash guard: 22 modules that look at every command line before it runs.
+
+A module is a file with one public function, `check`, and a row in `MODULES`. Every module sees every line;
+the highest verdict wins (`deny` over `ask` over all else). A line is allowed only where each of its simple
+commands is allowed by `read_only` or `user_rules`, each wrapper adds nothing or is allowed by a rule, and no
+module asks. The guard reads the disk (links, repository settings) and runs nothing but `bash -n`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tui_agent.permissions.guard import (
+    catastrophe,
+    control_chars,
+    env_prefix,
+    eval_builtins,
+    exfiltration,
+    heredoc,
+    input_bounds,
+    literal_argv,
+    parse,
+    parser_differential,
+    path_scope,
+    read_only,
+    redirection,
+    repo_config,
+    secret_paths,
+    self_protection,
+    shadowing,
+    substitution,
+    unicode_confusables,
+    user_rules,
+    visual_padding,
+    wrapper_unwrap,
+)
+from tui_agent.permissions.guard.model import (
+    RANK,
+    Check,
+    Finding,
+    GuardVerdict,
+    Line,
+    ModuleVerdict,
+    Places,
+    Surroundings,
+)
+from tui_agent.permissions.guard.repo_config import RUNNER_ENVIRONMENT
+from tui_agent.permissions.guard.shell import parse_line
+from tui_agent.permissions.guard.usage import NotHarmless, usage_of
+
+__all__ = ["MODULES", "RUNNER_ENVIRONMENT", "GuardVerdict", "ModuleVerdict", "Places", "Surroundings", "judge_line"]
+
+MODULES: tuple[tuple[str, Check], ...] = (
+    ("input_bounds", input_bounds.check),
+    ("control_chars", control_chars.check),
+    ("unicode_confusables", unicode_confusables.check),
+    ("visual_padding", visual_padding.check),
+    ("parse", parse.check),
+    ("parser_differential", parser_differential.check),
+    ("literal_argv", literal_argv.check),
+    ("substitution", substitution.check),
+    ("heredoc", heredoc.check),
+    ("redirection", redirection.check),
+    ("env_prefix", env_prefix.check),
+    ("wrapper_unwrap", wrapper_unwrap.check),
+    ("shadowing", shadowing.check),
+    ("eval_builtins", eval_builtins.check),
+    ("catastrophe", catastrophe.check),
+    ("self_protection", self_protection.check),
+    ("secret_paths", secret_paths.check),
+    ("path_scope", path_scope.check),
+    ("repo_config", repo_config.check),
+    ("read_only", read_only.check),
+    ("user_rules", user_rules.check),
+    ("exfiltration", exfiltration.check),
+)
+"""All modules, in the order in which they are shown; the order changes no verdict."""
+
+PATIENCE = 5.0
+"""Seconds after which a line that is still being looked at asks."""
+
+
+def judge_line(
+    text: str,
+    surroundings: Surroundings,
+    *,
+    modules: tuple[tuple[str, Check], ...] = MODULES,
+    monotonic: Callable[[], float] | None = None,
+) -> GuardVerdict:
+    """Return the verdict on a command line. Never raises: what goes wrong asks.
+
+    `monotonic` is a clock in seconds; with it, a line that takes longer than `PATIENCE` asks.
+    """
+    began = monotonic() if monotonic else 0.0
+    try:
+        line = parse_line(text, surroundings.cwd, surroundings.places.home)
+        why_not = _usages(line)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, the person is asked
+        line, why_not = Line(text, features={"error": "?"}), {}
+        broken: ModuleVerdict | None = ModuleVerdict("parse", "ask", f"the line cannot be read: {type(error).__name__}")
+    else:
+        broken = None
+    found = [(name, _run(check, line, surroundings)) for name, check in modules]
+    verdicts = [ModuleVerdict(name, finding.level, finding.reason) for name, finding in found]
+    if broken:
+        verdicts.append(broken)
+    if monotonic and monotonic() - began > PATIENCE:
+        verdicts.append(ModuleVerdict("input_bounds", "ask", "it takes too long to look at"))
+    harmless = next((finding.allowed for name, finding in found if name == "read_only"), frozenset[int]())
+    allowed = frozenset[int]().union(*(finding.allowed for _, finding in found))
+    worst = max(verdicts, key=lambda verdict: RANK[verdict.verdict], default=ModuleVerdict("", "pass"))
+    read_only_line = _all_allowed(line, harmless | allowed_wrappers(found))
+    firm = any(finding.firm for _, finding in found if finding.level == "ask")
+    if worst.verdict == "deny":
+        return GuardVerdict("deny", worst.reason, tuple(verdicts), read_only_line, True)
+    if worst.verdict == "ask":
+        return GuardVerdict("ask", worst.reason, tuple(verdicts), read_only_line, firm)
+    if _all_allowed(line, allowed):
+        reason = "it only reads, inside the workspace" if read_only_line else "rules allow it"
+        return GuardVerdict("allow", reason, tuple(verdicts), read_only_line)
+    missing = next((c for c in line.commands if c.index not in allowed), None)
+    reason = why_not.get(missing.index, "") if missing else "there is no command in it"
+    shown = f"{missing.shown()}: " if missing else ""
+    return GuardVerdict("ask", shown + (reason or "no rule allows it"), tuple(verdicts), False)
+
+
+def allowed_wrappers(found: list[tuple[str, Finding]]) -> frozenset[int]:
+    """Return the wrappers that add nothing of their own."""
+    return next((finding.allowed for name, finding in found if name == "wrapper_unwrap"), frozenset())
+
+
+def _all_allowed(line: Line, allowed: frozenset[int]) -> bool:
+    return bool(line.commands) and all(command.index in allowed for command in line.commands)
+
+
+def _usages(line: Line) -> dict[int, str]:
+    """Work out how the harmless commands use their words; return why the others are not harmless."""
+    why: dict[int, str] = {}
+    for command in line.commands:
+        if command.wrapper:
+            continue
+        try:
+            line.usages[command.index] = usage_of(command)
+        except NotHarmless as error:
+            why[command.index] = str(error)
+    return why
+
+
+def _run(check: Check, line: Line, surroundings: Surroundings) -> Finding:
+    try:
+        return check(line, surroundings)
+    except Exception as error:  # noqa: BLE001 - a guard that fails must ask
+        return Finding("ask", f"the check failed: {type(error).__name__}: {error}"[:200])

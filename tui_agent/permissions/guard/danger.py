@@ -1,0 +1,89 @@
+"""Flags that make a command run a program or write a file, so that a broad rule does not cover them."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+
+from tui_agent.permissions.guard.grammars.awk import check_program
+from tui_agent.permissions.guard.model import Command
+from tui_agent.permissions.guard.usage import NotHarmless
+
+# `sed`: a `w` or `e` command or flag; whatever looks like one asks
+_SED = re.compile(r"(^|[;{}\n0-9$/!,\s])[weWrR]\s|(^|[;{}\n0-9$/!])e($|[;}])|([^\\])[gpiIm0-9]*[ew][gpiIm0-9]*(\s|$|;)")
+
+
+@functools.cache
+def _flags() -> dict[str, tuple[str, ...]]:
+    text = resources.files("tui_agent.permissions.guard").joinpath("danger.toml").read_text("utf-8")
+    table = {name: tuple(flags.split()) for name, flags in tomllib.loads(text).items()}
+    return table
+
+
+def dangerous_words(command: Command) -> list[str]:
+    """Return the words of a call that a broad rule does not cover."""
+    name = re.sub(r"(?<=[a-z])[\d.]+$", "", command.name) if command.name not in _flags() else command.name
+    table = _flags()
+    known = (*table["*"], *table.get(name, ()))
+    found = []
+    for text in command.argv[1:]:
+        if text == "--" and name not in ("git", "find"):
+            break
+        if _is_dangerous(text, known, own=table.get(name, ())):
+            found.append(text)
+    if name in ("sed", "gsed"):
+        found += [text for text in command.argv[1:] if not text.startswith("-") and _sed_acts(text)][:1]
+    if name in ("awk", "gawk", "mawk", "nawk"):
+        found += [text for text in command.argv[1:] if not text.startswith("-") and _awk_acts(text)][:1]
+    return found
+
+
+def _is_dangerous(text: str, known: Sequence[str], own: Sequence[str]) -> bool:
+    if not text.startswith("-"):
+        return any(text == flag or (flag.endswith("=") and text.startswith(flag)) for flag in own if flag[0] != "-")
+    if text == "-":
+        return "-" in own
+    if text.startswith("--"):
+        name = text.split("=", 1)[0]
+        return any(flag == name or (len(name) > 3 and flag.startswith(name)) for flag in known if flag.startswith("--"))
+    if text in known:
+        return True
+    for flag in known:
+        if flag.startswith("--"):
+            continue
+        if len(flag) > 2 and (text == flag or text.split("=", 1)[0] == flag or text == "-" + flag):
+            return True
+        if len(flag) == 2 and flag[1] != "-" and re.fullmatch(r"-[A-Za-z0-9]*", text[: text.find(flag[1]) + 1] if flag[1] in text else ""):
+            # in a bundle such as `-xc`, or with its value attached such as `-ofile`
+            if flag in own:
+                return True
+    return False
+
+
+def _sed_acts(text: str) -> bool:
+    if "." in text and re.fullmatch(r"[\w./-]+", text):
+        return False  # a file's name
+    return bool(_SED.search(text)) and _not_harmless_sed(text)
+
+
+def _not_harmless_sed(text: str) -> bool:
+    from tui_agent.permissions.guard.grammars.sed import check_script
+
+    try:
+        check_script(text)
+    except NotHarmless:
+        return True
+    return False
+
+
+def _awk_acts(text: str) -> bool:
+    if "{" not in text and not re.search(r"system|getline|\|", text):
+        return False
+    try:
+        check_program(text)
+    except NotHarmless:
+        return True
+    return False

@@ -1,0 +1,102 @@
+"""Paths outside the workspace.
+
+Class of attack: `..`, absolute paths, links and `cd` that lead a reading command to files nobody meant to show.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
+from tui_agent.permissions.guard.places import TooManyMatches, allowed_folder, leads_to, path_words
+
+_PUBLIC = re.compile(
+    r"/dev/(null|zero|stdin)|/etc/(os-release|lsb-release|debian_version|hostname|timezone|localtime)|/usr/lib/os-release|"
+    r"/proc/(cpuinfo|meminfo|version|loadavg|uptime|stat|mounts|filesystems|partitions|swaps)|/proc/self/mounts|/proc/\d+/mounts|/usr/share/zoneinfo/.*"
+)
+_NO_PATHS = frozenset(
+    "echo printf basename dirname which whereis type true false : pgrep ps df sleep seq expr date tr jq_none "
+    "sudo env time timeout nice xargs command".split()
+)
+_READS_CWD = frozenset(["ls", "find", "tree", "du", "rg", "git", "fd", "fdfind", "ag", "exa", "eza", "cloc", "tokei"])
+_CONTENT = frozenset(["cat", "head", "tail", "less", "more", "bat", "nl", "strings", "xxd", "od", "hexdump", "base64"])
+_PRODUCERS = frozenset(["find", "fd", "fdfind", "rg", "grep", "git", "ls"])
+_FILTERS = frozenset(["grep", "head", "tail", "sort", "uniq", "egrep", "fgrep"])
+
+
+def check(line: Line, surroundings: Surroundings) -> Finding:
+    """Ask about every path that leads out of the workspace and the granted folders, or cannot be known."""
+    for command in line.commands:
+        reason = _problem(line, command, surroundings)
+        if reason:
+            return Finding("ask", reason)
+    return PASS
+
+
+def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
+    words = [r.target for r in command.redirections if r.operator in ("<", "<>")]
+    if command.index in line.usages:
+        words = words + path_words(line, command)
+    elif not command.wrapper and command.name not in _NO_PATHS:
+        words = words + _obvious_paths(command)
+    if command.name == "cd" and len(command.words) == 1:
+        return "cd without a folder leads to the home"
+    if not command.wrapper and command.name in _READS_CWD | {"cd"} and None in command.cwds:
+        return f"the folder that {command.shown()} runs in is not known"
+    if command.name in _READS_CWD and not _all_allowed(".", command, surroundings, False):
+        return f"{command.shown()} runs outside the workspace"
+    for word in words:
+        if command.index in line.usages and word.glob and not word.raw[0].isalnum() and _may_be_flag(word, line, command):
+            return f"{word.raw} could stand for a flag"
+        try:
+            if not _all_allowed(word.text, command, surroundings, word.glob):
+                return f"{word.raw} is outside the workspace"
+        except TooManyMatches:
+            return f"{word.raw} matches too many files to look at"
+    if command.appended and not _known_names(line, command):
+        return f"nobody knows which names {command.name} will be given"
+    return ""
+
+
+def _may_be_flag(word: Word, line: Line, command: Command) -> bool:
+    usage = line.usages[command.index]
+    return word.raw[0] in "*?[" and not usage.appended
+
+
+def _all_allowed(text: str, command: Command, surroundings: Surroundings, glob: bool) -> bool:
+    for place in leads_to(text, command.cwds, glob=glob):
+        if place is None:
+            return False
+        if not allowed_folder(place, surroundings.places) and not _PUBLIC.fullmatch(place):
+            # the workspace itself may be given through a link
+            if not any(place == p or place.startswith(p.rstrip("/") + "/") for p in (surroundings.places.workspace,)):
+                return False
+    return True
+
+
+def _obvious_paths(command: Command) -> list[Word]:
+    """Return the words of an unknown command that can only be paths outside of here."""
+    return [w for w in command.words[1:] if re.match(r"(/|\.\.(/|$)|.*/\.\.(/|$))", w.text) and not w.text.startswith("//")]
+
+
+def _known_names(line: Line, command: Command) -> bool:
+    """Say whether the names given to `command` come from a search inside the workspace."""
+    at = command
+    while at.parent >= 0 and not line.commands[at.parent].upstream and line.commands[at.parent].name != "find":
+        at = line.commands[at.parent]
+    parent = line.commands[at.parent] if at.parent >= 0 else at
+    if parent.name in ("find", "gfind"):
+        return True
+    sources = [c for c in line.upstream(command) if not c.wrapper]
+    if not sources:
+        return command.name == "echo"
+    first, *rest = sources
+    if any(c.name not in _FILTERS and c.name not in _PRODUCERS for c in sources):
+        return False
+    flags = {text for c in sources for text in c.argv[1:]}
+    if first.name in ("rg", "grep"):
+        return bool(flags & {"-l", "-rl", "-lr", "-ril", "-rli", "-L", "--files", "--files-with-matches", "-rlE", "-lE"})
+    if first.name == "git":
+        listing = first.argv[1:2] == ("ls-files",) or "--name-only" in first.argv or first.argv[1:2] == ("grep",)
+        return listing and not (first.argv[1:2] in (("log",), ("show",)))
+    return first.name in _PRODUCERS

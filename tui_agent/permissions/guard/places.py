@@ -1,0 +1,97 @@
+"""Where a word of a command leads on the disk."""
+
+from __future__ import annotations
+
+import glob as globbing
+import os
+import re
+from collections.abc import Iterator
+
+from tui_agent.permissions.guard.model import Command, Line, Places, Word
+
+MOST_MATCHES = 500
+"""Files of a glob that are looked at; more asks."""
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_REVISION = re.compile(r"[^/:]*:(.+)", re.DOTALL)
+
+
+class TooManyMatches(Exception):  # noqa: N818 - a verdict more than an error
+    """A glob matches more files than are looked at."""
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Say whether `path` is `folder` or in it; both absolute and real."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def allowed_folder(path: str, places: Places) -> bool:
+    """Say whether `path`, real, is in the workspace or a granted folder."""
+    return any(is_inside(path, os.path.realpath(folder)) for folder in (places.workspace, *places.folders))
+
+
+def leads_to(text: str, cwds: frozenset[str | None], *, glob: bool = False) -> Iterator[str | None]:
+    """Yield every place that a path may lead to, as written and with links followed; None for not known.
+
+    Raises `TooManyMatches`.
+    """
+    for cwd in cwds:
+        if text.startswith("/"):
+            joined = text
+        elif cwd is None:
+            yield None
+            continue
+        else:
+            joined = os.path.join(cwd, text)
+        candidates = [joined]
+        if glob:
+            matches = globbing.iglob(joined)
+            for count, match in enumerate(matches):
+                if count >= MOST_MATCHES:
+                    raise TooManyMatches
+                candidates.append(match)
+        for candidate in candidates:
+            if "\0" in candidate:
+                yield None
+                continue
+            yield os.path.normpath(candidate).replace("//", "/")
+            yield os.path.realpath(candidate)
+
+
+def path_words(line: Line, command: Command) -> list[Word]:
+    """Return the words that may be paths: those known to be, else all that are no bare flags."""
+    usage = line.usages.get(command.index)
+    if usage is not None:
+        return usage.paths
+    return guessed_paths(command)
+
+
+def guessed_paths(command: Command) -> list[Word]:
+    """Return every word that may hold a path, with what stands after `=`, `@` or `:` in it besides."""
+    found = []
+    for word in command.words[1:]:
+        text = word.text
+        if not text or len(text) > 4096:
+            continue
+        found.append(word)
+        pieces = [text]
+        if "=" in text:
+            pieces.append(text.split("=", 1)[1])
+        for piece in list(pieces):
+            if "@" in piece:
+                pieces.append(piece.rsplit("@", 1)[1])
+        revision = _REVISION.fullmatch(pieces[-1])
+        if revision and not _SCHEME.match(text):
+            pieces.append(revision.group(1))
+        if _SCHEME.match(text) and text.lower().startswith("file:"):
+            pieces.append(text.split("://", 1)[1])
+        if re.match(r"-[A-Za-z](?=[./~])", text):
+            pieces.append(text[2:])
+        found += [Word(word.raw, piece, word.constant, glob=word.glob) for piece in pieces[1:] if piece]
+    return found
+
+
+def revision_path(text: str) -> str | None:
+    """Return the path in git's `REVISION:PATH`, or None."""
+    match = _REVISION.fullmatch(text)
+    return match.group(1) if match else None

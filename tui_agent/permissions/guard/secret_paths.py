@@ -1,0 +1,52 @@
+"""Keys, credentials and environments.
+
+Class of attack: reading what lets somebody else act as the person, into a conversation that leaves the machine.
+"""
+
+from __future__ import annotations
+
+from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
+from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to, path_words, revision_path
+from tui_agent.permissions.sensitive import could_name_secret, secret_level
+
+_TEXT_ONLY = frozenset(["echo", "printf", "basename", "dirname", "cd", "true", "false", ":", "test", "[", "[["])
+_METADATA = frozenset(["ls", "stat", "test", "[", "du", "file", "realpath", "readlink"])
+
+
+def check(line: Line, surroundings: Surroundings) -> Finding:
+    """Deny private keys and credentials, ask about what else looks secret."""
+    asked = PASS
+    for command in line.commands:
+        words = path_words(line, command) if not command.wrapper else guessed_paths(command)
+        if command.index not in line.usages and command.name in _TEXT_ONLY:
+            words = []
+        usage = line.usages.get(command.index)
+        if usage is not None and usage.names and (len(line.commands) > 1):
+            words = [*words, *usage.names]
+        words = words + [r.target for r in command.redirections if r.operator in ("<", "<>")]
+        for word in words:
+            level, reason = _level(command, word)
+            if level == "deny" and command.name not in _METADATA:
+                return Finding("deny", reason)
+            if level and not asked.reason:
+                asked = Finding("ask", reason, firm=level == "deny")
+    return asked
+
+
+def _level(command: Command, word: Word) -> tuple[str, str]:
+    text = word.text
+    worst, reason = "", ""
+    inner = revision_path(text) if command.name == "git" else None
+    for candidate in (text, inner):
+        if not candidate:
+            continue
+        if word.glob and could_name_secret(candidate):
+            worst, reason = worst or "ask", f"{word.raw} could name a secret file"
+        try:
+            for place in leads_to(candidate, command.cwds | {"/"} if not command.cwds else command.cwds, glob=word.glob):
+                level = secret_level(place) if place else secret_level("/" + candidate)
+                if level == "deny" or (level and not worst):
+                    worst, reason = level, f"{word.raw} names a secret: {place or candidate}"
+        except TooManyMatches:
+            worst, reason = worst or "ask", f"{word.raw} matches too many files to look at"
+    return worst, reason

@@ -1,0 +1,142 @@
+"""The person's rules, compared with the words of each simple command.
+
+Class of attack: a rule that was meant for one command and is read as covering another: by an operator, a
+wrapper, a flag that runs a program, or a name that only begins the same.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tui_agent.permissions.guard.danger import dangerous_words
+from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
+from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to
+from tui_agent.permissions.guard.usage import SYSTEM_FOLDERS
+from tui_agent.permissions.rules import Rule
+
+
+def check(line: Line, surroundings: Surroundings) -> Finding:
+    """Deny and ask where a rule says so; allow what a rule covers wholly."""
+    asked = PASS
+    for command in line.commands:
+        rule = _forbidding(command, surroundings, "deny")
+        if rule:
+            return Finding("deny", f"the rule {rule.text} denies {command.shown()}")
+        rule = _forbidding(command, surroundings, "ask")
+        if rule and not asked.reason:
+            asked = Finding("ask", f"the rule {rule.text} asks about {command.shown()}")
+    if asked.reason:
+        return asked
+    allowed, uncovered = set[int](), ""
+    for command in line.commands:
+        rule, problem = allowing_rule(line, command, surroundings)
+        if rule:
+            allowed.add(command.index)
+        elif problem and command.index not in line.usages:
+            uncovered = uncovered or problem
+    if _could_be_denied(line, surroundings):
+        return Finding("ask", "a word that is not known could make it a denied command", frozenset(allowed), firm=True)
+    return Finding("ask" if uncovered else "allow", uncovered, frozenset(allowed)) if allowed or uncovered else PASS
+
+
+def _forbidding(command: Command, surroundings: Surroundings, verdict: str) -> Rule | None:
+    rules = surroundings.rules
+    if verdict not in ("deny", "ask") or not (command.words or command.redirections):
+        return None
+    for rule in rules.bash("deny" if verdict == "deny" else "ask"):
+        if command.words and rule.matches_words(command.argv, loosely=True):
+            return rule
+    return _forbidden_path(command, surroundings, "deny" if verdict == "deny" else "ask")
+
+
+def _forbidden_path(command: Command, surroundings: Surroundings, verdict: str) -> Rule | None:
+    """Return a rule about files that forbids one of the command's paths."""
+    chosen = surroundings.rules.of("deny" if verdict == "deny" else "ask", "read")
+    writes = surroundings.rules.of("deny" if verdict == "deny" else "ask", "edit")
+    if not chosen and not writes:
+        return None
+    texts = [(w.text, w.glob, chosen) for w in guessed_paths(command)]
+    if command.name in ("tee", "cp", "mv", "rm", "touch", "ln", "install", "truncate", "dd", "chmod", "chown") or "-i" in command.argv:
+        texts += [(w.text, w.glob, writes) for w in guessed_paths(command)]
+    for redirection in command.redirections:
+        if redirection.operator not in ("<<", "<<<") and redirection.target.text:
+            texts.append((redirection.target.text, False, chosen if redirection.operator == "<" else writes))
+    for text, glob, rules in texts:
+        for rule in rules:
+            if rule.specifier is not None and _leads_into(rule, text, glob, command, surroundings):
+                return rule
+    return None
+
+
+def _leads_into(rule: Rule, text: str, glob: bool, command: Command, surroundings: Surroundings) -> bool:
+    places = surroundings.places
+    try:
+        return any(
+            place is not None
+            and rule.matches_path(place, workspace=os.path.realpath(places.workspace), home=places.home)
+            for place in leads_to(text, command.cwds or frozenset([surroundings.cwd]), glob=glob)
+        )
+    except TooManyMatches:
+        return True
+
+
+def allowing_rule(line: Line, command: Command, surroundings: Surroundings) -> tuple[Rule | None, str]:
+    """Return the rule that allows a command wholly, or None and what is in the way if one almost does."""
+    if not command.words or not command.words[0].constant:
+        return None, ""
+    name = command.words[0].text
+    argv = list(command.argv)
+    if name.startswith(SYSTEM_FOLDERS) and ".." not in name:
+        argv[0] = command.name
+    problem = ""
+    for rule in surroundings.rules.bash("allow"):
+        if not (rule.matches_words(argv) or rule.matches_words(command.argv)):
+            continue
+        if rule.tokens is None and "/" in argv[0]:
+            problem = f"{argv[0]} is a program of unknown origin"
+            continue
+        named = {token.text for token in rule.tokens or ()}
+        left = [text for text in dangerous_words(command) if text not in named]
+        if left:
+            problem = f"the rule {rule.text} does not cover {left[0]}"
+            continue
+        if command.appended and rule.literal_count() != len(rule.tokens or ()) and rule.tokens is not None:
+            problem = f"nobody knows which words {command.name} will be given"
+            continue
+        return rule, ""
+    outer = _covering_parent(line, command, surroundings)
+    return (outer, "") if outer else (None, problem)
+
+
+def _covering_parent(line: Line, command: Command, surroundings: Surroundings) -> Rule | None:
+    """Return a rule for a wrapper that names the inner command itself, such as `timeout 60 npm test`."""
+    if command.parent < 0:
+        return None
+    parent = line.commands[command.parent]
+    if not parent.wrapper or parent.parent >= 0:
+        return None
+    for rule in surroundings.rules.bash("allow"):
+        if rule.tokens is None or not rule.matches_words(parent.argv):
+            continue
+        exact = rule.literal_count() == len(rule.tokens)
+        named = {token.text for token in rule.tokens}
+        if (exact or (0 <= command.parent_offset < rule.literal_count())) and not [
+            text for text in dangerous_words(command) if text not in named and not exact
+        ]:
+            return rule
+    return None
+
+
+def _could_be_denied(line: Line, surroundings: Surroundings) -> bool:
+    """Say whether an unknown word stands where a rule that denies could match."""
+    denying = [rule for rule in surroundings.rules.bash("deny") if rule.tokens]
+    if not denying:
+        return False
+    for command in line.commands:
+        if not command.words or all(word.constant for word in command.words):
+            continue
+        if not command.words[0].constant:
+            return True
+        if any(rule.first_token == command.name for rule in denying):
+            return True
+    return False
