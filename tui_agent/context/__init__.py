@@ -1,26 +1,46 @@
 """What the model sees, and what a person sees of it: conversation, message history, request, compaction."""
 
-from tui_agent.context.compaction import build_receipt, carry_over, summary_request
+from tui_agent.context.claims import find_doubts
+from tui_agent.context.compaction import (
+    CarryOver,
+    begin_anew,
+    can_cut,
+    compaction_due,
+    cut_before,
+    find_cut,
+    summary_request,
+)
 from tui_agent.context.conversation import ActiveRun, ConversationState
 from tui_agent.context.history import History, fold_history
 from tui_agent.context.memory import load_memory, nested_memory
+from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
+from tui_agent.context.record import read_record
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
 from tui_agent.context.system_prompt import assemble_context, git_branch
 
 __all__ = [
     "ActiveRun",
+    "CarryOver",
     "ConversationState",
     "History",
     "PrefixRewritten",
     "Request",
     "assemble_context",
-    "build_receipt",
+    "begin_anew",
     "build_request",
-    "carry_over",
+    "can_cut",
+    "choose_person",
+    "compaction_due",
+    "cut_before",
+    "find_cut",
+    "find_doubts",
     "fold_history",
     "git_branch",
     "guard_prefix",
     "load_memory",
     "nested_memory",
+    "read_record",
+    "receipt_lines",
+    "split_lines",
     "summary_request",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from tui_agent.events import (
@@ -82,7 +83,7 @@ class History:
     `apply` takes the agent's events in order; `needs_turn` says when a request is due. `file_hashes` are the
     files the agent knows, by path; `told_hashes` those it was told to have changed; `memory_loaded` the memory
     files it has met on the way, `sent_prefix` the last request as far as the next must repeat it. `prompts` are
-    the person's prompts as (message, seq); `turns` counts the answers since the history began.
+    the person's prompts as (message, seq), `seqs` the event that began each message; `turns` counts the answers since the history began.
     """
 
     def __init__(self) -> None:
@@ -92,6 +93,8 @@ class History:
         self.told_hashes: dict[str, str | None] = {}
         self.memory_loaded: set[str] = set()
         self.prompts: list[tuple[int, int]] = []
+        self.seqs: list[int] = []
+        self._seq = 0
         self.turns = 0
         self.last_turn: LastTurn | None = None
         self._known_tokens = 0
@@ -125,10 +128,11 @@ class History:
 
     def apply(self, event: EventBase) -> None:
         """Take one event of this agent."""
+        self._seq = event.seq or 0
         match event:
             case ContextLoaded():
                 self.system, self.tools = list(event.system), list(event.tools)
-                self._new_tokens += tokens_of(encode(self.system)) + tokens_of(encode(self.tools))
+                self._new_tokens += self.head_tokens
                 memory = (source for source in event.sources if source.kind == "memory")
                 self.file_hashes |= {source.name: source.sha256 for source in memory}
             case RunStarted():
@@ -167,6 +171,11 @@ class History:
                 self._restart(event)
 
     @property
+    def head_tokens(self) -> int:
+        """Tokens of system prompt and tools, estimated."""
+        return tokens_of(encode(self.system)) + tokens_of(encode(self.tools))
+
+    @property
     def window_tokens(self) -> int:
         """Tokens of system prompt, tools and messages: as the last response counted them, the rest estimated."""
         return self._known_tokens + self._new_tokens
@@ -181,6 +190,13 @@ class History:
         """Return the messages as JSON, without the brackets that close the last message and the list."""
         open_messages = [*self._sealed, self._last.open_json()] if self._last else self._sealed
         return b"[" + b",".join(open_messages)
+
+    def trial(self) -> History:
+        """Return a copy to build a request from before it is known that it will be sent."""
+        trial = copy(self)
+        trial._sealed, trial._held, trial._accepted = list(self._sealed), list(self._held), list(self._accepted)
+        trial._last = Message(self._last.role, list(self._last.blocks)) if self._last else None
+        return trial
 
     def with_prompt(self, text: str) -> History:
         """Return a history that says one thing more, for a request that leaves no trace in this one."""
@@ -270,6 +286,7 @@ class History:
         if self._last is not None:
             self._sealed.append(self._last.open_json() + b"]}")
         self._last = Message(role, list(blocks))
+        self.seqs.append(self._seq)
 
     def _answer(self, content: list[JsonObject]) -> None:
         self._add("assistant", content)
@@ -309,12 +326,12 @@ class History:
     def _restart(self, event: ContextCompacted) -> None:
         self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
         self._calls, self._results, self._accepted, self.sent_prefix = [], {}, [], b""
-        self.prompts, self.turns, self.memory_loaded = [], 0, set()
+        self.prompts, self.seqs, self.turns, self.memory_loaded = [], [], 0, set()
         self.told_hashes = {}
         self.file_hashes = {state.path: state.sha256 for state in event.files if state.sha256 is not None}
         self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
         self._known_tokens = 0
-        self._new_tokens = tokens_of(encode(self.system)) + tokens_of(encode(self.tools))
+        self._new_tokens = self.head_tokens
         for message in event.messages:
             content = message["content"]
             blocks = content if isinstance(content, list) else []

@@ -1,76 +1,98 @@
-"""Carrying out a compaction: ask the model for a summary, begin a new history with it, leave a receipt."""
+"""What a person does about compaction: where it cuts, and putting back what it dropped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tui_agent.agents import Services
-from tui_agent.context import (
-    History,
-    build_receipt,
-    build_request,
-    carry_over,
-    guard_prefix,
-    summary_request,
+from tui_agent.agents import Cut
+from tui_agent.context import History, cut_before
+from tui_agent.events import (
+    ContextPutBack,
+    Event,
+    EventBase,
+    JsonObject,
+    PermissionDecided,
+    PromptAccepted,
+    PromptQueued,
+    QuestionAnswered,
+    QuestionAsked,
+    RunStarted,
+    StepFinished,
+    StepPlanned,
+    StepResolved,
+    TurnFailed,
+    TurnFinished,
 )
-from tui_agent.events import MAIN_AGENT, ContextCompacted, Event, Notice
-from tui_agent.journal import Recorder
-from tui_agent.models import Delta, ModelError, ModelRequest
+from tui_agent.journal import Journal
 from tui_agent.session.errors import SessionError
-from tui_agent.session.state import SessionState
 
-SUMMARY_TOKENS = 8_000
-"""Output tokens a summary may have."""
+TITLE_LENGTH = 120
+"""Characters of the title of something put back."""
 
 
-async def compact(
-    services: Services, recorder: Recorder, history: History, state: SessionState, instructions: str
-) -> None:
-    """Replace the main agent's history by a summary of it. Raises `SessionError` when there is none to be had."""
-    if not history.message_count:
-        raise SessionError("there is nothing to compact yet")
-    model = services.catalog.find(state.conversation.model)
-    trial = history.with_prompt(summary_request(instructions))
-    request = build_request(trial, model=model.id, max_tokens=SUMMARY_TOKENS, options=model.options)
-    guard_prefix(trial, request)
+def manual_cut(history: History, before: int | None, since: int | None) -> Cut:
+    """Return what to compact: all, what is before the prompt of event `before`, or what is from `since` on.
 
-    async def ignore(deltas: Sequence[Delta]) -> None:
-        """A summary is shown when it is whole."""
-
+    Raises `SessionError` when there is nothing.
+    """
     try:
-        response = await services.client.stream(ModelRequest(model.id, request.body), ignore)
-    except ModelError as error:
-        message = f"The conversation was not compacted: {error.kind}: {error.message}"
-        await recorder.record(Notice(level="error", code="compaction", message=message))
-        raise SessionError(message) from error
-    summary = "\n\n".join(str(b["text"]) for b in response.content if b.get("type") == "text").strip()
-    if not summary:
-        raise SessionError("the model gave no summary; the conversation stays as it is")
-    messages = carry_over(summary, state.workflow.todo)
-    events = await _events_since(services, state.conversation.history_start)
-    tokens_after = sum(len(str(message)) for message in messages) // 4
-    receipt = build_receipt(
-        events,
-        todo=state.workflow.todo,
-        unresolved=[step.title or step.tool for step in state.workflow.steps.values()],
-        tokens_before=request.estimated_tokens,
-        tokens_after=tokens_after,
-    )
-    await recorder.record(
-        ContextCompacted(
-            messages=messages,
-            summary=summary,
-            receipt=receipt,
-            usage=response.usage,
-            cost=services.catalog.cost(response.usage, model.id),
-        )
-    )
+        stop = cut_before(history, before) if before is not None else history.message_count
+        start = cut_before(history, since) if since is not None else 0
+    except LookupError as error:
+        raise SessionError(f"{error}; it was compacted before, or is no prompt") from error
+    if stop <= start:
+        raise SessionError("there is nothing to compact yet")
+    return Cut(start, stop)
 
 
-async def _events_since(services: Services, start: int) -> list[Event]:
-    events: list[Event] = []
-    after = max(start - 1, 0)
-    while page := await services.find_events(after, agent=MAIN_AGENT):
-        events += page
-        after = page[-1].seq or 0
-    return events
+async def read_put_back(journal: Journal, seq: int) -> ContextPutBack:
+    """Return the event that puts back what event `seq` had said. Raises `SessionError` when it had said nothing."""
+    found = await journal.read(seq - 1, limit=1)
+    if not found or found[0].seq != seq:
+        raise SessionError(f"there is no event {seq} in this session")
+    related: list[Event] = await journal.read(subject=found[0].subject) if found[0].subject else []
+    title, blocks = _said(found[0], related)
+    if not blocks:
+        raise SessionError(f"event {seq} is a {found[0].type}, which says nothing that could be put back")
+    title = " ".join(title.split())[:TITLE_LENGTH]
+    head: JsonObject = {
+        "type": "text",
+        "text": f"<put-back>\nThe person puts this back from before the compaction (event {seq}): {title}",
+    }
+    content: list[JsonObject] = [head, *blocks, _text("</put-back>")]
+    return ContextPutBack(source=seq, title=title, content=_joined(content))
+
+
+def _said(event: EventBase, related: list[Event]) -> tuple[str, list[JsonObject]]:
+    match event:
+        case RunStarted() | PromptQueued():
+            return f"prompt: {event.prompt}", event.content or [_text(event.prompt)]
+        case PromptAccepted():
+            queued = next((e for e in related if isinstance(e, PromptQueued)), None)
+            return _said(queued, []) if queued else ("", [])
+        case TurnFinished():
+            return "an answer of yours", [b for b in event.content if b.get("type") == "text"]
+        case TurnFailed():
+            return "an answer of yours", [b for b in event.partial if b.get("type") == "text"]
+        case StepFinished():
+            plan = next((e for e in related if isinstance(e, StepPlanned)), None)
+            return f"the result of {plan.title if plan else event.tool} ({event.outcome})", list(event.result)
+        case QuestionAnswered():
+            asked = next((e.text for e in related if isinstance(e, QuestionAsked)), "a question")
+            return f"the answer to: {asked}", [_text(event.answer)]
+        case PermissionDecided() | StepResolved() if event.comment:
+            return "a comment of the person", [_text(event.comment)]
+    return "", []
+
+
+def _text(text: str) -> JsonObject:
+    return {"type": "text", "text": text}
+
+
+def _joined(blocks: list[JsonObject]) -> list[JsonObject]:
+    """Return the blocks with neighbouring texts as one."""
+    joined: list[JsonObject] = []
+    for block in blocks:
+        if joined and block.get("type") == joined[-1].get("type") == "text":
+            joined[-1] = _text(f"{joined[-1]['text']}\n{block['text']}")
+        else:
+            joined.append(block)
+    return joined
