@@ -30,7 +30,7 @@ _OPERATOR = re.compile(r"\n|&&|\|\||\|&|;|&(?!>)|\||\(|\)")
 _REDIRECT = re.compile(r"(\d*)(<<<|<<-|<<|>>|>\||>&|<&|<>|>|<)|(&>>|&>)")
 _LEADING = frozenset("if then else elif while until do ! {".split())
 _CLOSING = frozenset("fi done }".split())
-_REFUSED = frozenset("case esac function select coproc in [[ ]] ((".split())
+_REFUSED = frozenset("case esac function select coproc in ((".split())
 
 
 class _Lexer:

@@ -5,6 +5,8 @@ Class of attack: `..`, absolute paths, links and `cd` that lead a reading comman
 
 from __future__ import annotations
 
+import glob as globbing
+import os
 import re
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
@@ -59,8 +61,14 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
 
 
 def _may_be_flag(word: Word, line: Line, command: Command) -> bool:
-    usage = line.usages[command.index]
-    return word.raw[0] in "*?[" and not usage.appended
+    """Say whether a glob stands for a file whose name reads as a flag that could do harm."""
+    if word.raw[0] not in "*?[" or line.usages[command.index].appended:
+        return False
+    return any(
+        cwd is None or os.path.basename(match).startswith("-")
+        for cwd in command.cwds
+        for match in (globbing.iglob(word.text, root_dir=cwd) if cwd else [""])
+    )
 
 
 def _all_allowed(text: str, command: Command, surroundings: Surroundings, glob: bool) -> bool:

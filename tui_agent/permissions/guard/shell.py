@@ -232,8 +232,9 @@ class _Walk:
                 continue
             elif not child.is_named and not operator:
                 operator = "<<" if kind == "<<-" else kind
-            elif kind in _WORDS and (operator != "<<"):
-                target = self.word(child)
+            elif kind in _WORDS and operator != "<<":
+                if not target.raw:  # the grammar gives a redirection words that are arguments
+                    target = self.word(child)
                 self.visit_inside(child, cwds)
             else:
                 later.append(child)
@@ -312,7 +313,7 @@ class _Walk:
         run_here = {"command", "builtin", "exec", "time", "eval"}
         for inner in inners:
             if inner.script is not None:
-                if not inner.script.constant:
+                if not inner.script.constant or command.appended or inner.appended:
                     self.line.features.setdefault("dynamic_script", inner.script.raw[:40])
                 self.nested(inner.script.text, command.cwds, index)
             else:

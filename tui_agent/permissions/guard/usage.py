@@ -35,6 +35,7 @@ class Spec:
     appended: bool = False
     bundle: bool = True
     text_flags: bool = False
+    needs_flag: bool = False
     check: str = ""
 
 
@@ -80,6 +81,7 @@ def _spec(entries: dict[str, dict[str, object]], name: str) -> Spec:
         bool(entry.get("appended", False)),
         bool(entry.get("bundle", True)),
         bool(entry.get("text_flags", False)),
+        bool(entry.get("needs_flag", False)),
         str(entry.get("check", "")),
     )
 
@@ -145,6 +147,8 @@ def apply_spec(spec: Spec, words: tuple[Word, ...]) -> Usage:
             at += 1
         else:
             at = _flag(spec, words, at, usage)
+    if spec.needs_flag and not usage.flags:
+        raise NotHarmless("without a flag such as --version it runs something")
     _operands(spec, operands, usage)
     return usage
 
@@ -239,7 +243,7 @@ def _operands(spec: Spec, operands: list[Word], usage: Usage) -> None:
 
 
 def _operand(spec: Spec, kind: str, word: Word, usage: Usage) -> None:
-    if spec.words and word.text not in spec.words and kind == "name":
+    if spec.words and word is usage.operands[0] and word.text not in spec.words and kind == "name":
         raise NotHarmless(f"{word.text!r} is not known to be harmless")
     if kind == "path":
         usage.paths.append(word)
