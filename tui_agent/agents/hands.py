@@ -149,9 +149,11 @@ class Hands:
         blocks: list[JsonObject] = []
         paths: list[str] = []
         for state in outcome.effects:
-            for memory in nested_memory(self.services.workspace, Path(state.path), self.history.memory_loaded):
+            for memory in nested_memory(
+                self.services.workspace, Path(state.path), self.history.memory_loaded, self.services.runtime.home
+            ):
                 self.history.memory_loaded.add(str(memory.path))
-                blocks.append({"type": "text", "text": f"Instructions from {memory.path}:\n\n{memory.text}"})
+                blocks.append({"type": "text", "text": memory.block()})
                 paths.append(str(memory.path))
         return blocks, paths
 

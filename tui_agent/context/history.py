@@ -92,6 +92,7 @@ class History:
         self.file_hashes: dict[str, str] = {}
         self.told_hashes: dict[str, str | None] = {}
         self.memory_loaded: set[str] = set()
+        self._head_memory: set[str] = set()
         self.prompts: list[tuple[int, int]] = []
         self.seqs: list[int] = []
         self._seq = 0
@@ -133,8 +134,10 @@ class History:
             case ContextLoaded():
                 self.system, self.tools = list(event.system), list(event.tools)
                 self._new_tokens += self.head_tokens
-                memory = (source for source in event.sources if source.kind == "memory")
-                self.file_hashes |= {source.name: source.sha256 for source in memory}
+                memory = {source.name: source.sha256 for source in event.sources if source.kind == "memory"}
+                self.file_hashes |= memory
+                self._head_memory = set(memory)
+                self.memory_loaded |= self._head_memory
             case RunStarted():
                 self._know(event.files)
                 self._add("user", event.content or [{"type": "text", "text": event.prompt}])
@@ -326,7 +329,7 @@ class History:
     def _restart(self, event: ContextCompacted) -> None:
         self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
         self._calls, self._results, self._accepted, self.sent_prefix = [], {}, [], b""
-        self.prompts, self.seqs, self.turns, self.memory_loaded = [], [], 0, set()
+        self.prompts, self.seqs, self.turns, self.memory_loaded = [], [], 0, set(self._head_memory)
         self.told_hashes = {}
         self.file_hashes = {state.path: state.sha256 for state in event.files if state.sha256 is not None}
         self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)

@@ -33,10 +33,11 @@ def assemble_context(
         _source("tools", f"{len(tools)} tools", json.dumps(tools, separators=(",", ":"))),
     ]
     for file in memory:
-        text = f"Instructions from {file.path}:\n\n{file.text}"
+        text = file.block()
         system.append({"type": "text", "text": text})
         source = _source("memory", str(file.path), text)
-        sources.append(source.model_copy(update={"sha256": file.sha256}))
+        origin = str(file.imported_by or "")
+        sources.append(source.model_copy(update={"sha256": file.sha256, "imported_by": origin}))
     return ContextLoaded(system=system, tools=tools, sources=sources)
 
 

@@ -433,12 +433,16 @@ class PoolAssembled(EventBase):
 
 
 class ContextSource(Part):
-    """Something that is in the model's window: its kind, where it is from, its size in tokens (estimated)."""
+    """Something that is in the model's window: its kind, where it is from, its size in tokens (estimated).
+
+    `imported_by` is the memory file that brought a memory file along.
+    """
 
     kind: Literal["system", "memory", "tools", "file"]
     name: str
     tokens: int
     sha256: str = ""
+    imported_by: str = ""
 
 
 class ContextLoaded(EventBase):
