@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 
+from tui_agent.permissions.guard.heredoc import INTERPRETERS
 from tui_agent.permissions.guard.grammars.awk import check_program
 from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless
@@ -27,18 +28,34 @@ def dangerous_words(command: Command) -> list[str]:
     """Return the words of a call that a broad rule does not cover."""
     name = re.sub(r"(?<=[a-z])[\d.]+$", "", command.name) if command.name not in _flags() else command.name
     table = _flags()
-    known = (*table["*"], *table.get(name, ()))
+    arguments = command.argv[1:]
+    subcommand = next((text for text in arguments if not text.startswith("-")), "")
+    own = (*table.get(name, ()), *table.get(f"{name} {subcommand}", ()))
+    known = (*table["*"], *own)
     found = []
+    if name == "git":  # before the subcommand, -c sets any option
+        before = arguments[: arguments.index(subcommand)] if subcommand else arguments
+        found += [text for text in before if text.startswith("-c")]
     for text in command.argv[1:]:
         if text == "--" and name not in ("git", "find"):
             break
-        if _is_dangerous(text, known, own=table.get(name, ())):
+        if _is_dangerous(text, known, own=own):
             found.append(text)
     if name in ("sed", "gsed"):
-        found += [text for text in command.argv[1:] if not text.startswith("-") and _sed_acts(text)][:1]
+        scripts = [(text, re.sub(r"^(--expression=|-[nErsuz]*e)", "", text)) for text in command.argv[1:]]
+        found += [text for text, script in scripts if not script.startswith("-") and _sed_acts(script)][:1]
     if name in ("awk", "gawk", "mawk", "nawk"):
         found += [text for text in command.argv[1:] if not text.startswith("-") and _awk_acts(text)][:1]
     return found
+
+
+def carries_out_input(command: Command) -> bool:
+    """Say whether an interpreter, called so, takes its program from its standard input."""
+    name = re.sub(r"(?<=[a-z])[\d.]+$", "", command.name)
+    operands = [text for text in command.argv[1:] if not text.startswith("-")]
+    return name in INTERPRETERS - {"awk", "gawk", "mawk", "sed", "xargs", "make", "bc"} and (
+        not operands or operands == ["/dev/stdin"]
+    )
 
 
 def _is_dangerous(text: str, known: Sequence[str], own: Sequence[str]) -> bool:

@@ -41,12 +41,13 @@ class _Lexer:
         self.heredocs: list[tuple[str, bool, bool]] = []  # marker, quoted, strip tabs
         self.depth = 0
         self.after_closing = False
+        self.begun = False  # something stands in the current command
 
     def end_command(self) -> None:
         if self.words:
             self.plain.commands.append(self.words)
         self.words = []
-        self.after_closing = False
+        self.after_closing = self.begun = False
 
     def quoted_end(self, start: int, quote: str) -> int:
         """Return the position after a quoted string that opens at `start`."""
@@ -113,7 +114,7 @@ class _Lexer:
                 return
 
     def redirect(self, match: re.Match[str]) -> None:
-        self.at = match.end()
+        self.at, self.begun = match.end(), True
         operator = match.group(2) or match.group(3)
         if self.text.startswith("(", self.at):
             raise NotPlainError("a process substitution")
@@ -147,6 +148,8 @@ class _Lexer:
         self.heredocs = []
 
     def operator(self, operator: str) -> None:
+        if operator not in ("\n", "(", ")") and not (self.words or self.begun or self.after_closing):
+            raise NotPlainError(f"a {operator} without a command before it")
         if operator == "(":
             if self.words:
                 raise NotPlainError("a parenthesis after a word")

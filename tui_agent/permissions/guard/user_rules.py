@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tui_agent.permissions.guard.danger import dangerous_words
+from tui_agent.permissions.guard.danger import carries_out_input, dangerous_words
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
 from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to
 from tui_agent.permissions.guard.usage import SYSTEM_FOLDERS
@@ -100,7 +100,10 @@ def allowing_rule(line: Line, command: Command, surroundings: Surroundings) -> t
         if left:
             problem = f"the rule {rule.text} does not cover {left[0]}"
             continue
-        if command.appended and rule.literal_count() != len(rule.tokens or ()) and rule.tokens is not None:
+        if line.upstream(command) and carries_out_input(command):
+            problem = f"{command.name} would carry out what it is given"
+            continue
+        if command.appended:
             problem = f"nobody knows which words {command.name} will be given"
             continue
         return rule, ""
