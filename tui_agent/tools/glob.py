@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from tui_agent.events import Intent
@@ -9,10 +10,12 @@ from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.files import display
 from tui_agent.tools.globs import filter_regex, glob_regex
 from tui_agent.tools.search import list_files
+from tui_agent.tools.spill import cut_result
 from tui_agent.tools.views import count
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
 MOST_PATHS = 200
+MOST_CHARACTERS = 20_000
 
 
 class Glob(PureTool):
@@ -37,17 +40,16 @@ class Glob(PureTool):
         except re.error as error:
             raise ToolError(f"pattern: {error}") from None
         folder = "" if target.shown == "." else f"{target.shown.rstrip('/')}/"
-        lines = [display(folder + path) for path in matches[:MOST_PATHS]]
+        lines = [display(folder + path) for path in matches]
         if not matches:
             lines.append("No file matches.")
             anywhere = re.compile(filter_regex(pattern))
             if "/" not in pattern and any(anywhere.fullmatch(path) for path in files):
                 lines.append(f"In folders below some do: try **/{pattern}")
-        if len(matches) > MOST_PATHS:
-            lines.append(f"[the first {MOST_PATHS} of {len(matches):,} paths; use a narrower pattern]")
+        whole = "\n".join(lines)
+        text = await asyncio.to_thread(cut_result, context, whole, lines=MOST_PATHS, characters=MOST_CHARACTERS)
         if found.note:
-            lines.append(f"[{found.note}]")
-        text = "\n".join(lines)
+            text += f"\n[{found.note}]"
         return Outcome(text_result(text), summary=count(len(matches), "path"), view=text)
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.globs import filter_regex
 from tui_agent.tools.search import Found, GrepQuery, grep_files, show_path
+from tui_agent.tools.spill import cut_result
 from tui_agent.tools.views import count, cut_view, printable
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
 MOST_LINES = 200
 MOST_CHARACTERS = 20_000
+
+MOST_KEPT = 4_000_000
+"""Characters of a result that is cut which are kept to be read on."""
 
 _LINE = re.compile(rb"([^\0\n]+)\0(\d+)([:-])(.*)", re.DOTALL)
 
@@ -49,9 +54,12 @@ class Grep(PureTool):
         found = await grep_files(query, context)
         wanted = _Wanted(query, context)
         lines, summary = wanted.content(found) if mode == "content" else wanted.paths(found)
+        whole = "\n".join(lines)
+        text = await asyncio.to_thread(cut_result, context, whole, lines=MOST_LINES, characters=MOST_CHARACTERS)
+        if text != whole:
+            text += f"\n[{summary} in all; a narrower pattern, path or glob shows less]"
         if found.note:
-            lines.append(f"[{found.note}]")
-        text = "\n".join(lines)
+            text += f"\n[{found.note}]"
         return Outcome(text_result(text), summary=summary, view=cut_view(text))
 
 
@@ -74,7 +82,7 @@ class _Wanted:
         """Return the lines by file, and the number of matches."""
         out: list[str] = []
         current = b""
-        matches = files = shown = size = last = 0
+        matches = files = size = last = 0
         for raw in found.output.split(b"\n"):
             parts = _LINE.fullmatch(raw)
             if parts is None or not self._wants(parts[1]):
@@ -83,7 +91,7 @@ class _Wanted:
             new_file = parts[1] != current
             files += new_file
             number = int(parts[2])
-            if shown < MOST_LINES and size < MOST_CHARACTERS:
+            if size < MOST_KEPT:
                 if new_file:
                     out.append(show_path(parts[1], self.context))
                 elif self.query.context and number > last + 1:
@@ -91,14 +99,10 @@ class _Wanted:
                 line = f"{number}{parts[3].decode()}{printable(parts[4])}"
                 out.append(line)
                 size += len(line)
-                shown += 1
             current, last = parts[1], number
         if not matches:
             return ["No line matches."], "no match"
-        total = f"{count(matches, 'match')} in {count(files, 'file')}"
-        if shown >= MOST_LINES or size >= MOST_CHARACTERS:
-            out.append(f"[the first {shown} lines; {total} in all. Use a narrower pattern, path or glob]")
-        return out, total
+        return out, f"{count(matches, 'match')} in {count(files, 'file')}"
 
     def paths(self, found: Found) -> tuple[list[str], str]:
         """Return the files, with their counts where asked for."""
@@ -110,7 +114,5 @@ class _Wanted:
         wanted = [(path, number) for path, number in entries if self._wants(path)]
         if not wanted:
             return ["No file matches."], "no match"
-        out = [show_path(path, self.context) + number.decode() for path, number in wanted[:MOST_LINES]]
-        if len(wanted) > MOST_LINES:
-            out.append(f"[the first {MOST_LINES} of {len(wanted):,} files]")
+        out = [show_path(path, self.context) + number.decode() for path, number in wanted]
         return out, count(len(wanted), "file")

@@ -41,6 +41,8 @@ LARGEST_PDF = 8_000_000
 
 _VIEW = 4_000
 
+_CUT_LINE = "more characters in this line]"
+
 
 class Read(PureTool):
     """Reads, and notes the file's hash, by which later changes by others are noticed."""
@@ -158,7 +160,7 @@ def number_lines(lines: list[str], first: int) -> list[str]:
     for number, line in enumerate(lines, first):
         text = line.removesuffix("\r")
         if len(text) > LONGEST_LINE:
-            text = f"{text[:LONGEST_LINE]} [… {len(text) - LONGEST_LINE:,} more characters in this line]"
+            text = f"{text[:LONGEST_LINE]} [… {len(text) - LONGEST_LINE:,} {_CUT_LINE}"
         text = f"{number}\t{text}"
         room -= len(text.encode("utf-8", "replace")) + 1
         if room < 0 and shown:
@@ -169,6 +171,8 @@ def number_lines(lines: list[str], first: int) -> list[str]:
 
 def _text_outcome(shown: list[str], notes: list[str], lines: int) -> Outcome:
     text = "\n".join(shown)
+    if any(line.endswith(_CUT_LINE) for line in shown):
+        notes.append(f"for the rest of a line use bash: sed -n NUMBERp FILE | cut -c{LONGEST_LINE + 1}-")
     tail = f"\n[{'; '.join(notes)}]" if notes else ""
     summary = count(lines, "line") if len(shown) == lines else f"{len(shown):,} of {count(lines, 'line')}"
     return Outcome(text_result(text + tail), summary=summary, view=cut_view(text, _VIEW))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool
+from tui_agent.tools.spill import cut_result
 from tui_agent.tools.views import cut_view
 from tui_agent.workflow import Call, Outcome, ToolContext, text_result
+
+MOST_LINES = 2_000
+MOST_CHARACTERS = 50_000
 
 
 class Task(PureTool):
@@ -19,4 +25,5 @@ class Task(PureTool):
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Run it."""
         answer = await context.run_agent(str(call.input["agent"]), str(call.input["prompt"]))
-        return Outcome(text_result(answer), summary=str(call.input["agent"]), view=cut_view(answer))
+        text = await asyncio.to_thread(cut_result, context, answer, lines=MOST_LINES, characters=MOST_CHARACTERS)
+        return Outcome(text_result(text), summary=str(call.input["agent"]), view=cut_view(answer))
