@@ -65,7 +65,9 @@ def _value(name: str, field: dict[str, Any], root: dict[str, Any]) -> st.SearchS
         case "array":
             return st.lists(_value("", field.get("items", {}), root), max_size=2)
         case "object":
-            return st.dictionaries(texts, json_values, max_size=2)
+            inner = field.get("additionalProperties")
+            kept = _value("", inner, root) if isinstance(inner, dict) else json_values
+            return st.dictionaries(texts, kept, max_size=2)
     return json_values
 
 

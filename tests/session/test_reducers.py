@@ -44,7 +44,7 @@ def test_spend_is_the_sum_of_what_was_booked(sequence: list[EventBase]) -> None:
     state = fold(SessionState(), sequence)
     booked = Usage()
     for event in sequence:
-        if event.type in {"turn.finished", "turn.failed", "context.compacted"}:
+        if event.type in {"turn.finished", "turn.failed", "context.compacted", "budget.booked"}:
             booked += event.usage  # type: ignore[attr-defined]
     assert state.budget.usage.total_tokens == booked.total_tokens
 

@@ -283,7 +283,7 @@ async def test_nested_memory_files_come_with_the_first_file_of_their_folder(tmp_
 async def test_the_first_request_is_small(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 5")
-        assert session.of("turn.projected")[0].input_tokens <= 3_000
+        assert session.of("turn.projected")[0].expected_input_tokens <= 3_000
 
 
 async def test_a_prompt_that_is_no_valid_unicode_is_answered_all_the_same(tmp_path: Path) -> None:

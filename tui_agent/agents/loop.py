@@ -12,20 +12,25 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, Literal
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
+from tui_agent.agents.compaction import Cut, compact, compaction_reason
 from tui_agent.agents.hands import Hands
+from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
-from tui_agent.budget import check_turns
+from tui_agent.budget import agent_stop, stop_reason
 from tui_agent.context import (
     ActiveRun,
     History,
+    Request,
     assemble_context,
     build_request,
+    find_cut,
     guard_prefix,
     load_memory,
 )
 from tui_agent.events import (
     MAIN_AGENT,
+    BudgetStopped,
     PoolAssembled,
     PromptAccepted,
     RunFinished,
@@ -73,12 +78,19 @@ class Agent:
             except asyncio.CancelledError:
                 if not self.services.interrupting:
                     raise
-                await self.cancel_steps("The person interrupted this call.")
+                stop = self.services.time_up
+                await self.cancel_steps(
+                    "The time limit stopped this call." if stop else "The person interrupted this call."
+                )
                 if self._is_main:
-                    self.services.interrupting = False
+                    self.services.interrupting, self.services.time_up = False, None
                     task = asyncio.current_task()
                     if task is not None:
                         task.uncancel()
+                    if stop is not None:
+                        await self.recorder.record(stop)
+                        await self._finish("stopped", stop_reason(stop))
+                        return ""
                     if self.services.conversation().queued:
                         continue
                 await self._finish("interrupted", "")
@@ -105,13 +117,16 @@ class Agent:
             if not history.needs_turn:
                 return "completed", _REASONS.get(history.stop_reason, "")
             active = self._active_run()
-            stop = check_turns(self.services.budget(), active.turns if active else 0, self.type.max_turns)
+            stop = agent_stop(active.turns if active else 0, self.type.max_turns)
             if stop is not None:
                 await self.recorder.record(stop)
-                return "stopped", f"the {stop.limit} limit of {stop.maximum:g} is reached"
+                return "stopped", stop_reason(stop)
             if not history.system:
                 await self._load_context()
+            await self._make_room(history)
             ended = await self._take_turn(history)
+            if isinstance(ended, BudgetStopped):
+                return "stopped", stop_reason(ended)
             if isinstance(ended, TurnFailed):
                 self._broken += 1
                 if not ended.partial or self._broken >= MAX_BROKEN_ANSWERS:
@@ -122,23 +137,32 @@ class Agent:
                 known = self._cost is not None and ended.cost is not None
                 self._cost = (self._cost or 0.0) + (ended.cost or 0.0) if known else None
 
-    async def _take_turn(self, history: History) -> TurnFinished | TurnFailed:
-        history.prepare()
+    async def _make_room(self, history: History) -> None:
+        """Compact the history when the window, or a limit, would soon have no room for it."""
+        model = self.services.catalog.find(self.services.conversation().model)
+        reason = compaction_reason(self.services, history, max_output=min(model.max_output, MAX_OUTPUT))
+        cut = Cut(0, find_cut(history, model.context_window)) if reason else Cut(0, 0)
+        if cut.stop:
+            await compact(self.services, self.recorder, history, cut, trigger="automatic", reason=reason)
+
+    async def _take_turn(self, history: History) -> TurnFinished | TurnFailed | BudgetStopped:
+        # What is not sent after all must leave no trace in the history.
+        trial = history.trial()
+        trial.prepare()
         services = self.services
         model = services.catalog.find(services.conversation().model)
-        max_tokens = min(model.max_output, MAX_OUTPUT)
-        request = build_request(history, model=model.id, max_tokens=max_tokens, options=model.options)
-        guard_prefix(history, request)
-        turn = Turn(
-            services,
-            self.recorder,
-            model,
-            services.runtime.new_id("turn"),
-            services.budget().turns + 1,
-            request,
-            max_tokens,
-        )
-        return await turn.take(self.hands.plan_steps)
+
+        def build(max_tokens: int) -> Request:
+            return build_request(trial, model=model.id, max_tokens=max_tokens, options=model.options)
+
+        def sent(request: Request) -> None:
+            history.sent_prefix = request.prefix
+
+        turn_id = services.runtime.new_id("turn")
+        wanted = min(model.max_output, MAX_OUTPUT)
+        metered = MeteredRequest(services, self.recorder, model, turn_id, build, wanted)
+        guard_prefix(trial, metered.request)
+        return await Turn(services, self.recorder, metered, sent).take(self.hands.plan_steps)
 
     async def _settle_steps(self) -> None:
         steps = self._open_steps()
@@ -169,7 +193,9 @@ class Agent:
         """Fix the head of every request to come: the pool of tools, the prompt, the memory files."""
         services = self.services
         pool = self.hands.pool
-        memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace)
+        memory = await asyncio.to_thread(
+            load_memory, services.config_dir, services.workspace, services.runtime.home
+        )
         loaded = await asyncio.to_thread(
             assemble_context,
             prompt=self.type.prompt,
@@ -192,7 +218,8 @@ class Agent:
             usage=self._usage,
             cost=self._cost,
         )
-        await self.recorder.record(finished)
+        clocked = self.services.meter.clocked() if self._is_main else []
+        await self.recorder.record(*clocked, finished)
 
     async def _run_subagent(self, step: str, agent_type: str, prompt: str) -> str:
         """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one."""

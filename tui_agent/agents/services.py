@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tui_agent.budget import BudgetState
+from tui_agent.budget import BudgetState, Meter
 from tui_agent.context import ConversationState, History
-from tui_agent.events import Event
+from tui_agent.events import BudgetStopped, Event
 from tui_agent.journal import Journal
 from tui_agent.models import Catalog, ModelClient
 from tui_agent.permissions import PermissionBroker
@@ -25,7 +25,8 @@ class Services:
     `prompts` is held while a prompt is taken up or a run ends, so that none falls between; `changes` is held
     by whichever step is changing the world; `resolved` is notified when the person decides about an uncertain
     step or answers a question. `interrupting` says that a cancellation is the person's
-    doing and is to be recorded; without it the program is closing, and everything stays as it is.
+    doing and is to be recorded; without it the program is closing, and everything stays as it is. `time_up`
+    says that it is a limit on time that does it.
     """
 
     runtime: Runtime
@@ -40,6 +41,7 @@ class Services:
     conversation: Callable[[], ConversationState]
     workflow: Callable[[], WorkflowState]
     budget: Callable[[], BudgetState]
+    meter: Meter
     mode: Callable[[], str]
     load_history: Callable[[str], Awaitable[History]]
     find_events: Callable[..., Awaitable[list[Event]]]
@@ -48,4 +50,5 @@ class Services:
     resolved: asyncio.Condition = field(default_factory=asyncio.Condition)
     implementations: dict[str, Tool] = field(default_factory=dict)
     interrupting: bool = False
+    time_up: BudgetStopped | None = None
     closing: bool = False

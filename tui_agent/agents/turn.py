@@ -6,24 +6,29 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
 from tui_agent.context import Request
 from tui_agent.events import (
-    EventBase,
+    BudgetStopped,
     JsonObject,
     StepPlanned,
     TurnDelta,
     TurnFailed,
     TurnFinished,
-    TurnProjected,
     TurnStarted,
     Usage,
 )
 from tui_agent.journal import Recorder
-from tui_agent.models import Delta, Model, ModelError, ModelRequest, Response, backoff
-
-CHARACTERS_PER_TOKEN = 4
-"""A rough ratio, for booking what a broken answer cost when the server did not say."""
+from tui_agent.models import (
+    Delta,
+    ModelError,
+    ModelRequest,
+    Response,
+    StalledError,
+    TimedOutError,
+    backoff,
+)
 
 PlanSteps = Callable[[str, list[JsonObject]], list[StepPlanned]]
 """Makes the planned steps of a response: called with the turn's id and the content blocks."""
@@ -31,40 +36,53 @@ PlanSteps = Callable[[str, list[JsonObject]], list[StepPlanned]]
 
 @dataclass
 class Turn:
-    """One model request of an agent; `take` sees it through."""
+    """One model request of an agent; `take` sees it through.
+
+    `sent` is called with the request once it is on disk that it will be sent.
+    """
 
     services: Services
     recorder: Recorder
-    model: Model
-    id: str
-    number: int
-    request: Request
-    max_output_tokens: int
+    metered: MeteredRequest
+    sent: Callable[[Request], None]
     attempt: int = 0
     _partial: dict[int, Delta] = field(default_factory=dict)
+    _announced: bool = False
+    _over: bool = False
+    _cut: Usage | None = None
 
-    async def take(self, plan: PlanSteps) -> TurnFinished | TurnFailed:
+    @property
+    def id(self) -> str:
+        """The turn's id."""
+        return self.metered.turn
+
+    async def take(self, plan: PlanSteps) -> TurnFinished | TurnFailed | BudgetStopped:
         """Send the request until it is answered or cannot be; return how it ended, which is on disk by then.
 
-        The steps that the response asks for are planned in the same transaction. Cancelled by the person, the
-        turn is recorded as interrupted, with what had arrived.
+        Each attempt is reserved before it is sent; where a limit does not allow it, the stop is returned. The
+        steps that the response asks for are planned in the same transaction. Cancelled by the person, the turn is
+        recorded as interrupted, with what had arrived.
         """
         try:
             return await self._attempt(plan)
         except asyncio.CancelledError:
-            if self.services.interrupting:
+            if self.services.interrupting and self._announced and not self._over:
                 await self._interrupted()
             raise
+        finally:
+            await self.services.meter.done(self.id)
 
-    async def _attempt(self, plan: PlanSteps) -> TurnFinished | TurnFailed:
+    async def _attempt(self, plan: PlanSteps) -> TurnFinished | TurnFailed | BudgetStopped:
         while True:
             self.attempt += 1
             self._partial.clear()
-            await self._announce()
+            stop = await self.metered.reserve(self.attempt, self._started)
+            if stop is not None:
+                return await self._refused(stop)
             begun = self.services.runtime.monotonic()
+            request = ModelRequest(self.metered.model.id, self.metered.request.body)
             try:
-                request = ModelRequest(self.model.id, self.request.body)
-                response = await self.services.client.stream(request, self._show)
+                response = await self.services.client.stream(request, self._show, self._cut_off)
             except ModelError as error:
                 failed = await self._fail(error)
                 if failed.retry_seconds is None:
@@ -74,26 +92,20 @@ class Turn:
             else:
                 return await self._finish(response, self.services.runtime.monotonic() - begun, plan)
 
-    async def _announce(self) -> None:
-        events: list[EventBase] = []
-        if self.attempt == 1:
-            usage = Usage(input_tokens=self.request.estimated_tokens, output_tokens=self.max_output_tokens)
-            projected = TurnProjected(
+    def _started(self, request: Request) -> list[TurnStarted]:
+        self._announced = True
+        self.sent(request)
+        number = self.services.budget().turns + (self.attempt == 1)
+        return [
+            TurnStarted(
                 turn=self.id,
-                input_tokens=self.request.estimated_tokens,
-                max_output_tokens=self.max_output_tokens,
-                max_cost=self.services.catalog.cost(usage, self.model.id),
+                model=self.metered.model.id,
+                number=number,
+                attempt=self.attempt,
+                message_count=request.message_count,
+                prefix=request.digest,
             )
-            events.append(projected)
-        started = TurnStarted(
-            turn=self.id,
-            model=self.model.id,
-            number=self.number,
-            attempt=self.attempt,
-            message_count=self.request.message_count,
-            prefix=self.request.digest,
-        )
-        await self.recorder.record(*events, started)
+        ]
 
     async def _show(self, deltas: Sequence[Delta]) -> None:
         for delta in deltas:
@@ -104,20 +116,36 @@ class Turn:
             *(TurnDelta(turn=self.id, block=d.block, kind=d.kind, text=d.text, tool=d.tool) for d in deltas)
         )
 
+    def _cut_off(self, usage: Usage) -> None:
+        self._cut = usage
+
+    async def _refused(self, stop: BudgetStopped) -> BudgetStopped:
+        if self.attempt > 1:
+            message = "A limit leaves no room for another attempt."
+            failed = TurnFailed(turn=self.id, attempt=self.attempt, kind="budget", message=message, cost=0.0)
+            await self.metered.settle(failed, stop)
+        else:
+            await self.recorder.record(stop)
+        return stop
+
     async def _finish(self, response: Response, seconds: float, plan: PlanSteps) -> TurnFinished:
+        usage, cost = self.metered.priced(response.usage)
         finished = TurnFinished(
             turn=self.id,
+            attempt=self.attempt,
             model=response.model,
             content=response.content,
             stop_reason=response.stop_reason,
             stop_detail=response.stop_detail,
-            usage=response.usage,
-            cost=self.services.catalog.cost(response.usage, self.model.id),
+            usage=usage,
+            cost=cost,
             seconds=seconds,
             message_id=response.message_id,
             cache_miss_reason=response.cache_miss_reason,
         )
-        await self.recorder.record(finished, *plan(self.id, response.content), drop_chunks=[self.id])
+        self._over = True
+        overrun = self.metered.overrun(usage, cost)
+        await self.metered.settle(finished, *plan(self.id, response.content), *overrun, drop_chunks=[self.id])
         return finished
 
     async def _fail(self, error: ModelError) -> TurnFailed:
@@ -125,41 +153,40 @@ class Turn:
         if error.retryable:
             retry = backoff(self.attempt, error.retry_after, self.services.runtime.random)
         usage = error.usage
-        if usage.total_tokens == 0 and self._partial:
-            usage = self._estimated_usage()
-        failed = TurnFailed(
-            turn=self.id,
-            attempt=self.attempt,
-            kind=error.kind,
-            message=error.message,
-            partial=error.partial if retry is None else [],
-            usage=usage,
-            cost=self.services.catalog.cost(usage, self.model.id) if usage.total_tokens else 0.0,
-            retry_seconds=retry,
-        )
-        await self.recorder.record(failed, drop_chunks=[self.id])
+        if usage.total_tokens == 0 and (self._partial or isinstance(error, StalledError | TimedOutError)):
+            # The server took the request and may well have worked on it.
+            usage = self._cut_usage()
+        failed = self._failed(error.kind, error.message, usage, error.partial if retry is None else [], retry)
+        self._over = retry is None
+        await self.metered.settle(failed, *self.metered.overrun(failed.usage, failed.cost), drop_chunks=[self.id])
         return failed
 
     async def _interrupted(self) -> None:
-        usage = self._estimated_usage() if self._partial else Usage()
-        failed = TurnFailed(
+        usage = Usage()
+        if self._cut is not None:
+            usage = self._cut if self._cut.total_tokens else self._cut_usage()
+        message = "Stopped: the time limit is reached." if self.services.time_up is not None else "Interrupted."
+        partial = partial_blocks(self._partial.values())
+        failed = self._failed("interrupted", message, usage, partial, None)
+        await self.metered.settle(failed, drop_chunks=[self.id])
+
+    def _failed(
+        self, kind: str, message: str, usage: Usage, partial: list[JsonObject], retry: float | None
+    ) -> TurnFailed:
+        usage, cost = self.metered.priced(usage)
+        return TurnFailed(
             turn=self.id,
             attempt=self.attempt,
-            kind="interrupted",
-            message="Interrupted.",
-            partial=partial_blocks(self._partial.values()),
+            kind=kind,
+            message=message,
+            partial=partial,
             usage=usage,
-            cost=self.services.catalog.cost(usage, self.model.id) if usage.total_tokens else 0.0,
+            cost=cost,
+            retry_seconds=retry,
         )
-        await self.recorder.record(failed, drop_chunks=[self.id])
 
-    def _estimated_usage(self) -> Usage:
-        written = sum(len(delta.text) for delta in self._partial.values())
-        return Usage(
-            input_tokens=self.request.estimated_tokens,
-            output_tokens=written // CHARACTERS_PER_TOKEN + 1,
-            estimated=True,
-        )
+    def _cut_usage(self) -> Usage:
+        return self.metered.cut_usage(sum(len(delta.text) for delta in self._partial.values()))
 
 
 def partial_blocks(deltas: Iterable[Delta]) -> list[JsonObject]:

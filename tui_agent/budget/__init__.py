@@ -1,6 +1,22 @@
 """What was spent, what the next turn may cost, and the hard limits that are checked before it is sent."""
 
-from tui_agent.budget.limits import check_turns
+from tui_agent.budget.estimate import Estimate, counted_input, estimate_input
+from tui_agent.budget.limits import KINDS, SCOPES, Account, Demand, agent_stop, quantity, stop_reason
+from tui_agent.budget.meter import DayLedger, Meter
 from tui_agent.budget.state import BudgetState
 
-__all__ = ["BudgetState", "check_turns"]
+__all__ = [
+    "KINDS",
+    "SCOPES",
+    "Account",
+    "BudgetState",
+    "DayLedger",
+    "Demand",
+    "Estimate",
+    "Meter",
+    "agent_stop",
+    "counted_input",
+    "estimate_input",
+    "quantity",
+    "stop_reason",
+]

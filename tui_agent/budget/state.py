@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from tui_agent.budget.estimate import Anchor, Calibration, anchored, calibrated, without
+from tui_agent.budget.limits import LAYERS, Account, effective
 from tui_agent.events import (
     MAIN_AGENT,
+    Amounts,
+    BudgetBooked,
+    BudgetClocked,
+    BudgetWarned,
     ContextCompacted,
     EventBase,
+    RunFinished,
     RunStarted,
+    Scope,
     SessionConfigured,
     TurnFailed,
     TurnFinished,
@@ -19,12 +27,23 @@ from tui_agent.events import (
 
 
 @dataclass(frozen=True, slots=True)
+class DayState:
+    """What all sessions had used and reserved on a day (UTC), as this session last saw it, its own included."""
+
+    date: str = ""
+    used: Amounts = Amounts()
+    reserved: Amounts = Amounts()
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetState:
-    """Spend of the session and of the run.
+    """Spend of the session and of the run, the limits, and what is reserved.
 
     `cost` is dollars of all turns with a known price, `unpriced` counts those without. `context_tokens` is
-    the main agent's window after its last response. `run_turns` counts the turns of the run in progress,
-    subagents' included. `projection` is what the next turn costs at most.
+    the main agent's window after its last response. The `run_` figures are of the run in progress or the last
+    one, subagents' included. `seconds` are booked wall-clock time; `since` is when the time that is not booked
+    yet began (seconds since the epoch), None while no run goes. `projection` is what the next turn costs at
+    most; `reserved` are the requests under way. `warned` are the limits that were told to be near, and how near.
     """
 
     usage: Usage = Usage()
@@ -35,42 +54,213 @@ class BudgetState:
     run_usage: Usage = Usage()
     run_cost: float = 0.0
     context_tokens: int = 0
-    max_turns: int | None = None
     projection: TurnProjected | None = None
+    seconds: float = 0.0
+    run_seconds: float = 0.0
+    since: float | None = None
+    run: str = ""
+    layers: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    reserved: tuple[TurnProjected, ...] = ()
+    anchors: dict[str, Anchor] = field(default_factory=dict)
+    calibrations: dict[str, Calibration] = field(default_factory=dict)
+    warned: dict[str, float] = field(default_factory=dict)
+    day: DayState = DayState()
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that hold, by `scope.kind`."""
+        return effective(self.layers)
+
+    @property
+    def max_turns(self) -> int | None:
+        """The limit on the turns of a run."""
+        limit = self.limits.get("run.turns")
+        return int(limit) if limit is not None else None
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """The share of the session's input that was read from the cache; None before there was any."""
+        total = self.usage.prompt_tokens
+        return self.usage.cache_read_tokens / total if total else None
+
+    def account(self, scope: Scope, now: float, *, beside: str = "") -> Account:
+        """Return what is used and reserved of a scope at `now`; the reservation for turn `beside` is left out.
+
+        Of the day it is what this session knows.
+        """
+        if scope == "day":
+            return Account(self.day.used, self.day.reserved)
+        elapsed = max(0.0, now - self.since) if self.since is not None else 0.0
+        if scope == "run":
+            used = _amounts(self.run_turns, self.run_usage, self.run_cost, self.run_seconds + elapsed)
+        else:
+            used = _amounts(self.turns, self.usage, self.cost, self.seconds + elapsed)
+        held = Amounts()
+        for projected in self.reserved:
+            if projected.turn != beside:
+                held += reservation(projected)
+        return Account(used, held)
+
+
+def reservation(projected: TurnProjected) -> Amounts:
+    """Return what a request under way holds. Its turn counts as used already."""
+    return Amounts(
+        input_tokens=projected.input_tokens,
+        output_tokens=projected.max_output_tokens,
+        cost=projected.max_cost or 0.0,
+    )
+
+
+def booked(usage: Usage, cost: float | None, turns: int = 0) -> Amounts:
+    """Return what a response takes of the limits."""
+    return _amounts(turns, usage, cost or 0.0, 0.0)
 
 
 def apply(state: BudgetState, event: EventBase) -> BudgetState:
     """Return the state after `event`. Pure."""
     match event:
         case RunStarted() if event.agent == MAIN_AGENT:
-            return replace(state, run_turns=0, run_usage=Usage(), run_cost=0.0)
-        case SessionConfigured() if event.max_turns is not None:
-            return replace(state, max_turns=event.max_turns or None)
+            return replace(
+                state,
+                run=event.run,
+                since=event.time,
+                run_turns=0,
+                run_usage=Usage(),
+                run_cost=0.0,
+                run_seconds=0.0,
+                warned={key: share for key, share in state.warned.items() if not key.startswith("run.")},
+            )
+        case RunFinished():
+            if event.agent == MAIN_AGENT:
+                return replace(state, since=None, run="")
+            return replace(state, anchors=without(state.anchors, event.agent))
+        case SessionConfigured() if event.limits or event.max_turns is not None:
+            return _configured(state, event)
         case TurnProjected():
-            return replace(state, projection=event)
+            return _projected(state, event)
         case TurnStarted() if event.attempt == 1:
-            return replace(state, turns=state.turns + 1, run_turns=state.run_turns + 1)
+            return _turn_begun(state, event)
         case TurnFinished():
-            state = _book(state, event.usage, event.cost)
+            state = _learn(state, event)
+            state = _book(state, event.usage, event.cost, event.turn)
             if event.agent == MAIN_AGENT:
                 state = replace(state, context_tokens=event.usage.total_tokens)
             return state
-        case TurnFailed():
-            return _book(state, event.usage, event.cost) if event.usage.total_tokens else state
+        case TurnFailed() | BudgetBooked():
+            spent = event.usage.total_tokens or event.usage.web_searches
+            return _book(state, event.usage, event.cost if spent else 0.0, event.turn)
         case ContextCompacted():
-            state = _book(state, event.usage, event.cost) if event.usage.total_tokens else state
-            if event.agent == MAIN_AGENT:
-                state = replace(state, context_tokens=event.receipt.tokens_after)
-            return state
+            return _compacted(state, event)
+        case BudgetClocked():
+            return _clocked(state, event)
+        case BudgetWarned():
+            return replace(state, warned={**state.warned, warning_key(event, state.day.date): event.fraction})
     return state
 
 
-def _book(state: BudgetState, usage: Usage, cost: float | None) -> BudgetState:
+def warning_key(event: BudgetWarned, date: str) -> str:
+    """Return under which name a warning is remembered: each limit's own, each day anew."""
+    return f"{event.scope}.{event.limit}" + (f".{date}" if event.scope == "day" else "")
+
+
+def _amounts(turns: int, usage: Usage, cost: float, seconds: float) -> Amounts:
+    return Amounts(
+        turns=turns,
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.output_tokens,
+        cost=cost,
+        seconds=seconds,
+    )
+
+
+def _configured(state: BudgetState, event: SessionConfigured) -> BudgetState:
+    layers = {**state.layers, **{name: dict(layer) for name, layer in event.limits.items() if name in LAYERS}}
+    if event.max_turns is not None:
+        layers["person"] = {**layers.get("person", {}), "run.turns": event.max_turns or None}
+        layers["start"] = {key: value for key, value in layers.get("start", {}).items() if key != "run.turns"}
+    before, after = state.limits, effective(layers)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    warned = {key: share for key, share in state.warned.items() if ".".join(key.split(".")[:2]) not in changed}
+    return replace(state, layers=layers, warned=warned)
+
+
+def _projected(state: BudgetState, event: TurnProjected) -> BudgetState:
+    others = tuple(projected for projected in state.reserved if projected.turn != event.turn)
+    state = replace(state, projection=event, reserved=(*others, event))
+    if event.day and event.day_used is not None:
+        date = event.day
+        warned = {key: share for key, share in state.warned.items() if not key.startswith("day.") or date in key}
+        held = (event.day_reserved or Amounts()) + reservation(event)
+        state = replace(state, day=DayState(date, event.day_used, held), warned=warned)
+    return state
+
+
+def _turn_begun(state: BudgetState, event: TurnStarted) -> BudgetState:
+    day = state.day
+    if any(projected.turn == event.turn and projected.day == day.date for projected in state.reserved):
+        day = replace(day, used=day.used + Amounts(turns=1))
     return replace(
+        state,
+        turns=state.turns + 1,
+        run_turns=state.run_turns + 1 if state.run else state.run_turns,
+        day=day,
+    )
+
+
+def _learn(state: BudgetState, event: TurnFinished) -> BudgetState:
+    projected = next((p for p in state.reserved if p.turn == event.turn), None)
+    if projected is None or not projected.model or not projected.request_bytes:
+        return state
+    calibration = calibrated(state.calibrations.get(projected.model), projected, event.usage)
+    anchor = anchored(projected, event.usage, event.time)
+    return replace(
+        state,
+        calibrations={**state.calibrations, projected.model: calibration},
+        anchors={**state.anchors, event.agent: anchor},
+    )
+
+
+def _compacted(state: BudgetState, event: ContextCompacted) -> BudgetState:
+    spent = event.usage.total_tokens or event.usage.web_searches
+    state = _book(state, event.usage, event.cost if spent else 0.0, event.turn)
+    state = replace(state, anchors=without(state.anchors, event.agent))
+    if event.agent == MAIN_AGENT:
+        state = replace(state, context_tokens=event.receipt.tokens_after)
+    return state
+
+
+def _clocked(state: BudgetState, event: BudgetClocked) -> BudgetState:
+    state = replace(state, seconds=state.seconds + event.seconds)
+    if state.run:
+        state = replace(state, run_seconds=state.run_seconds + event.seconds, since=event.time)
+    if event.day == state.day.date:
+        day = replace(state.day, used=state.day.used + Amounts(seconds=event.seconds))
+        state = replace(state, day=day)
+    return state
+
+
+def _book(state: BudgetState, usage: Usage, cost: float | None, turn: str) -> BudgetState:
+    """Book what a request cost, in place of what it had reserved."""
+    held = next((projected for projected in state.reserved if projected.turn == turn), None)
+    day = state.day
+    if day.date:
+        released = reservation(held) if held is not None and held.day == day.date else Amounts()
+        left = Amounts(
+            turns=day.reserved.turns,
+            input_tokens=max(0, day.reserved.input_tokens - released.input_tokens),
+            output_tokens=max(0, day.reserved.output_tokens - released.output_tokens),
+            cost=max(0.0, day.reserved.cost - released.cost),
+            seconds=day.reserved.seconds,
+        )
+        day = DayState(day.date, day.used + booked(usage, cost), left)
+    state = replace(
         state,
         usage=state.usage + usage,
         cost=state.cost + (cost or 0.0),
         unpriced=state.unpriced + (cost is None),
-        run_usage=state.run_usage + usage,
-        run_cost=state.run_cost + (cost or 0.0),
+        reserved=tuple(projected for projected in state.reserved if projected.turn != turn),
+        day=day,
     )
+    if state.run:
+        state = replace(state, run_usage=state.run_usage + usage, run_cost=state.run_cost + (cost or 0.0))
+    return state

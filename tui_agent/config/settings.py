@@ -2,8 +2,8 @@
 
 Sources, weakest first: the defaults, `<config>/settings.toml`, the environment, and the project's own
 `<workspace>/.tui-agent/settings.toml`.
-The project's file comes from whoever wrote the project, so it may only tighten: its `max_turns` counts
-when it is lower, and nothing else may stand there. Flags of the command line are put on top by the caller.
+The project's file comes from whoever wrote the project, so it may only tighten: its `max_turns` and `[limits.…]`
+count where they are lower, and nothing else may stand there. Flags of the command line are put on top by the caller.
 `mode` can never be `bypass` here: running without asking comes from the flag alone, for one start.
 """
 
@@ -21,7 +21,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from tui_agent.config.paths import Paths, project_settings
 from tui_agent.config.toml_file import Problem, TomlFile, TomlFileError, read_toml
 
-PROJECT_KEYS = frozenset({"max_turns"})
+PROJECT_KEYS = frozenset({"max_turns", "limits"})
 """What a project's file may set, and only downwards."""
 
 VARIABLES = {
@@ -47,6 +47,38 @@ def _http_url(value: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
 
 
+class ScopeLimits(BaseModel):
+    """Hard limits of one scope; what is left out has none. Input tokens count whether cached or not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    turns: int | None = Field(default=None, ge=1, description="Turns.")
+    input_tokens: int | None = Field(default=None, ge=1, description="Tokens of all prompts.")
+    output_tokens: int | None = Field(default=None, ge=1, description="Tokens of all answers.")
+    tokens: int | None = Field(default=None, ge=1, description="Tokens of prompts and answers together.")
+    cost: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="Dollars.")
+    time: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="Wall-clock seconds of runs.")
+
+
+class Limits(BaseModel):
+    """The limits by scope: a run with its subagents, a session, a day (UTC) of all sessions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    run: ScopeLimits = ScopeLimits()
+    session: ScopeLimits = ScopeLimits()
+    day: ScopeLimits = ScopeLimits()
+
+    def flat(self) -> dict[str, float]:
+        """Return the limits that are set, by `scope.kind`."""
+        scopes = {"run": self.run, "session": self.session, "day": self.day}
+        return {
+            f"{scope}.{kind}": value
+            for scope, limits in scopes.items()
+            for kind, value in limits.model_dump(exclude_none=True).items()
+        }
+
+
 class Settings(BaseModel):
     """Everything that can be set in a file, with its default."""
 
@@ -63,6 +95,13 @@ class Settings(BaseModel):
         default=None, description="TOML file with models and prices of your own, from the settings' folder."
     )
     notifications: bool = Field(default=True, description="Ring the bell when a decision waits.")
+    limits: Limits = Field(default=Limits(), description="Hard limits of a run, a session, a day.")
+
+    def all_limits(self) -> dict[str, float]:
+        """Return every limit by `scope.kind`, `max_turns` among them; of two for one thing the lower."""
+        limits = self.limits.flat()
+        limits["run.turns"] = min(self.max_turns, limits.get("run.turns", self.max_turns))
+        return limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +135,34 @@ def _read(path: Path, problems: list[Problem]) -> TomlFile | None:
 def _valid_values(file: TomlFile | None, problems: list[Problem]) -> dict[str, Any]:
     if file is None:
         return {}
-    wrong = _faults(file.values)
+    values = dict(file.values)
+    if isinstance(values.get("limits"), dict):
+        values["limits"] = _valid_limits(values["limits"], file, problems)
+    wrong = _faults(values)
     problems.extend(file.problem(key, message) for key, message in wrong.items())
-    return {key: value for key, value in file.values.items() if key not in wrong}
+    return {key: value for key, value in values.items() if key not in wrong}
+
+
+def _valid_limits(tables: dict[str, Any], file: TomlFile, problems: list[Problem]) -> dict[str, dict[str, Any]]:
+    """Return the limits that can be kept: one that is wrong must not take the others with it."""
+    kept: dict[str, dict[str, Any]] = {}
+    for scope, table in tables.items():
+        if scope not in Limits.model_fields or not isinstance(table, dict):
+            known = ", ".join(f"[limits.{name}]" for name in Limits.model_fields)
+            problems.append(file.problem("limits", f"limits.{scope}: there are the tables {known}"))
+            continue
+        kept[scope] = {}
+        for kind, value in table.items():
+            try:
+                ScopeLimits.model_validate({kind: value})
+            except ValidationError as error:
+                message = error.errors(include_url=False, include_context=False)[0]["msg"]
+                if kind not in ScopeLimits.model_fields:
+                    message = f"unknown limit; known are {', '.join(ScopeLimits.model_fields)}"
+                problems.append(file.problem("limits", f"limits.{scope}.{kind}: {message}"))
+            else:
+                kept[scope][kind] = value
+    return kept
 
 
 def _faults(values: Mapping[str, Any]) -> dict[str, str]:
@@ -152,7 +216,9 @@ def _tightened(settings: Settings, project: TomlFile | None, paths: Paths, probl
         else:
             allowed[key] = value
     values = _valid_values(TomlFile(project.path, project.text, allowed), problems)
-    if "max_turns" in values:
-        lower = min(settings.max_turns, values["max_turns"])
-        return settings.model_copy(update={"max_turns": lower})
-    return settings
+    lower = min(settings.max_turns, values.get("max_turns", settings.max_turns))
+    limits = settings.limits.model_dump(exclude_none=True)
+    for scope, table in values.get("limits", {}).items():
+        for kind, value in table.items():
+            limits[scope][kind] = min(value, limits[scope].get(kind, value))
+    return settings.model_copy(update={"max_turns": lower, "limits": Limits.model_validate(limits)})

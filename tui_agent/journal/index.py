@@ -12,27 +12,27 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from tui_agent.journal import ledger
 from tui_agent.journal.errors import JournalError, explain, is_damage
 from tui_agent.journal.schema import connect
 from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
 
 if TYPE_CHECKING:
-    from tui_agent.events import EventBase
+    from tui_agent.events import Amounts, EventBase
 
 T = TypeVar("T")
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 
 _SCHEMA = f"""
 BEGIN IMMEDIATE;
 CREATE TABLE session (
   id TEXT PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, workspace TEXT NOT NULL, model TEXT NOT NULL,
   created REAL NOT NULL, updated REAL NOT NULL, prompts INTEGER NOT NULL, cost REAL NOT NULL,
-  state TEXT NOT NULL
+  state TEXT NOT NULL, offline INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE passage (
   id INTEGER PRIMARY KEY, session TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
@@ -47,12 +47,28 @@ CREATE TRIGGER passage_removed AFTER DELETE ON passage BEGIN
 END;
 CREATE TABLE spend (
   session TEXT NOT NULL, seq INTEGER NOT NULL, day TEXT NOT NULL, cost REAL NOT NULL, tokens INTEGER NOT NULL,
-  PRIMARY KEY (session, seq)
+  turns INTEGER NOT NULL DEFAULT 0, input INTEGER NOT NULL DEFAULT 0, output INTEGER NOT NULL DEFAULT 0,
+  seconds REAL NOT NULL DEFAULT 0, PRIMARY KEY (session, seq)
 ) STRICT;
 CREATE INDEX spend_day ON spend (day);
+{ledger.RESERVATION}
 PRAGMA user_version = {INDEX_VERSION};
 COMMIT;
 """
+
+_FROM_1 = f"""
+BEGIN IMMEDIATE;
+ALTER TABLE session ADD COLUMN offline INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spend ADD COLUMN turns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spend ADD COLUMN input INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spend ADD COLUMN output INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE spend ADD COLUMN seconds REAL NOT NULL DEFAULT 0;
+UPDATE spend SET input = tokens, turns = 1;
+{ledger.RESERVATION}
+PRAGMA user_version = {INDEX_VERSION};
+COMMIT;
+"""
+"""What brings an index of version 1 up to date: made again, it would lack the spend of removed sessions."""
 
 _COLUMNS = tuple(column.name for column in fields(SessionSummary))
 _UPSERT = (
@@ -132,6 +148,67 @@ class SessionIndex:
 
         return await self._run(select)
 
+    async def day(self, day: str) -> tuple[Amounts, Amounts]:
+        """Return what all sessions have used and reserved of a day (UTC)."""
+        return await self._run(lambda connection: ledger.totals(connection, day))
+
+    async def reserve(self, session: str, key: str, day: str, decide: ledger.Decide) -> tuple[Amounts, Amounts]:
+        """Ask `decide`, called with what all sessions have used and reserved of a day, what to reserve.
+
+        It is asked, and its answer put on disk, in one transaction: no other process can come between. It runs in
+        the index's thread. Returns what it was called with.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[Amounts, Amounts]:
+            # The request goes out on the strength of this row: it must outlive a power cut.
+            connection.execute("PRAGMA synchronous = FULL")
+            try:
+                with _transaction(connection):
+                    return ledger.reserve(connection, session, key, day, decide)
+            finally:
+                connection.execute("PRAGMA synchronous = NORMAL")
+
+        return await self._run(work)
+
+    async def release(self, session: str, key: str) -> None:
+        """Give a reservation back."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                ledger.release(connection, session, (key,))
+
+        await self._run(work)
+
+    async def book(self, session: str, events: Sequence[EventBase]) -> None:
+        """Book these durable events, in place of what was reserved for them. Doing it again changes nothing."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                for event in events:
+                    ledger.book(connection, session, event)
+
+        await self._run(work)
+
+    async def last_booked(self, session: str) -> int:
+        """Return the seq of the last event of a session that is booked; 0 if none is."""
+
+        def select(connection: sqlite3.Connection) -> int:
+            row = connection.execute("SELECT max(seq) FROM spend WHERE session = ?", (session,)).fetchone()
+            return int(row[0] or 0)
+
+        return await self._run(select)
+
+    async def settle(self, session: str, events: Sequence[EventBase], under_way: set[str]) -> None:
+        """Book what an earlier start left unbooked, and give back what it held, but for the keys `under_way`."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                for event in events:
+                    ledger.book(connection, session, event)
+                ledger.keep_only(connection, session, under_way)
+
+        await self._run(work)
+
     async def remove(self, session: str) -> None:
         """Forget a session; its spend stays, since the money is gone all the same."""
 
@@ -192,8 +269,10 @@ class SessionIndex:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             if version == 0:
-                _create(connection)
+                _create(connection, _SCHEMA)
                 _rebuild(connection, self._sessions)
+            elif version == 1:
+                _create(connection, _FROM_1)
         return self._connection
 
     def _start_over(self) -> None:
@@ -216,9 +295,9 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _create(connection: sqlite3.Connection, script: str) -> None:
     try:
-        connection.executescript(_SCHEMA)
+        connection.executescript(script)
     except sqlite3.OperationalError:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -234,7 +313,7 @@ def _record(connection: sqlite3.Connection, summary: SessionSummary, events: Seq
 
 
 def _record_event(connection: sqlite3.Connection, session: str, event: EventBase) -> None:
-    from tui_agent.events import ContextCompacted, RunStarted, TurnFailed, TurnFinished
+    from tui_agent.events import RunStarted, TurnFinished
 
     match event:
         case RunStarted():
@@ -242,13 +321,7 @@ def _record_event(connection: sqlite3.Connection, session: str, event: EventBase
         case TurnFinished():
             texts = [str(block.get("text", "")) for block in event.content if block.get("type") == "text"]
             _add_passage(connection, session, event.seq, "answer", "\n".join(texts))
-    match event:
-        case TurnFinished() | TurnFailed() | ContextCompacted() if event.session == session:
-            # A fork's copied events carry the session that paid for them, which has them on its own account.
-            connection.execute(
-                "INSERT OR IGNORE INTO spend VALUES (?, ?, ?, ?, ?)",
-                (session, event.seq, _day(event.time), event.cost or 0.0, event.usage.total_tokens),
-            )
+    ledger.book(connection, session, event)
 
 
 def _add_passage(connection: sqlite3.Connection, session: str, seq: int | None, kind: str, text: str) -> None:
@@ -257,10 +330,6 @@ def _add_passage(connection: sqlite3.Connection, session: str, seq: int | None, 
             "INSERT OR IGNORE INTO passage (session, seq, kind, text) VALUES (?, ?, ?, ?)",
             (session, seq, kind, text),
         )
-
-
-def _day(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).date().isoformat()
 
 
 def _rebuild(connection: sqlite3.Connection, sessions: Path) -> tuple[str, ...]:
@@ -272,7 +341,7 @@ def _rebuild(connection: sqlite3.Connection, sessions: Path) -> tuple[str, ...]:
             session, updated = read_head(path)
             summary = SessionSummary(id=session, path=str(path), updated=updated)
             events = []
-            for event in read_events(path, SUMMARY_TYPES):
+            for event in read_events(path, (*SUMMARY_TYPES, *ledger.SPEND_TYPES)):
                 summary = summarise(summary, event)
                 events.append(event)
         except (JournalError, sqlite3.DatabaseError, ValueError) as error:

@@ -24,12 +24,13 @@ class Recorder:
         """Return a recorder for another run and agent of the same journal."""
         return Recorder(self.journal, run, agent)
 
-    async def record(self, *events: EventBase, drop_chunks: Sequence[str] = ()) -> None:
-        """Commit the events in one durable transaction; they are on disk when this returns.
+    async def record(self, *events: EventBase, drop_chunks: Sequence[str] = ()) -> tuple[EventBase, ...]:
+        """Commit the events in one durable transaction, and return them as they stand on disk.
 
         `drop_chunks` are subjects whose streamed chunks these events replace. Raises the journal's errors.
         """
-        await self.journal.append(*map(self._stamped, events), drop_chunks=drop_chunks)
+        committed = await self.journal.append(*map(self._stamped, events), drop_chunks=drop_chunks)
+        return tuple(part.event for part in committed)
 
     async def stream(self, *deltas: EventBase) -> None:
         """Write deltas as chunks, before they are painted."""

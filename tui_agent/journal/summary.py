@@ -19,6 +19,7 @@ SUMMARY_TYPES = (
     "turn.finished",
     "turn.failed",
     "context.compacted",
+    "budget.booked",
 )
 """The events that change a summary."""
 
@@ -27,7 +28,8 @@ SUMMARY_TYPES = (
 class SessionSummary:
     """One line of the session list. Times in seconds since the epoch, cost in dollars.
 
-    `state` is `running` from a run's start to its end, whether or not the program still lives.
+    `state` is `running` from a run's start to its end, whether or not the program still lives. `offline` says that
+    the offline model answers: the cost is simulated.
     """
 
     id: str
@@ -40,12 +42,14 @@ class SessionSummary:
     prompts: int = 0
     cost: float = 0.0
     state: Literal["idle", "running"] = "idle"
+    offline: bool = False
 
 
 def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
     """Return the summary after `event`. Pure."""
     from tui_agent.events import (
         MAIN_AGENT,
+        BudgetBooked,
         ContextCompacted,
         RunFinished,
         RunStarted,
@@ -64,18 +68,20 @@ def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
                 workspace=event.workspace,
                 model=event.model,
                 created=event.time,
+                offline=event.offline,
             )
         case SessionConfigured():
             return replace(
                 summary,
                 title=summary.title if event.title is None else event.title,
                 model=event.model or summary.model,
+                offline=summary.offline if event.offline is None else event.offline,
             )
         case RunStarted() if event.agent == MAIN_AGENT:
             title = summary.title or " ".join(event.prompt.split())[:TITLE_LIMIT]
             return replace(summary, title=title, prompts=summary.prompts + 1, state="running")
         case RunFinished() if event.agent == MAIN_AGENT:
             return replace(summary, state="idle")
-        case TurnFinished() | TurnFailed() | ContextCompacted() if event.session == summary.id:
+        case TurnFinished() | TurnFailed() | ContextCompacted() | BudgetBooked() if event.session == summary.id:
             return replace(summary, cost=summary.cost + (event.cost or 0.0))
     return summary

@@ -64,9 +64,17 @@ class CachePrice:
     write_1h: float = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """The dearest that a token of a request can be, in dollars: of its input, of its output."""
+
+    input: float
+    output: float
+
+
 @dataclass(frozen=True)
 class Catalog:
-    """The models by id, with the source and date of their prices."""
+    """The models by id, with the source and date of their prices. `web_search` is dollars for one of the server's."""
 
     version: int
     source: str
@@ -74,6 +82,7 @@ class Catalog:
     default: str
     models: Mapping[str, Model]
     cache: CachePrice = field(default_factory=CachePrice)
+    web_search: float = 0.0
 
     def find(self, name: str) -> Model:
         """Return the model of that id or alias.
@@ -104,7 +113,23 @@ class Catalog:
             + usage.cache_write_tokens * self.cache.write_5m
             + usage.cache_write_1h_tokens * self.cache.write_1h
         )
-        return (weighted * per_input + usage.output_tokens * per_output) / MILLION
+        searches = usage.web_searches * self.web_search
+        return (weighted * per_input + usage.output_tokens * per_output) / MILLION + searches
+
+    def worst_price(self, model: str, prompt_tokens: int, *, hour: bool = False) -> TokenPrice | None:
+        """Return the dearest that tokens of a request of at most `prompt_tokens` can be; None if unknown.
+
+        No cache hit comes and everything is written to the cache: its long kind where the request asks for it
+        (`hour`). Of two tiers the dearer counts, if the prompt can reach the second.
+        """
+        price = self.find(model).price
+        if price is None:
+            return None
+        per_input, per_output = price.input, price.output
+        if price.above is not None and prompt_tokens > price.above:
+            per_input, per_output = max(per_input, price.input_above), max(per_output, price.output_above)
+        factor = max(1.0, self.cache.write_5m, self.cache.write_1h if hour else 0.0)
+        return TokenPrice(per_input * factor / MILLION, per_output / MILLION)
 
 
 def load_catalog(overrides: Mapping[str, Any] | None = None) -> Catalog:
@@ -127,6 +152,7 @@ def load_catalog(overrides: Mapping[str, Any] | None = None) -> Catalog:
         default=_typed(overrides, "default", str, "models", data["default"]),
         models={model_id: _model(model_id, table) for model_id, table in tables.items()},
         cache=CachePrice(**data["cache"]),
+        web_search=data["server_tools"]["web_search"],
     )
 
 

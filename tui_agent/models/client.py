@@ -10,9 +10,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from tui_agent.events import JsonObject
+from tui_agent.events import JsonObject, Usage
 from tui_agent.models.errors import (
     HINTS,
     AuthenticationError,
@@ -42,16 +42,23 @@ FIRST_BYTE_SECONDS = 600.0
 
 CONNECT_SECONDS = 10.0
 
+COMPACTION_BETA = "compact-2026-09-04"
+"""The beta of the server's own compaction on demand, as the SDK names it."""
+
 END_SECONDS = 0.2
 """After the last event, the wait for the end of the body: a body read to its end leaves a connection to reuse."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A request to `model`. `body` is the complete JSON body, `"stream": true` included; it is sent as it is."""
+    """A request to `model`. `body` is the complete JSON body, `"stream": true` included; it is sent as it is.
+
+    `betas` are the features beyond the API's stable part that it uses.
+    """
 
     model: str
     body: bytes
+    betas: tuple[str, ...] = ()
 
 
 class ModelClient:
@@ -77,6 +84,7 @@ class ModelClient:
         self._client: anthropic.AsyncAnthropic | None = None
         self._preparing: asyncio.Future[anthropic.AsyncAnthropic] | None = None
         self._can_count = True
+        self._can_compact: dict[str, bool] = {}
 
     async def prepare(self) -> None:
         """Import the SDK in a thread and make its client; does nothing when that is done already."""
@@ -123,11 +131,17 @@ class ModelClient:
             http_client=http_client,
         )
 
-    async def stream(self, request: ModelRequest, on_deltas: Callable[[list[Delta]], Awaitable[None]]) -> Response:
+    async def stream(
+        self,
+        request: ModelRequest,
+        on_deltas: Callable[[list[Delta]], Awaitable[None]],
+        on_cut: Callable[[Usage], None] | None = None,
+    ) -> Response:
         """Send `request` and return the whole response; meanwhile hand its deltas to `on_deltas`.
 
         The first delta is handed on at once, then batches, one delta a block, at most every 50 ms. All that
-        came is handed on before this returns or raises. Cancelling it closes the connection.
+        came is handed on before this returns or raises. Cancelling it closes the connection; `on_cut` is then
+        told what the response had cost by then, nothing if the server had not said yet.
         Raises `ModelError` of the fitting type, with what had come.
         """
         client = await self._ready()
@@ -143,6 +157,8 @@ class ModelClient:
                 # Shielded: a second cancellation must not leave the connection open.
                 await asyncio.shield(response.aclose())
         except asyncio.CancelledError:
+            if on_cut is not None:
+                on_cut(builder.partial_usage())
             await asyncio.shield(batch.flush())
             raise
         except ModelError as error:
@@ -159,6 +175,7 @@ class ModelClient:
                 "/v1/messages",
                 content=request.body,
                 cast_to=object,
+                options={"headers": {"anthropic-beta": ",".join(request.betas)}} if request.betas else {},
                 stream=True,
                 stream_cls=anthropic.AsyncStream[object],
             )
@@ -225,10 +242,10 @@ class ModelClient:
             if delta is not None:
                 batch.add(delta)
 
-    async def count_tokens(self, body: JsonObject) -> int | None:
+    async def count_tokens(self, body: JsonObject | bytes) -> int | None:
         """Return the prompt's tokens as the server counts them; None when it has no such endpoint.
 
-        `body` has the model, system, tools and messages of a request. Raises `ModelError`.
+        `body` has the model, system, tools and messages of a request, as JSON if it is bytes. Raises `ModelError`.
         """
         if not self._can_count:
             return None
@@ -237,7 +254,9 @@ class ModelClient:
 
         try:
             answer: Any = await client.post(
-                "/v1/messages/count_tokens", content=json.dumps(body).encode(), cast_to=object
+                "/v1/messages/count_tokens",
+                content=body if isinstance(body, bytes) else json.dumps(body).encode(),
+                cast_to=object,
             )
         except TypeError as error:
             raise AuthenticationError(f"No API key. {HINTS['authentication']}") from error
@@ -254,6 +273,29 @@ class ModelClient:
             self._can_count = False
             return None
         return int(answer["input_tokens"])
+
+    async def can_compact(self, model: str) -> bool:
+        """Return whether the server says that it compacts on demand for this model; asked once a model.
+
+        A server that does not know the question, or cannot be reached, does not.
+        """
+        if model not in self._can_compact:
+            client = await self._ready()
+            import anthropic
+
+            try:
+                answer: Any = await client.get(
+                    f"/v1/models/{quote(model, safe='')}",
+                    cast_to=object,
+                    options={"headers": {"anthropic-beta": COMPACTION_BETA}},
+                )
+            except (TypeError, anthropic.AnthropicError):
+                return False
+            found = answer.get("capabilities") if isinstance(answer, dict) else None
+            found = found.get("compaction") if isinstance(found, dict) else None
+            summarize = found.get("summarize") if isinstance(found, dict) else None
+            self._can_compact[model] = isinstance(summarize, dict) and summarize.get("supported") is True
+        return self._can_compact[model]
 
     async def close(self) -> None:
         """Close all connections."""

@@ -287,13 +287,17 @@ def _tool_input(text: str) -> dict[str, Any]:
 def read_usage(usage: dict[str, Any]) -> Usage:
     """Return the API's `usage` object as ours.
 
-    The top-level figures leave out what compaction iterations used: those are added.
+    The top-level figures leave out what compaction and other side iterations used, and are 0 where there was
+    nothing else: those are added. What the `message` iterations used is in the top-level figures; should they
+    say more, they count.
     """
-    total = _one_usage(usage)
+    messages, others = Usage(), Usage()
     for iteration in usage.get("iterations") or []:
-        if iteration.get("type") == "compaction":
-            total = total + _one_usage(iteration)
-    return total
+        if iteration.get("type") == "message":
+            messages += _one_usage(iteration)
+        else:
+            others += _one_usage(iteration)
+    return max(_one_usage(usage), messages, key=lambda one: one.total_tokens) + others
 
 
 def _one_usage(usage: dict[str, Any]) -> Usage:
@@ -305,6 +309,7 @@ def _one_usage(usage: dict[str, Any]) -> Usage:
         cache_read_tokens=int(usage.get("cache_read_input_tokens") or 0),
         cache_write_tokens=max(0, written - hour),
         cache_write_1h_tokens=hour,
+        web_searches=int((usage.get("server_tool_use") or {}).get("web_search_requests") or 0),
     )
 
 

@@ -6,24 +6,30 @@ import asyncio
 import contextlib
 import json
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 from tui_agent import __version__
-from tui_agent.agents import Agent, Services
+from tui_agent.agents import Agent, Services, compact
+from tui_agent.budget import Meter
+from tui_agent.budget.meter import TIME_KEY
 from tui_agent.config import find_paths
 from tui_agent.config.settings import LoadedSettings, load_settings
 from tui_agent.context import History
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
     MAIN_AGENT,
+    BudgetBooked,
+    BudgetClocked,
     ContextCompacted,
     Crash,
     EventBase,
     ForkPoint,
     JsonObject,
     Notice,
+    PoolAssembled,
+    PoolEntry,
     PromptQueued,
     PromptWithdrawn,
     QuestionAnswered,
@@ -41,9 +47,10 @@ from tui_agent.permissions import MODES, PermissionBroker
 from tui_agent.registry import load_tools
 from tui_agent.runtime import Runtime
 from tui_agent.session.backend import Backend, start_backend
-from tui_agent.session.compaction import compact
+from tui_agent.session.compaction import manual_cut, read_put_back
 from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
 from tui_agent.session.histories import Histories
+from tui_agent.session.limits import checked_limits, limit_layers
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import end_open_turns, record_interruptions
 from tui_agent.session.sessions import Sessions
@@ -51,11 +58,23 @@ from tui_agent.session.state import SessionState, apply, digest, dump_state, loa
 from tui_agent.session.view import Listener, SessionView
 from tui_agent.text import well_formed
 
+FOLLOW_SECONDS = 1.0
+"""How often a read-only session looks for what another window has written."""
+
 SNAPSHOT_EVERY = 500
 """Events between snapshots of the folded state: what a start has to fold anew at most."""
 
 
-_LISTED = (RunStarted, RunFinished, SessionConfigured, TurnFinished, TurnFailed, ContextCompacted)
+_LISTED = (
+    RunStarted,
+    RunFinished,
+    SessionConfigured,
+    TurnFinished,
+    TurnFailed,
+    ContextCompacted,
+    BudgetBooked,
+    BudgetClocked,
+)
 """Events that change what the list of sessions, its search and its ledger say."""
 
 
@@ -84,9 +103,13 @@ class SessionHandle:
         self._tasks: set[asyncio.Task[None]] = set()
         self._agent: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
+        self._compacting: asyncio.Task[None] | None = None
         self._view = SessionView(journal, state, self._spawn)
         self._histories = Histories(journal)
         self._sessions = Sessions(options.data_dir)
+        self._ledger = self._sessions.ledger(journal.session)
+        self._clock: asyncio.Task[None] | None = None
+        self._limits_changed = asyncio.Event()
         self._driving = False
         self._since_snapshot = 0
         self._closed = False
@@ -104,6 +127,7 @@ class SessionHandle:
             conversation=lambda: self.state.conversation,
             workflow=lambda: self.state.workflow,
             budget=lambda: self.state.budget,
+            meter=Meter(self._runtime, lambda: self.state.budget, self._ledger),
             mode=lambda: self.state.conversation.mode,
             load_history=self._load_history,
             find_events=journal.read,
@@ -153,12 +177,16 @@ class SessionHandle:
         return handle
 
     async def start(self) -> None:
-        """Begin to work: say what a crash cut off, go on with unfinished runs, make the model client ready."""
+        """Begin to work: say what a crash cut off, go on with unfinished runs, make the model client ready.
+
+        Read-only, begin to follow the window that holds the session.
+        """
         if self.read_only:
+            self._preparing = asyncio.create_task(self._follow(), name="follow")
             return
         if problems := _problems(self.settings) + self._backend.problems:
             await self._recorder.record(*problems)
-        await record_interruptions(self._journal, self.state.conversation)
+        await self._settle_budget()
         self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
         self._continue()
 
@@ -168,7 +196,8 @@ class SessionHandle:
             return
         self._closed = True
         self._services.closing = True
-        working = [task for task in (self._agent, self._preparing) if task is not None]
+        tasks = (self._agent, self._preparing, self._compacting, self._clock)
+        working = [task for task in tasks if task is not None]
         for task in working:
             task.cancel()
         await asyncio.gather(*working, *self._tasks, return_exceptions=True)
@@ -184,6 +213,11 @@ class SessionHandle:
         await self._sessions.close()
 
     # Looking
+
+    @property
+    def path(self) -> Path:
+        """The session's file."""
+        return self._journal.path
 
     @property
     def state(self) -> SessionState:
@@ -211,6 +245,17 @@ class SessionHandle:
     async def entries(self, start: int, stop: int) -> dict[int, TimelineEntry]:
         """Return a page of the timeline, by position."""
         return await self._view.entries(start, stop)
+
+    async def pool(self) -> dict[str, PoolEntry]:
+        """Return what the main agent's newest pool says of each tool, by name; empty before the first turn."""
+        entries: dict[str, PoolEntry] = {}
+        after = 0
+        while found := await self._journal.read(after, agent=MAIN_AGENT, types=["pool.assembled"]):
+            after = found[-1].seq or 0
+            newest = found[-1]
+            if isinstance(newest, PoolAssembled):
+                entries = {entry.name: entry for entry in newest.entries}
+        return entries
 
     async def layout(self) -> JsonObject | None:
         """Return the screen's layout as it was saved last; None for a new session or one that is damaged."""
@@ -295,6 +340,8 @@ class SessionHandle:
     async def interrupt(self) -> None:
         """Stop the run in progress; its open steps are cancelled and the history stays valid."""
         self._writable()
+        if self._compacting is not None:
+            self._compacting.cancel()
         if self._agent is not None and not self._agent.done() and not self._services.interrupting:
             self._services.interrupting = True
             # A task that has not begun would be cancelled without a trace; it sees the flag when it begins.
@@ -308,10 +355,13 @@ class SessionHandle:
         model: str | None = None,
         mode: str | None = None,
         max_turns: int | None = None,
+        limits: Mapping[str, float | None] | None = None,
     ) -> None:
         """Change settings of the session; they hold from the next turn. `max_turns` 0 lifts the limit.
 
-        Raises `SessionError` for an unknown mode and for `bypass`, which only the command line gives.
+        `limits` are by `scope.kind`, in turns, tokens, dollars or seconds; None lifts one. They count in place of
+        the settings' and the flags'. Raises `SessionError` for an unknown mode or limit, and for `bypass`, which
+        only the command line gives.
         """
         self._writable()
         if mode is not None:
@@ -320,15 +370,48 @@ class SessionHandle:
             _checked_mode(mode)
         if model is not None:
             model = self._services.catalog.find(model).id
-        await self._recorder.record(SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns))
+        layers: dict[str, dict[str, float | None]] = {}
+        if limits:
+            known = self.state.budget.layers
+            layers["person"] = {**known.get("person", {}), **checked_limits(limits)}
+            layers["start"] = {key: value for key, value in known.get("start", {}).items() if key not in limits}
+        await self._recorder.record(
+            SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns, limits=layers)
+        )
+        self._limits_changed.set()
 
-    async def compact(self, instructions: str = "") -> None:
-        """Put a summary in the transcript's place for the model. Raises `SessionBusy` during a run."""
+    async def compact(self, instructions: str = "", *, before: int | None = None, since: int | None = None) -> None:
+        """Put a summary in the transcript's place for the model; prompts wait meanwhile, `interrupt` ends it.
+
+        With `before`, the event of a prompt in the window, only what is older than that prompt is summarised;
+        with `since` only that prompt and what follows. Raises `SessionBusy` during a run, `SessionError` when
+        there is nothing to compact.
+        """
         self._writable()
         if self.state.conversation.active_run is not None:
             raise SessionBusy("a run is in progress; interrupt it or wait for its end, then /compact")
-        history = await self._load_history(MAIN_AGENT)
-        await compact(self._services, self._recorder, history, self.state, instructions)
+        async with self._services.prompts:
+            history = await self._load_history(MAIN_AGENT)
+            cut = manual_cut(history, before, since)
+            work = compact(self._services, self._recorder, history, cut, trigger="manual", instructions=instructions)
+            self._compacting = asyncio.create_task(work, name="compact")
+            try:
+                await asyncio.wait({self._compacting})
+                if self._compacting.cancelled():
+                    raise SessionError("the compaction was stopped; the conversation stays as it is")
+                self._compacting.result()
+            finally:
+                self._compacting.cancel()
+
+    async def put_back(self, seq: int) -> None:
+        """Let what a compaction dropped (the event of a line in its receipt) go with the next message.
+
+        Raises `SessionError` when the event holds nothing that could be put back.
+        """
+        self._writable()
+        event = await read_put_back(self._journal, seq)
+        await self._load_history(MAIN_AGENT)
+        await self._recorder.record(event)
 
     async def fork(self) -> str:
         """Copy the session up to now into a new one and return its id. Raises `SessionBusy` during a run."""
@@ -381,6 +464,7 @@ class SessionHandle:
 
     async def _drive(self, agent: Agent) -> None:
         self._driving = True
+        self._clock = asyncio.create_task(self._watch_time(), name="clock")
         try:
             await agent.run()
         except JournalError as error:
@@ -394,17 +478,58 @@ class SessionHandle:
                 traceback=traceback.format_exc(),
             )
             finished = RunFinished(outcome="failed", reason=f"an error in tui-agent: {error}")
-            await end_open_turns(self._journal, self.state.conversation, "error", "tui-agent failed.")
+            await end_open_turns(self._journal, self.state, self._backend.catalog.cost, "error", "tui-agent failed.")
             await agent.cancel_steps("tui-agent failed.")
-            await agent.recorder.record(crash, finished)
+            await agent.recorder.record(crash, *self._services.meter.clocked(), finished)
         finally:
+            self._clock.cancel()
             self._driving = False
-            self._services.interrupting = False
+            self._services.interrupting, self._services.time_up = False, None
         # A prompt that came between the run's end and this line has started a run of its own.
         next_run = self.state.conversation.active_run
         if next_run is not None and next_run.id != agent.run_id:
             self._agent = None
             self._continue()
+
+    async def _follow(self) -> None:
+        """Show what the window that holds the session writes."""
+        try:
+            while True:
+                await self._view.follow()
+                await asyncio.sleep(FOLLOW_SECONDS)
+        except JournalError as error:
+            message = f"This window no longer follows the other one: {error}"
+            self._view.warn(Notice(level="error", code="follow", message=message, time=self._runtime.now()))
+
+    async def _settle_budget(self) -> None:
+        """Book what an earlier start left: the time of its run, requests that were cut off, the day's books."""
+        meter, crashed = self._services.meter, self._journal.crashed_boot is not None
+        clocked = meter.clocked_until(self.state.conversation.updated)
+        await record_interruptions(self._journal, self.state, self._backend.catalog.cost)
+        if clocked:
+            await self._recorder.record(*clocked)
+        if crashed or clocked:
+            under_way = {f"{projected.turn}.{projected.attempt}" for projected in self.state.budget.reserved}
+            await self._ledger.settle(self._journal, under_way)
+
+    async def _watch_time(self) -> None:
+        """Stop the run when a limit on time is reached, within a turn or a step too."""
+        meter = self._services.meter
+        try:
+            while True:
+                self._limits_changed.clear()
+                left, stop = await meter.time_left(self._recorder)
+                if stop is not None:
+                    self._services.time_up = stop
+                    await self.interrupt()
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._limits_changed.wait(), left)
+        except JournalError as error:
+            self._view.warn(Notice(level="error", code="journal", message=str(error), time=self._runtime.now()))
+        finally:
+            if "day.time" in self.state.budget.limits and not self._closed:
+                self._spawn(self._ledger.release(TIME_KEY))
 
     async def _load_history(self, agent: str) -> History:
         start = self.state.conversation.history_start if agent == MAIN_AGENT else 0
@@ -419,11 +544,7 @@ class SessionHandle:
             app_version=__version__,
             offline=backend.offline,
         )
-        events: list[EventBase] = [created]
-        maximum = options.max_turns or settings.max_turns
-        if maximum:
-            events.append(SessionConfigured(max_turns=maximum))
-        await self._recorder.record(*events)
+        await self._recorder.record(created, SessionConfigured(limits=limit_layers(settings, options)))
 
     async def _settle_settings(self, state: SessionState) -> None:
         """Apply what this start asks for in place of what the session had."""
@@ -432,13 +553,14 @@ class SessionHandle:
         if mode == "bypass" and self.options.mode != "bypass":
             mode = "ask"
         model = self._services.catalog.find(self.options.model).id if self.options.model else conversation.model
+        layers = limit_layers(self.settings.settings, self.options)
         changes = SessionConfigured(
             mode=mode if mode != conversation.mode else None,
             model=model if model != conversation.model else None,
-            max_turns=self.options.max_turns,
             offline=self._backend.offline if self._backend.offline != conversation.offline else None,
+            limits={name: layer for name, layer in layers.items() if state.budget.layers.get(name, {}) != layer},
         )
-        asked = changes.model_dump(include={"mode", "model", "max_turns", "offline"}, exclude_none=True)
+        asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
         if asked:
             await self._recorder.record(changes)
 
@@ -462,13 +584,16 @@ class SessionHandle:
 async def folded_state(journal: Journal) -> SessionState:
     """Return the state of a journal: its newest snapshot and the events after it, or all events."""
     state, after = SessionState(), 0
+    until = journal.last_seq  # read-only, another window may be writing on: what comes later is followed
     snapshot = await journal.latest_snapshot()
-    if snapshot is not None and digest(snapshot.state) == snapshot.digest:
+    if snapshot is not None and snapshot.seq <= until and digest(snapshot.state) == snapshot.digest:
         # A snapshot of another version does not load: the events are the truth.
         with contextlib.suppress(ValueError):
             state, after = load_state(snapshot.state), snapshot.seq
     while page := await journal.read(after):
         for event in page:
+            if (event.seq or 0) > until:
+                return state
             state = apply(state, event)
         after = page[-1].seq or 0
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,8 @@ class OpenOptions:
 
     `model` and `mode` empty mean: the settings' or, on a resume, the session's own. `base_url` and
     `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
-    file for the offline model. `unattended` sessions have nobody to ask: what would ask is denied.
+    file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`.
+    `unattended` sessions have nobody to ask: what would ask is denied.
     """
 
     data_dir: Path
@@ -23,6 +25,7 @@ class OpenOptions:
     model: str = ""
     mode: str = ""
     max_turns: int | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
     offline: bool = False
     scenario: Path | None = None
     base_url: str | None = None

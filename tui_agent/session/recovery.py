@@ -5,18 +5,21 @@ Steps are not touched here: the agent loop settles them by looking, when the run
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tui_agent.agents import partial_blocks
-from tui_agent.context.conversation import ConversationState
-from tui_agent.events import Crash, Event, TurnDelta, TurnFailed, Usage
+from tui_agent.events import BudgetBooked, Crash, Event, TurnDelta, TurnFailed, Usage
 from tui_agent.journal import BootRecord, Journal, Recorder
 from tui_agent.models import Delta
+from tui_agent.session.state import SessionState
 
 CHARACTERS_PER_TOKEN = 4
 
+Price = Callable[[Usage, str], float | None]
+"""Gives the dollars of a usage of a model; None when its price is not known."""
 
-async def record_interruptions(journal: Journal, conversation: ConversationState) -> None:
+
+async def record_interruptions(journal: Journal, state: SessionState, price: Price) -> None:
     """Record the crash of an earlier boot, and each answer that was still being written when it ended.
 
     What had arrived of the answer stays, marked; its cost is booked as an estimate.
@@ -25,22 +28,45 @@ async def record_interruptions(journal: Journal, conversation: ConversationState
     if boot is not None:
         await Recorder(journal).record(_crash(boot))
     kind, message = ("crash" if boot is not None else "closed"), "The program stopped while this was being written."
-    await end_open_turns(journal, conversation, kind, message)
+    await end_open_turns(journal, state, price, kind, message)
+    for projected in state.budget.reserved:
+        if projected.purpose != "turn":
+            usage = Usage(input_tokens=projected.input_tokens, estimated=True, simulated=state.conversation.offline)
+            cost = price(usage, projected.model)
+            booked = BudgetBooked(turn=projected.turn, usage=usage, cost=cost, reason=f"{projected.purpose} cut off")
+            await Recorder(journal, projected.run, projected.agent).record(booked)
 
 
-async def end_open_turns(journal: Journal, conversation: ConversationState, kind: str, message: str) -> None:
-    """Record each turn that nobody is working on any more as failed, with what had arrived of its answer."""
+async def end_open_turns(journal: Journal, state: SessionState, price: Price, kind: str, message: str) -> None:
+    """Record each turn that nobody is working on any more as failed, with what had arrived of its answer.
+
+    It is booked with what was projected for its input, and with the output that arrived.
+    """
     recorder = Recorder(journal)
-    cut = [run for run in conversation.runs if run.turn]
+    cut = [run for run in state.conversation.runs if run.turn]
     if not cut:
         return
     chunks = await journal.chunks()
+    reserved = {projected.turn: projected for projected in state.budget.reserved}
     for run in cut:
         partial = _partial(chunks, run.turn)
         written = sum(len(delta.text) for delta in partial)
-        usage = Usage(output_tokens=written // CHARACTERS_PER_TOKEN + 1, estimated=True) if partial else Usage()
+        output = written // CHARACTERS_PER_TOKEN + 1 if partial else 0
+        projected = reserved.get(run.turn)
+        usage = Usage()
+        cost: float | None = 0.0
+        if projected is not None:
+            usage = Usage(
+                input_tokens=projected.input_tokens,
+                output_tokens=min(output, projected.max_output_tokens),
+                estimated=True,
+                simulated=state.conversation.offline,
+            )
+            cost = price(usage, projected.model)
         failed = TurnFailed(
             turn=run.turn,
+            attempt=projected.attempt if projected is not None else 1,
+            cost=cost,
             kind=kind,
             message=message,
             partial=partial_blocks(partial),

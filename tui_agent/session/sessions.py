@@ -1,13 +1,18 @@
-"""The sessions of a data folder: the list, from `index.db`."""
+"""The sessions of a data folder: list and search, from `index.db`, and deleting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tui_agent.budget import Account
 from tui_agent.config import Paths
-from tui_agent.events import EventBase
-from tui_agent.journal import SessionIndex, SessionSummary
+from tui_agent.events import Amounts, EventBase
+from tui_agent.journal import FileLock, Journal, SearchHit, SessionIndex, SessionLocked, SessionSummary
+from tui_agent.journal.ledger import SPEND_TYPES
+from tui_agent.session.errors import SessionBusy, SessionError
 from tui_agent.session.state import SessionState
 
 
@@ -37,13 +42,54 @@ class Sessions:
                 prompts=conversation.prompts,
                 cost=state.budget.cost,
                 state="running" if run is not None else "idle",
+                offline=conversation.offline,
             ),
             events,
         )
 
+    def ledger(self, session: str) -> Ledger:
+        """Return the day's books for one session to draw on."""
+        return Ledger(self._index, session)
+
     async def close(self) -> None:
         """Finish what is still to be written."""
         await self._index.close()
+
+
+class Ledger:
+    """The books of all sessions by day, as one session draws on them."""
+
+    def __init__(self, index: SessionIndex, session: str) -> None:
+        self._index = index
+        self._session = session
+
+    async def reserve(self, key: str, day: str, decide: Callable[[Account], Amounts | None]) -> Account:
+        """Ask `decide`, in one transaction, what to reserve under `key`, and reserve it; see `DayLedger`."""
+        amounts = await self._index.reserve(
+            self._session, key, day, lambda used, reserved: decide(Account(used, reserved))
+        )
+        return Account(*amounts)
+
+    async def book(self, events: Sequence[EventBase]) -> None:
+        """Book what these events cost, in place of what was reserved for them."""
+        await self._index.book(self._session, events)
+
+    async def release(self, key: str) -> None:
+        """Give a reservation back."""
+        await self._index.release(self._session, key)
+
+    async def account(self, day: str) -> Account:
+        """Return what all sessions have used and reserved of a day."""
+        return Account(*await self._index.day(day))
+
+    async def settle(self, journal: Journal, under_way: set[str]) -> None:
+        """Book what an earlier start had not come to, and give back what it held beside the keys `under_way`."""
+        events: list[EventBase] = []
+        after = await self._index.last_booked(self._session)
+        while page := await journal.read(after, types=SPEND_TYPES):
+            events += page
+            after = page[-1].seq or 0
+        await self._index.settle(self._session, events, under_way)
 
 
 async def list_sessions(data_dir: Path, workspace: Path | None = None) -> list[SessionSummary]:
@@ -55,9 +101,51 @@ async def list_sessions(data_dir: Path, workspace: Path | None = None) -> list[S
         await index.close()
 
 
+async def search_sessions(data_dir: Path, text: str) -> tuple[SearchHit, ...]:
+    """Return the prompts and answers of all sessions with all the words of `text`, best first."""
+    index = _index(data_dir)
+    try:
+        return await index.search(text)
+    finally:
+        await index.close()
+
+
+async def delete_session(data_dir: Path, session: str) -> None:
+    """Remove a session for good: its folder with all it holds, and its line in the index.
+
+    What it cost stays in the ledger. Raises `SessionBusy` when a window has it open, `SessionError` when its
+    folder cannot be removed.
+    """
+    folder = Paths(data_dir, data_dir).session_folder(session)
+    await asyncio.to_thread(_remove_folder, folder)
+    index = _index(data_dir)
+    try:
+        await index.remove(session)
+    finally:
+        await index.close()
+
+
+def _remove_folder(folder: Path) -> None:
+    if not folder.exists():
+        return
+    try:
+        lock = FileLock(folder / "session.db")
+    except SessionLocked as error:
+        raise SessionBusy("this session is open in a window; close it there, then delete it") from error
+    try:
+        # The session's file goes first: a folder without one is no session any more, should this be cut off.
+        for name in ("session.db", "session.db-wal", "session.db-shm"):
+            (folder / name).unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise SessionError(f"{folder} could not be removed: {error}") from error
+    finally:
+        lock.release()
+
+
 def _index(data_dir: Path) -> SessionIndex:
     paths = Paths(data_dir, data_dir)
     return SessionIndex(paths.index, paths.sessions)
 
 
-__all__ = ["SessionSummary", "Sessions", "list_sessions"]
+__all__ = ["SearchHit", "SessionSummary", "Sessions", "delete_session", "list_sessions", "search_sessions"]

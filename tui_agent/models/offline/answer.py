@@ -87,7 +87,7 @@ class Message:
         self.stop_reason = (
             "max_tokens" if self._truncated else answer.stop or ("tool_use" if answer.calls else "end_turn")
         )
-        self.usage = {**input_usage, "output_tokens": request.max_tokens - self._budget + 1}
+        self.usage = {**input_usage, "output_tokens": min(request.max_tokens, request.max_tokens - self._budget + 1)}
 
     def _append(self, block: dict[str, Any]) -> None:
         if self._truncated and not any(block.get(key) for key in ("text", "thinking", "input")):

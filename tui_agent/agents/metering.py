@@ -1,0 +1,172 @@
+"""A request on its way through the budget: sized, counted where a limit is near, reserved, booked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tui_agent.agents.services import Services
+from tui_agent.budget import Demand, Estimate, counted_input, estimate_input
+from tui_agent.budget.limits import MIN_OUTPUT
+from tui_agent.context import Request
+from tui_agent.events import BudgetStopped, EventBase, Notice, TurnProjected, Usage
+from tui_agent.journal import Recorder
+from tui_agent.models import Model, ModelError
+
+COUNT_SECONDS = 10.0
+"""How long to wait for the server to count; the estimate serves after that."""
+
+CHARACTERS_PER_TOKEN = 4
+"""A rough ratio, for booking what a broken answer cost when the server did not say."""
+
+
+@dataclass
+class MeteredRequest:
+    """One request, from its projection to its booking; each attempt is checked anew.
+
+    `build` makes the request with room for that many output tokens, `wanted` of which it would like.
+    """
+
+    services: Services
+    recorder: Recorder
+    model: Model
+    turn: str
+    build: Callable[[int], Request]
+    wanted: int
+    purpose: Literal["turn", "compaction"] = "turn"
+    projected: TurnProjected | None = None
+    _request: Request | None = None
+    _room: int = -1
+    _counted: int | None = None
+
+    @property
+    def request(self) -> Request:
+        """The request as it is to be sent: with the room for output that was granted."""
+        return self._request if self._request is not None else self._built(self.wanted)
+
+    async def reserve(self, attempt: int, started: Callable[[Request], Sequence[EventBase]]) -> BudgetStopped | None:
+        """Reserve the worst case and put it on disk together with the events that `started` makes.
+
+        Returns the stop, recorded by nobody yet, where a limit has no room for it. The caller ends the request
+        with `settle`. Raises the journal's errors.
+        """
+        request = self.request
+        estimate = await self._size(request)
+        room = self.model.context_window - estimate.upper
+        demand = self._demand(request, estimate.upper, attempt, min(self.wanted, max(MIN_OUTPUT, room)))
+        projected = TurnProjected(
+            turn=self.turn,
+            attempt=attempt,
+            purpose=self.purpose,
+            model=self.model.id,
+            input_tokens=estimate.upper,
+            max_output_tokens=demand.output_tokens,
+            counted=self._counted is not None,
+            expected_input_tokens=estimate.expected,
+            cached_tokens=estimate.cached,
+            expected_cost=self._expected_cost(estimate, demand.output_tokens),
+            estimated_tokens=self._estimate(request).expected,
+            request_bytes=len(request.body),
+        )
+
+        async def commit(filled: TurnProjected) -> None:
+            self._built(filled.max_output_tokens)
+            await self.recorder.record(filled, *started(self.request))
+
+        outcome = await self.services.meter.reserve(demand, projected, commit)
+        if isinstance(outcome, BudgetStopped):
+            return outcome
+        self.projected = outcome
+        return None
+
+    async def settle(self, *events: EventBase, drop_chunks: Sequence[str] = ()) -> None:
+        """Record how the request ended; what it used is booked in place of what it had reserved.
+
+        Cancelled meanwhile, it is done all the same before the cancellation goes on.
+        """
+        settling = asyncio.ensure_future(self._settle(events, drop_chunks))
+        try:
+            await asyncio.shield(settling)
+        except asyncio.CancelledError:
+            await settling
+            raise
+
+    def priced(self, usage: Usage) -> tuple[Usage, float | None]:
+        """Return the usage, marked where nobody is billed for it, and its cost in dollars."""
+        if self.services.conversation().offline:
+            usage = usage.model_copy(update={"simulated": True})
+        if not usage.total_tokens and not usage.web_searches:
+            return usage, 0.0
+        return usage, self.services.catalog.cost(usage, self.model.id)
+
+    def overrun(self, usage: Usage, cost: float | None) -> list[Notice]:
+        """Return the notice about a server that reports more than it could be held to, if it does."""
+        return self.services.meter.overrun(self.projected, usage, cost) if self.projected is not None else []
+
+    def cut_usage(self, characters: int) -> Usage:
+        """Return what a request is booked with that went out and whose usage nobody told: all of its input."""
+        projected = self.projected
+        if projected is None:
+            return Usage()
+        written = min(projected.max_output_tokens, characters // CHARACTERS_PER_TOKEN + 1) if characters else 0
+        return Usage(input_tokens=projected.input_tokens, output_tokens=written, estimated=True)
+
+    async def _settle(self, events: Sequence[EventBase], drop_chunks: Sequence[str]) -> None:
+        try:
+            committed = await self.recorder.record(*events, drop_chunks=drop_chunks)
+            await self.services.meter.book(self.recorder, committed)
+        finally:
+            await self.services.meter.done(self.turn)
+
+    def _built(self, max_tokens: int) -> Request:
+        if self._request is None or max_tokens != self._room:
+            self._request, self._room = self.build(max_tokens), max_tokens
+        return self._request
+
+    async def _size(self, request: Request) -> Estimate:
+        estimate = self._estimate(request)
+        if self._counted is None:
+            most = self._demand(request, len(request.body), 1, self.wanted)
+            if self.services.meter.counting_needed(most):
+                self._counted = await self._count(request)
+        return estimate if self._counted is None else counted_input(estimate, self._counted)
+
+    def _estimate(self, request: Request) -> Estimate:
+        state = self.services.budget()
+        return estimate_input(
+            state.anchors.get(self.recorder.agent),
+            state.calibrations.get(self.model.id),
+            self.model.id,
+            len(request.body),
+            self.services.runtime.now(),
+        )
+
+    async def _count(self, request: Request) -> int | None:
+        """Return the server's count; None where it has none to give, now or ever."""
+        head = json.dumps({"model": self.model.id, **self.model.options}).encode()
+        try:
+            async with asyncio.timeout(COUNT_SECONDS):
+                return await self.services.client.count_tokens(head[:-1] + b"," + request.prefix + b"]}]}")
+        except (ModelError, TimeoutError):
+            return None  # the request itself will say what is wrong; the estimate and its error serve meanwhile
+
+    def _demand(self, request: Request, input_tokens: int, attempt: int, wanted: int) -> Demand:
+        price = self.services.catalog.worst_price(self.model.id, input_tokens, hour=b'"ttl":"1h"' in request.body)
+        return Demand(
+            model=self.model.id,
+            turns=int(attempt == 1 and self.purpose == "turn"),
+            input_tokens=input_tokens,
+            output_tokens=wanted,
+            input_price=price.input if price else None,
+            output_price=price.output if price else None,
+        )
+
+    def _expected_cost(self, estimate: Estimate, most_output: int) -> float | None:
+        calibration = self.services.budget().calibrations.get(self.model.id)
+        answer = min(most_output, round(calibration.output_tokens)) if calibration else 0
+        fresh = estimate.expected - estimate.cached
+        usage = Usage(cache_read_tokens=estimate.cached, cache_write_tokens=fresh, output_tokens=answer)
+        return self.services.catalog.cost(usage, self.model.id)
