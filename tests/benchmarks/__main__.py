@@ -76,7 +76,8 @@ def main(names: list[str]) -> int:
         print(f"There is no {', '.join(unknown)}; there are: {', '.join(GROUPS)}", file=sys.stderr)
         return 2
     print(
-        f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} CPUs"
+        f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} CPUs"
     )
     print(f"before: {noise()}", flush=True)
     figures: list[Figure] = []

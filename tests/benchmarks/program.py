@@ -93,6 +93,14 @@ class Program:
         self._fed = len(self.chunks)
         return "\n".join(self._screen.display)
 
+    def quit(self, seconds: float = 5.0) -> None:
+        """Leave the app as a person does, and wait until it has ended."""
+        self.press("\x11")
+        until = self.now + seconds
+        with contextlib.suppress(NothingCame):
+            while self.now < until:
+                self.read(until - self.now)
+
     def kill(self) -> None:
         """End the program, and it alone."""
         with contextlib.suppress(ProcessLookupError):

@@ -234,13 +234,14 @@ def long_session(place: Place) -> list[Figure]:
                     program.rest(2.5)
                     cpu = cpu_seconds(program.pid)
                     moment = program.wait_for(shown)
+                    program.quit()  # one that is killed says so at the next start, at the end
                     if number:  # the first fills the file cache
                         times[name].append(moment)
                         cpus[name].append(cpu)
         sizes = {}
-        for name in shows:
+        for name, shown in shows.items():
             with place.run([*APP, "--resume", name]) as program:
-                program.wait_for(shows[name])
+                program.wait_for(shown)
                 program.rest(6.0)
                 sizes[name] = memory(program.pid)
                 if name == long:
@@ -273,9 +274,11 @@ def long_session(place: Place) -> list[Figure]:
 
 
 def turns(place: Place) -> list[Figure]:
-    """CPU of a turn (a request, an answer, a file read) at the 20th and at the 200th; the first request's size."""
-    window = 20
-    last = 200 + window // 2
+    """CPU of a turn (a request, an answer, a file read) around the 20th and up to the 200th, means of 20 turns.
+
+    Also the size of the first request, as the server counts it.
+    """
+    last = 199  # the last that reads a file: an agent stops at 200
     prompt = " then ".join(["read a.txt"] * last)
     samples: list[tuple[int, float]] = []
     with place.server(), place.run([*APP, "--max-turns", "400", prompt]) as program:
@@ -290,8 +293,7 @@ def turns(place: Place) -> list[Figure]:
                 if program.now > until:
                     raise NothingCame(f"{samples[-1][0]} turns in 240 s. The screen:\n{program.text()}")
             body = session.execute("SELECT body FROM event WHERE type = 'turn.finished' ORDER BY seq").fetchone()[0]
-    early = _turn_cost(samples, 20 - window // 2, 20 + window // 2)
-    late = _turn_cost(samples, 200 - window // 2, 200 + window // 2)
+    early, late = _turn_cost(samples, 10, 30), _turn_cost(samples, last - 20, last)
     usage = json.loads(body)["usage"]
     tokens = usage["input_tokens"] + usage["cache_read_tokens"] + usage["cache_write_tokens"]
     # 'the first request' is of a short prompt, and this one is long

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui_agent.events import (
+    EffectClass,
     EventBase,
+    JsonObject,
     RunFinished,
     RunStarted,
     SessionCreated,
@@ -38,7 +40,7 @@ DIFF = """--- a/src/module.py
 """
 
 TOOLS = ("read", "edit", "bash", "grep")
-EFFECTS = {"read": "pure", "grep": "pure", "edit": "checkable", "bash": "supervised"}
+MODEL = "claude-sonnet-5-5"
 ITEMS_IN_RUN = 2 * len(TOOLS) + 3
 """A prompt, a turn before each step, the steps, the answer, the end."""
 
@@ -49,61 +51,53 @@ def run_events(number: int, final: str = "") -> Iterator[EventBase]:
     yield RunStarted(
         run=run, prompt=f"Task {number}: make the tests of module {number} pass, then say what was wrong."
     )
-    answers = [*TOOLS, ""]
-    for place, tool in enumerate(answers):
+    turns = len(TOOLS) + 1
+    for place, tool in enumerate([*TOOLS, ""]):
         turn, step, call = f"turn_{number}_{place}", f"step_{number}_{place}", f"toolu_{number}_{place}"
-        tokens = 4_000 + 40 * (len(answers) * number + place)
+        tokens = 4_000 + 40 * (turns * number + place)
         yield TurnProjected(run=run, turn=turn, input_tokens=tokens, max_output_tokens=32_000)
-        yield TurnStarted(run=run, turn=turn, model="claude-sonnet-5-5", number=len(answers) * number + place + 1)
-        text = markdown(120 + number % 7 * 40) if not tool else f"I'll use `{tool}` on **module {number}**."
-        content: list[dict[str, object]] = [{"type": "text", "text": final or text if not tool else text}]
-        call_input = _input(tool, number)
-        if tool:
-            content.append({"type": "tool_use", "id": call, "name": tool, "input": call_input})
-        usage = Usage(input_tokens=12, output_tokens=150, cache_read_tokens=tokens, cache_write_tokens=200)
+        yield TurnStarted(run=run, turn=turn, model=MODEL, number=turns * number + place + 1)
+        planned = _planned(tool, number) if tool else None
+        text = f"I'll use `{tool}` on **module {number}**." if tool else final or markdown(120 + number % 7 * 40)
+        content: list[JsonObject] = [{"type": "text", "text": text}]
+        if planned:
+            content.append({"type": "tool_use", "id": call, "name": tool, "input": planned.input})
         yield TurnFinished(
             run=run,
             turn=turn,
-            model="claude-sonnet-5-5",
+            model=MODEL,
             content=content,
-            stop_reason="tool_use" if tool else "end_turn",
-            usage=usage,
+            stop_reason="tool_use" if planned else "end_turn",
+            usage=Usage(input_tokens=12, output_tokens=150, cache_read_tokens=tokens, cache_write_tokens=200),
             cost=0.004,
             seconds=1.5,
         )
-        if tool:
-            yield from _step(run, turn, step, call, tool, call_input)
-    yield RunFinished(run=run, outcome="completed", turns=len(answers), seconds=21.0, usage=Usage(output_tokens=750))
+        if planned:
+            ids = {"run": run, "step": step, "turn": turn, "call_id": call}
+            yield planned.model_copy(update=ids)
+            yield StepStarted(run=run, step=step, tool=tool, intent=Intent(effect=planned.effect, key=step))
+            yield _outcome(tool).model_copy(update={"run": run, "step": step})
+    yield RunFinished(run=run, outcome="completed", turns=turns, seconds=21.0, usage=Usage(output_tokens=750))
 
 
-def _input(tool: str, number: int) -> dict[str, object]:
+def _planned(tool: str, number: int) -> StepPlanned:
     path = f"src/module_{number % 40}.py"
-    return {
-        "read": {"path": path},
-        "edit": {"path": path, "old": "    if user:\n", "new": "    if user and user.active:\n        log(user)\n"},
-        "bash": {"command": f"pytest -q tests/test_module_{number % 40}.py"},
-        "grep": {"pattern": f"login_{number}", "path": "src"},
-    }.get(tool, {})
+    changed = {"old": "    if user:\n", "new": "    if user and user.active:\n        log(user)\n"}
+    effects: dict[str, tuple[EffectClass, JsonObject]] = {
+        "read": ("pure", {"path": path}),
+        "edit": ("checkable", {"path": path, **changed}),
+        "bash": ("supervised", {"command": f"pytest -q tests/test_module_{number % 40}.py"}),
+        "grep": ("pure", {"pattern": f"login_{number}", "path": "src"}),
+    }
+    effect, call = effects[tool]
+    title = f"{tool} {call.get('path') or call.get('command')}"
+    return StepPlanned(step="", turn="", call_id="", tool=tool, input=call, effect=effect, title=title)
 
 
-def _step(run: str, turn: str, step: str, call: str, tool: str, call_input: dict[str, object]) -> Iterator[EventBase]:
-    effect = EFFECTS[tool]
-    title = f"{tool} {call_input.get('path') or call_input.get('command')}"
-    yield StepPlanned(
-        run=run,
-        step=step,
-        turn=turn,
-        call_id=call,
-        tool=tool,
-        input=call_input,
-        effect=effect,
-        title=title,  # type: ignore[arg-type]
-    )
-    yield StepStarted(run=run, step=step, tool=tool, intent=Intent(effect=effect, key=step))  # type: ignore[arg-type]
+def _outcome(tool: str) -> StepFinished:
     view = "\n".join(f"{line:4} some text of line {line} that a tool gave" for line in range(1, 31))
-    yield StepFinished(
-        run=run,
-        step=step,
+    return StepFinished(
+        step="",
         tool=tool,
         outcome="ok",
         result=[{"type": "text", "text": view}],
@@ -118,7 +112,7 @@ def _step(run: str, turn: str, step: str, call: str, tool: str, call_input: dict
 async def make_session(data_dir: Path, workspace: Path, items: int, name: str = "session_long") -> str:
     """Write a session of at least `items` items, 0 included, open and close it once, and return its id."""
     journal = await Journal.create(data_dir / "sessions" / name / "session.db", name, Runtime())
-    await journal.append(SessionCreated(workspace=str(workspace), model="claude-sonnet-5-5", mode="ask"))
+    await journal.append(SessionCreated(workspace=str(workspace), model=MODEL, mode="ask"))
     number = 0
     while journal.item_count < items:
         last = journal.item_count + ITEMS_IN_RUN >= items

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run_app"]
 
+FRAMES_PER_SECOND = 120
+"""How often the screen may be painted. A key waits for the frame after a painted one: at Textual's 60, 17 ms."""
+
 
 def run_app(
     open_session: Callable[[], Awaitable[SessionHandle]] | None,
@@ -37,6 +40,11 @@ def run_app(
     # Nothing made before the first paint is garbage; the app turns collection on again.
     gc.disable()
     try:
+        from textual import constants
+
+        # Textual reads it when the screen is imported, and takes it else only from the environment, which the
+        # commands that run here would inherit.
+        vars(constants)["MAX_FPS"] = max(constants.MAX_FPS, FRAMES_PER_SECOND)
         from tui_agent.ui.app import TuiAgentApp
 
         app = TuiAgentApp(

@@ -349,7 +349,7 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         span = selection.get_span(offset) if selection is not None else None
         if span is not None:
             return Strip([mark, *self._selected(line, span)]).apply_offsets(0, offset)
-        return line.strip(mark, offset)
+        return line.strip(mark, offset, self.region.width, self.palette.base)
 
     def _is_gap(self, row: Row) -> bool:
         """Return whether a row is the blank one in front of an item."""
@@ -388,6 +388,21 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         if y < len(self._strips):
             return self._strips[y]
         return Strip.blank(self.size.width, self.rich_style)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return rows as they were drawn: without border and padding, the styles cache has nothing to add."""
+        if any(self.gutter):
+            return super().render_lines(crop)
+        background = self.background_colors[1]
+        strips = []
+        for y in crop.line_range:
+            strip = self.render_line(y).adjust_cell_length(self.region.width, self.palette.base)
+            for line_filter in self.get_line_filters():
+                strip = strip.apply_filter(line_filter, background)
+            strips.append(strip)
+        if crop.column_span != (0, self.region.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
 
     def render(self) -> str:
         return ""

@@ -36,7 +36,7 @@ class Line:
 
     def __init__(self, segments: list[Segment], gutter: int = 0, joint: str = "\n") -> None:
         self._segments = segments
-        self._strip: tuple[Segment, int, Strip] | None = None
+        self._strip: tuple[Segment, int, int, Strip] | None = None
         self.gutter = gutter
         self.joint = joint
 
@@ -50,15 +50,17 @@ class Line:
         """The row as it is copied: without its gutter."""
         return "".join(segment.text for segment in self.segments)[self.gutter :]
 
-    def strip(self, mark: Segment, offset: int) -> Strip:
-        """Return the row as Textual paints it, after a mark of one cell.
+    def strip(self, mark: Segment, offset: int, width: int, blank: Style) -> Strip:
+        """Return the row as Textual paints it: after a mark of one cell, filled up to `width` cells in style `blank`.
 
-        `offset` is the number by which a selection knows the row. What was made last is kept.
+        `offset` is the number by which a selection knows the row. What was made last is kept, and with it what
+        Textual remembers of it: of a row that only moved, nothing is worked out again.
         """
-        if self._strip is None or self._strip[0] != mark or self._strip[1] != offset:
-            strip = Strip([mark, *self.segments]).apply_offsets(0, offset)
-            self._strip = (mark, offset, strip)
-        return self._strip[2]
+        known = self._strip
+        if known is None or known[:3] != (mark, offset, width):
+            strip = Strip([mark, *self.segments]).apply_offsets(0, offset).adjust_cell_length(width, blank)
+            known = self._strip = (mark, offset, width, strip)
+        return known[3]
 
     def forget(self) -> None:
         """Drop what was drawn: its colours are known better now."""
