@@ -13,7 +13,7 @@ from tui_agent.journal.codec import UPCASTS, Upcast, encode
 from tui_agent.journal.errors import JournalDamaged, JournalError, is_damage
 from tui_agent.journal.migrations import MIGRATIONS, Migration
 from tui_agent.journal.opening import Opened, create_file, open_file
-from tui_agent.journal.reader import Reader
+from tui_agent.journal.reader import Changes, Reader
 from tui_agent.journal.records import (
     BootRecord,
     Committed,
@@ -57,6 +57,7 @@ class Journal:
         self.salvage: SalvageReport | None = None
         self._runtime = runtime
         self._reader = Reader(path, upcasts)
+        self._last_chunk = 0
         self._writer: Writer | None = None
         self._loop = asyncio.get_running_loop()
         self._callbacks: list[Callable[[tuple[Committed, ...]], None]] = []
@@ -220,6 +221,20 @@ class Journal:
         In the order they happened; deltas that no durable event has replaced yet are among them.
         """
         return await self._guard(self._reader.page(pane, start, stop))
+
+    async def follow(self) -> Changes:
+        """Take up what another process has written since the last look; only for a read-only journal.
+
+        Moves `last_seq`, `head` and the counts. A long backlog comes in parts: look again until it is empty.
+        """
+        changes = await self._guard(self._reader.changes(self.last_seq, self._last_chunk))
+        self._last_chunk = changes.last_chunk
+        if changes.events:
+            last = changes.events[-1]
+            self.last_seq, self.head = last.seq or self.last_seq, last.hash or self.head
+        if changes.items or changes.entries:
+            self.item_count, self.entry_count = await self._guard(self._reader.counts())
+        return changes
 
     async def count(self, pane: Pane) -> int:
         """Return how many positions of the pane are used on disk."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PARSED_AT_ONCE = 50
 """Events parsed on the event loop; more go to a thread, so that keys are not kept waiting."""
 
+CHANGES_AT_ONCE = 1000
+"""Events that one look at another window's work takes at most."""
+
 COLUMNS = {"conversation": "item", "timeline": "entry"}
 
 _PAGE = """
@@ -49,6 +52,15 @@ class ReadOnlyStart(NamedTuple):
     head: bytes
     items: int
     entries: int
+
+
+class Changes(NamedTuple):
+    """What another process has written: events, and the positions of both panes that they and deltas touch."""
+
+    events: tuple[Event, ...]
+    items: frozenset[int]
+    entries: frozenset[int]
+    last_chunk: int
 
 
 class Reader:
@@ -121,6 +133,23 @@ class Reader:
             (*parameters, limit),
         )
         return await self._decode(rows)
+
+    async def changes(self, after: int, after_chunk: int) -> Changes:
+        """See `Journal.follow`."""
+        rows = await self._fetch(
+            "SELECT type, CAST(body AS BLOB), seq, hash, item, entry FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after, CHANGES_AT_ONCE),
+        )
+        events = await self._decode([row[:4] for row in rows])
+        chunks = await self._fetch("SELECT id, item, entry FROM chunk WHERE id > ? ORDER BY id", (after_chunk,))
+        newest = max((int(str(row[0])) for row in chunks), default=after_chunk)
+        positions = [*(row[4:6] for row in rows), *(row[1:3] for row in chunks)]
+        return Changes(
+            tuple(events),
+            frozenset(int(str(item)) for item, _ in positions if item is not None),
+            frozenset(int(str(entry)) for _, entry in positions if entry is not None),
+            newest,
+        )
 
     async def page(self, pane: Literal["conversation", "timeline"], start: int, stop: int) -> list[tuple[int, Event]]:
         """See `Journal.page`."""

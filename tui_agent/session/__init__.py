@@ -26,10 +26,18 @@ if TYPE_CHECKING:
     from tui_agent.permissions.state import Grant, PermissionsState
     from tui_agent.registry.metadata import CommandMetadata
     from tui_agent.registry.registry import load_commands
-    from tui_agent.session.errors import SessionError
+    from tui_agent.session.errors import SessionBusy, SessionError, SessionReadOnly
+    from tui_agent.session.files import workspace_files
     from tui_agent.session.handle import SessionHandle
     from tui_agent.session.options import OpenOptions
-    from tui_agent.session.sessions import SessionSummary, list_sessions
+    from tui_agent.session.reports import ToolReport, export_session, tool_reports
+    from tui_agent.session.sessions import (
+        SearchHit,
+        SessionSummary,
+        delete_session,
+        list_sessions,
+        search_sessions,
+    )
     from tui_agent.session.state import SessionState, Update
     from tui_agent.session.verify import verify_session
     from tui_agent.workflow.state import Question, Step, WorkflowState
@@ -50,7 +58,9 @@ _HOMES = {
     "PromptItem": "tui_agent.context.items",
     "Question": "tui_agent.workflow.state",
     "RunEndItem": "tui_agent.context.items",
+    "SessionBusy": "tui_agent.session.errors",
     "SessionError": "tui_agent.session.errors",
+    "SessionReadOnly": "tui_agent.session.errors",
     "SessionHandle": "tui_agent.session.handle",
     "SessionState": "tui_agent.session.state",
     "SessionSummary": "tui_agent.session.sessions",
@@ -59,6 +69,13 @@ _HOMES = {
     "TimelineEntry": "tui_agent.context.items",
     "Update": "tui_agent.session.state",
     "WorkflowState": "tui_agent.workflow.state",
+    "SearchHit": "tui_agent.session.sessions",
+    "ToolReport": "tui_agent.session.reports",
+    "delete_session": "tui_agent.session.sessions",
+    "export_session": "tui_agent.session.reports",
+    "search_sessions": "tui_agent.session.sessions",
+    "tool_reports": "tui_agent.session.reports",
+    "workspace_files": "tui_agent.session.files",
     "list_sessions": "tui_agent.session.sessions",
     "load_commands": "tui_agent.registry.registry",
     "verify_session": "tui_agent.session.verify",
@@ -80,18 +97,27 @@ __all__ = [
     "PromptItem",
     "Question",
     "RunEndItem",
+    "SearchHit",
+    "SessionBusy",
     "SessionError",
     "SessionHandle",
+    "SessionReadOnly",
     "SessionState",
     "SessionSummary",
     "Step",
     "StepItem",
     "TimelineEntry",
+    "ToolReport",
     "Update",
     "WorkflowState",
+    "delete_session",
+    "export_session",
     "list_sessions",
     "load_commands",
+    "search_sessions",
+    "tool_reports",
     "verify_session",
+    "workspace_files",
 ]
 
 

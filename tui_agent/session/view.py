@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, TypeVar
 
 from tui_agent.context.items import Item, TimelineEntry, fold_entries, fold_entry, fold_item, fold_items
@@ -82,6 +82,24 @@ class SessionView:
                     entries[part.entry] = _keep(self._entries, part.entry, fold_entry(entry, event))
         self._tell(tuple(part.event for part in committed), items, entries)
 
+    async def follow(self) -> None:
+        """Show what another window has written since the last look. Raises the journal's errors.
+
+        Items are read anew rather than folded further: a page may hold events that were not taken up yet.
+        """
+        changes = await self._journal.follow()
+        if not (changes.events or changes.items or changes.entries):
+            return
+        for event in changes.events:
+            self.state = apply(self.state, event)
+        items: dict[int, Item] = {}
+        for start, stop in _ranges(changes.items):
+            items |= fold_items(await self._journal.page("conversation", start, stop))
+        entries: dict[int, TimelineEntry] = {}
+        for start, stop in _ranges(changes.entries):
+            entries |= fold_entries(await self._journal.page("timeline", start, stop))
+        self._tell(changes.events, items, entries)
+
     def warn(self, notice: Notice) -> None:
         """Tell the listeners something that cannot be written to the journal."""
         self._tell((notice,), {}, {})
@@ -117,6 +135,17 @@ class SessionView:
         update = Update(events, self.state, items, entries, self.item_count, self.entry_count)
         for listener in list(self._listeners):
             listener(update)
+
+
+def _ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
+    """Return the positions as ranges [start, stop), neighbours joined."""
+    ranges: list[tuple[int, int]] = []
+    for position in sorted(positions):
+        if ranges and ranges[-1][1] == position:
+            ranges[-1] = (ranges[-1][0], position + 1)
+        else:
+            ranges.append((position, position + 1))
+    return ranges
 
 
 def _keep(kept: OrderedDict[int, T], position: int, value: T) -> T:

@@ -29,19 +29,19 @@ def walk(root: str, folder: str) -> Iterator[str]:
         for part in ["", *(part for part in parts if part != ".")]:
             above = os.path.join(above, part) if part else above
             if above != folder:
-                rules += _rules_of(above)
+                rules += rules_of(above)
     yield from _walk(folder, rules)
 
 
 def _walk(folder: str, rules: list[tuple[str, GitIgnoreSpec]]) -> Iterator[str]:
-    rules = rules + _rules_of(folder)
+    rules = rules + rules_of(folder)
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
         return
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
-        if entry.name == ".git" or _ignored(entry.path, is_folder, rules):
+        if entry.name == ".git" or ignored(entry.path, is_folder, rules):
             continue
         if is_folder:
             yield from _walk(entry.path, rules)
@@ -49,7 +49,8 @@ def _walk(folder: str, rules: list[tuple[str, GitIgnoreSpec]]) -> Iterator[str]:
             yield entry.path
 
 
-def _rules_of(folder: str) -> list[tuple[str, GitIgnoreSpec]]:
+def rules_of(folder: str) -> list[tuple[str, GitIgnoreSpec]]:
+    """Return the rules of a folder's .gitignore with the folder they count from; none if it has none."""
     try:
         with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="replace") as file:
             return [(folder, GitIgnoreSpec.from_lines(file))]
@@ -57,7 +58,7 @@ def _rules_of(folder: str) -> list[tuple[str, GitIgnoreSpec]]:
         return []
 
 
-def _ignored(path: str, is_folder: bool, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
+def ignored(path: str, is_folder: bool, rules: list[tuple[str, GitIgnoreSpec]]) -> bool:
     """Return what the innermost .gitignore that says something says."""
     for base, spec in reversed(rules):
         verdict: bool | None = spec.check_file(os.path.relpath(path, base) + "/" * is_folder).include

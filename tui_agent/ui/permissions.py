@@ -15,20 +15,21 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.message import Message
 from textual.widgets import Input
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
+from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.text_lines import StyledLine, TextLines
 from tui_agent.ui.waiting import Waiting
-
-GUARD_SECONDS = 0.5
-"""How long keys do nothing after something new came under the person's fingers."""
 
 _KINDS = {
     "allow": "permission",
     "session": "permission",
+    "grant": "permission",
+    "ungrant": "permission",
     "deny": "permission",
     "deny_comment": "permission",
     "preview": "permission",
@@ -44,8 +45,10 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
     BORDER_TITLE = "Permissions"
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "grant", "grant for the session"),
         Binding("y", "allow", "allow once"),
         Binding("s", "session", "allow for session"),
+        Binding("n", "ungrant", "back"),
         Binding("n", "deny", "deny"),
         Binding("N", "deny_comment", "deny and say why", key_display="N"),
         Binding("d", "preview", "show all"),
@@ -91,6 +94,16 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
 
         entry: Waiting
 
+    class AllAnswered(Message):
+        """The person answered the last thing that waited: nothing is left to do here."""
+
+    class Stray(Message):
+        """A key came that was typed after the last answer: it was not meant for the queue."""
+
+        def __init__(self, key: Key) -> None:
+            super().__init__()
+            self.key = key
+
     def __init__(self, *, id: str, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(id=id)
         self._clock = clock
@@ -100,6 +113,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._current = ""
         self._answered: set[str] = set()
         self._granting = False
+        self._handed_over = 0.0
         self._writing: Literal["", "comment", "answer"] = ""
 
     def compose(self) -> ComposeResult:
@@ -149,6 +163,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 head.append((f"{at} of {count} · ← → for the others", "muted"))
             if entry.agent != "main":
                 head.append((f"asked by subagent {inert_line(entry.agent)}", "warning"))
+            if self._granting:
+                head += [("Allow for the whole session:", "warning"), (f"  {entry.scope}", "warning")]
             text.set_lines([*head, *entry.lines], keep_scroll=keep_scroll)
         self._show_keys()
 
@@ -164,10 +180,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         if entry.id in self._answered:
             return Content.styled("answered …", "$foreground-muted")
         if self._granting:
-            return Content.assemble(
-                ("for this session: ", "bold $warning"), inert_line(entry.scope), ("  y", "bold"), " grant  ",
-                ("n", "bold"), " back",
-            )  # fmt: skip
+            style = "bold" if self._armed else "$foreground-muted"
+            return Content.assemble(("y", style), " grant it  ", ("n", style), " back")
         if not self.has_focus:
             return Content.styled("F4 to answer", "bold $accent")
         keys: list[str | tuple[str, str]] = []
@@ -200,21 +214,42 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         if self.is_attached:
             self.set_timer(GUARD_SECONDS + 0.02, self._show_keys)
 
+    async def _on_key(self, event: Key) -> None:
+        # Of keys that come in one burst, bindings would run after the next keys have come here: they are acted
+        # on in their order, and what was typed after the last answer goes where the focus goes.
+        if self._writing:
+            return  # it comes from the line for a comment, which did not want it
+        if self._clock() < self._handed_over:
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Stray(event))
+            return
+        for binding in self._bindings.key_to_bindings.get(event.key, []):
+            if await self.app.run_action(binding.action, self):
+                event.stop()
+                event.prevent_default()
+                return
+
     def on_focus(self) -> None:
         """Wait half a second: these may be the last keys of a sentence."""
+        self._handed_over = 0.0
         self._guard()
         self._show_keys()
 
     def on_blur(self) -> None:
         """Show how to come back."""
         self._granting = False
-        self._show_keys()
+        self._show(keep_scroll=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what fits the entry in view."""
         entry = self.current
         if action in _KINDS:
             if entry is None or entry.id in self._answered or entry.kind != _KINDS[action]:
+                return False
+            if action in {"grant", "ungrant"}:
+                return self._granting
+            if action in {"allow", "session", "deny", "deny_comment"} and self._granting:
                 return False
             if action == "session":
                 return bool(entry.scope)
@@ -227,26 +262,32 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         return entry
 
     def action_allow(self) -> None:
-        """Allow this once, or for the session when that was asked for and its reach has been shown."""
+        """Allow this once."""
         if entry := self._ready():
-            scope: Literal["once", "session"] = "session" if self._granting else "once"
-            self._settle(entry, self.Decided(entry.id, "allow", scope))
+            self._settle(entry, self.Decided(entry.id, "allow"))
 
     def action_session(self) -> None:
         """Show what a grant for the session would cover; `y` then grants it."""
         if self._ready():
             self._guard()
             self._granting = True
-            self._show_keys()
+            self._show()
+
+    def action_grant(self) -> None:
+        """Allow for the session: its reach has been shown."""
+        if entry := self._ready():
+            self._settle(entry, self.Decided(entry.id, "allow", "session"))
+
+    def action_ungrant(self) -> None:
+        """Step back from a grant."""
+        if self._ready():
+            self._granting = False
+            self._show()
 
     def action_deny(self) -> None:
-        """Deny, or step back from a grant."""
+        """Deny."""
         if entry := self._ready():
-            if self._granting:
-                self._granting = False
-                self._show_keys()
-            else:
-                self._settle(entry, self.Decided(entry.id, "deny"))
+            self._settle(entry, self.Decided(entry.id, "deny"))
 
     def action_deny_comment(self) -> None:
         """Deny with a comment that the model reads."""
@@ -299,6 +340,9 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             self._current = others[0].id
             self._guard()
         self._show()
+        if not others:
+            self._handed_over = self._clock() + GUARD_SECONDS
+            self.post_message(self.AllAnswered())
 
     def _write(self, what: Literal["comment", "answer"], placeholder: str) -> None:
         self._writing = what

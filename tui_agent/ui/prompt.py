@@ -7,7 +7,9 @@ session has taken it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -20,6 +22,7 @@ from textual.widgets.text_area import Selection
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
+from tui_agent.ui.mentions import matching_files, mention_before, mention_text
 
 FOLD_BYTES = 2_000
 """A paste longer than this is folded."""
@@ -27,9 +30,16 @@ FOLD_LINES = 20
 """A paste of more lines than this is folded."""
 MAX_LINES = 10
 """Lines up to which the prompt grows."""
+GUARD_SECONDS = 0.5
+"""How long keys do nothing but write after something new came under the person's fingers."""
 
 _PLACEHOLDER = re.compile(r"\[pasted #(\d+): [\d,]+ (?:lines|characters)\]")
 _SLASH = re.compile(r"/[a-z-]*")
+
+_EDITING_KEYS = {"enter", "ctrl+j", "shift+enter"} | {
+    key for binding in TextArea.BINDINGS if isinstance(binding, Binding) for key in binding.key.split(",")
+} - {"ctrl+c", "super+c", "ctrl+d"}
+"""The keys that change the text or move the cursor."""
 
 
 class Prompt(TextArea):
@@ -40,7 +50,7 @@ class Prompt(TextArea):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "send", "send", show=True),
         Binding("ctrl+j,shift+enter", "newline", "new line", key_display="^J"),
-        Binding("tab", "complete", "complete", show=False),
+        Binding("tab", "complete", "complete"),
         Binding("ctrl+o", "unfold", "unfold pasted text", show=False),
         Binding("ctrl+d", "delete_or_quit", "delete, or quit when empty", show=False),
         Binding("ctrl+c,super+c", "copy_or_quit", "copy, or quit on the second press", show=False),
@@ -51,6 +61,9 @@ class Prompt(TextArea):
         """The person sent `text`, pastes unfolded."""
 
         text: str
+
+    class FilesWanted(Message):
+        """A mention is being typed: `offer_files` wants the files there are."""
 
     class DraftChanged(Message):
         """The text, the cursor or the selection changed."""
@@ -79,14 +92,49 @@ class Prompt(TextArea):
             soft_wrap=True,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="What shall be done?  Enter sends, Ctrl+J begins a new line, / lists commands",
+            placeholder="What shall be done?  Enter sends, Ctrl+J begins a new line, / lists commands, @ files",
         )
+        self._had_text = False
+        self._files: Sequence[str] = ()
+        self._complete_from = 0
+        self._moved_in_list = False
+        self._held_until = 0.0
         self._pastes: dict[int, str] = {}
         self.commands: tuple[tuple[str, str], ...] = ()
         """Slash commands and their descriptions, for completion."""
 
+    def hold(self, seconds: float) -> None:
+        """For so long, take letters only: other keys may have been meant for the pane that had the focus."""
+        self._held_until = monotonic() + seconds
+
+    @property
+    def held(self) -> bool:
+        """Whether keys that do more than write may still be meant for the pane that had the focus."""
+        return monotonic() < self._held_until
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "send":
+            return bool(self.text)
+        if action == "complete":
+            return bool(self.completions)
+        return super().check_action(action, parameters)
+
+    def watch_completions(self) -> None:
+        """Show them, and in the footer what Tab does."""
+        self.refresh_bindings()
+        self.post_message(self.DraftChanged())
+
+    def watch_chosen(self) -> None:
+        """Show which one Tab takes."""
+        self.post_message(self.DraftChanged())
+
     def action_send(self) -> None:
-        """Send what is written, or take the completion when a command is half written."""
+        """Send what is written, or take the completion when a command is half written or one was chosen."""
+        if self.held:
+            return
+        if self.completions and self._moved_in_list:
+            self.action_complete()
+            return
         typed = self.text.strip()
         if self.completions and typed.startswith("/") and typed not in {name for name, _ in self.completions}:
             self.action_complete()
@@ -112,16 +160,15 @@ class Prompt(TextArea):
         self.completions = ()
 
     async def _on_key(self, event: Key) -> None:
-        # Of keys that come in one burst, bindings run before or after the letters around them. A line that is
-        # typed fast and sent must be sent whole, and only it.
-        actions = {"enter": self.action_send, "ctrl+j": self.action_newline, "shift+enter": self.action_newline}
-        action = actions.get(event.key)
-        if action is None:
+        # Of keys that come in one burst, bindings run before or after the letters around them. What is typed
+        # fast, mistakes and all, must come out as typed; so the keys that edit are acted on here, in order.
+        bindings = self._bindings.key_to_bindings.get(event.key, []) if event.key in _EDITING_KEYS else []
+        if not bindings:
             await super()._on_key(event)
             return
         event.stop()
         event.prevent_default()
-        action()
+        await self.run_action(bindings[0].action)
 
     async def _on_paste(self, event: Paste) -> None:
         event.stop()
@@ -208,29 +255,43 @@ class Prompt(TextArea):
     def on_text_area_changed(self) -> None:
         """Tell of the change and look what the word could become."""
         self._complete_word()
+        if bool(self.text) != self._had_text:
+            self._had_text = bool(self.text)
+            self.refresh_bindings()  # whether there is something to send
         self.post_message(self.DraftChanged())
 
     def _complete_word(self) -> None:
-        self.chosen = 0
+        self.chosen, self._moved_in_list, self._complete_from = 0, False, 0
         row, column = self.cursor_location
         word = self.document[row][:column]
         if row == 0 and _SLASH.fullmatch(word):
             self.completions = tuple(entry for entry in self.commands if entry[0].startswith(word))
             return
-        self.completions = ()
+        mention = mention_before(word)
+        if mention is None:
+            self.completions = ()
+            return
+        self._complete_from = mention.start
+        found = matching_files(self._files, mention.path)
+        self.completions = () if found[:1] == [mention.path] else tuple((mention_text(path), "") for path in found)
+        self.post_message(self.FilesWanted())
+
+    def offer_files(self, files: Sequence[str]) -> None:
+        """Take the files that mentions can name; shows those that fit the one being typed."""
+        if files != self._files:
+            self._files = files
+            self._complete_word()
 
     def action_complete(self) -> None:
-        """Take the chosen completion, or move the focus on when there is none."""
-        if not self.completions:
-            self.screen.focus_next()
-            return
+        """Take the chosen completion."""
         text = self.completions[self.chosen][0]
         row, column = self.cursor_location
-        self._replace_via_keyboard(f"{text} ", (row, 0), (row, column))
+        self._replace_via_keyboard(f"{text} ", (row, self._complete_from), (row, column))
 
     def action_cursor_up(self, select: bool = False) -> None:
         if self.completions:
             self.chosen = (self.chosen - 1) % len(self.completions)
+            self._moved_in_list = True
         elif not select and self.cursor_at_first_line:
             self.post_message(self.OlderWanted())
         else:
@@ -239,6 +300,7 @@ class Prompt(TextArea):
     def action_cursor_down(self, select: bool = False) -> None:
         if self.completions:
             self.chosen = (self.chosen + 1) % len(self.completions)
+            self._moved_in_list = True
         elif not select and self.cursor_at_last_line:
             self.post_message(self.NewerWanted())
         else:

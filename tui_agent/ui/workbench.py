@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.events import Click, DescendantFocus
+from textual.events import Click, DescendantFocus, Key
 from textual.message import Message
 from textual.reactive import var
 from textual.widget import Widget
 
 from tui_agent.ui.layout import TABS, Layout
 from tui_agent.ui.line import Line
-from tui_agent.ui.prompt import Completions, Prompt
+from tui_agent.ui.prompt import GUARD_SECONDS, Completions, Prompt
 
 if TYPE_CHECKING:
     from tui_agent.session import SessionHandle, SessionState, Update
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from tui_agent.ui.permissions import PermissionQueue
     from tui_agent.ui.timeline import TimelineView
     from tui_agent.ui.waiting import Waiting
+
+FILES_SECONDS = 3.0
+"""How long the list of the workspace's files serves to complete mentions."""
 
 PLACES = (*TABS, "prompt")
 """Panes that can have the focus: the name that the layout stores is the widget's id."""
@@ -87,6 +93,8 @@ class Workbench(Container):
         super().__init__(id=id)
         self._split = Layout()
         self._last_focus = "prompt"
+        self._workspace = ""
+        self._files_read = -FILES_SECONDS
         self.conversation: ConversationView | None = None
         self.timeline: TimelineView | None = None
         self._queue: PermissionQueue | None = None
@@ -137,8 +145,32 @@ class Workbench(Container):
         if self._queue is not None:
             self._queue.reopen(identifier)
 
+    def on_permission_queue_all_answered(self) -> None:
+        """Go back to the prompt, in which a key that was meant for the queue does nothing but write."""
+        self.tab = "conversation"
+        self.prompt.hold(GUARD_SECONDS)
+        self._focus(self.prompt)
+
+    def on_permission_queue_stray(self, event: PermissionQueue.Stray) -> None:
+        """Type again, where the focus is now."""
+        self.app.post_message(Key(event.key.key, event.key.character))
+
+    def on_prompt_files_wanted(self) -> None:
+        """Complete a mention; the folder is read again when that was a while ago."""
+        if monotonic() - self._files_read > FILES_SECONDS:
+            self._files_read = monotonic()
+            self.run_worker(self._offer_files(), group="files", exit_on_error=False)
+
+    async def _offer_files(self) -> None:
+        from tui_agent.session import workspace_files
+
+        if self._workspace:
+            self.prompt.offer_files(await asyncio.to_thread(workspace_files, Path(self._workspace)))
+
     def step_back(self) -> bool:
         """Leave a comment, a list of completions or a pane for the prompt; return whether there was one."""
+        if self.prompt.held:
+            return True
         if self._queue is not None and self._queue.leave_writing():
             return True
         if self.screen.focused is not self.prompt:
@@ -158,6 +190,8 @@ class Workbench(Container):
         from tui_agent.ui.timeline import TimelineView
 
         self.show_state(handle.state)
+        self._workspace, self._files_read = handle.state.conversation.workspace, -FILES_SECONDS
+        self.prompt.offer_files(())
         conversation = ConversationView(id="conversation")
         timeline = TimelineView(id="timeline")
         self.conversation, self.timeline = conversation, timeline
