@@ -70,4 +70,6 @@ def test_a_nested_file_comes_with_its_imports_once(project: Path) -> None:
     root = str(project / "repo" / "root.md")
     files = nested_memory(project / "repo", touched, {root}, project / "home")
     assert [file.path.name for file in files] == ["AGENTS.md", "own.md"]
-    assert nested_memory(project / "repo", touched, [str(file.path) for file in files] + [root], project / "home") == []
+    assert (
+        nested_memory(project / "repo", touched, [str(file.path) for file in files] + [root], project / "home") == []
+    )

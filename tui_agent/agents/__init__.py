@@ -1,9 +1,19 @@
 """The agent loop, the agent types, the subagents."""
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
-from tui_agent.agents.compaction import Cut, compact
+from tui_agent.agents.compaction import BudgetRefusedError, Cut, NothingToCompactError, compact
 from tui_agent.agents.loop import Agent
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import partial_blocks
 
-__all__ = ["Agent", "AgentType", "Cut", "Services", "compact", "load_agent_types", "partial_blocks"]
+__all__ = [
+    "Agent",
+    "AgentType",
+    "BudgetRefusedError",
+    "Cut",
+    "NothingToCompactError",
+    "Services",
+    "compact",
+    "load_agent_types",
+    "partial_blocks",
+]

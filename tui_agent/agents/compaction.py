@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
+from tui_agent.budget import stop_reason
+from tui_agent.budget.limits import amount, split
 from tui_agent.context import (
     CarryOver,
     History,
+    Request,
     begin_anew,
     build_request,
     can_cut,
     choose_person,
+    compaction_due,
     find_doubts,
     guard_prefix,
     read_record,
@@ -21,10 +27,12 @@ from tui_agent.context import (
     split_lines,
     summary_request,
 )
-from tui_agent.context.compaction import SUMMARY_TOKENS, person_room, tokens_of_messages
+from tui_agent.context.compaction import LEAST_TURNS, SUMMARY_TOKENS, person_room, tokens_of_messages
 from tui_agent.context.record import WorkRecord
 from tui_agent.events import (
     MAIN_AGENT,
+    BudgetBooked,
+    BudgetStopped,
     ContextCompacted,
     Event,
     FileState,
@@ -35,10 +43,26 @@ from tui_agent.events import (
     Usage,
 )
 from tui_agent.journal import Recorder
-from tui_agent.models import COMPACTION_BETA, Delta, Model, ModelError, ModelRequest
+from tui_agent.models import COMPACTION_BETA, Delta, Model, ModelError, ModelRequest, Response
 
 MOST_UNRESOLVED = 40
 """Lines of open and failed steps that a receipt lists."""
+
+
+TURNS_LEFT = 3
+"""A limit on tokens or cost that leaves fewer turns of the present size is reason enough to compact."""
+
+WORTH_IT = 3
+LEAST_SAVED = 8_000
+"""… where the history is this many times the head of the request and this many tokens larger."""
+
+
+class BudgetRefusedError(Exception):
+    """A limit does not allow the request for a summary."""
+
+    def __init__(self, stop: BudgetStopped) -> None:
+        super().__init__(f"there is no room for a summary: {stop_reason(stop)}. {stop.hint}")
+        self.stop = stop
 
 
 class NothingToCompactError(Exception):
@@ -60,6 +84,32 @@ class _Summary:
     usage: Usage = Usage()
     cost: float | None = 0.0
     block: JsonObject | None = None
+    metered: MeteredRequest | None = None
+
+
+def compaction_reason(services: Services, history: History, *, max_output: int) -> str:
+    """Return why a history must be compacted before its next turn, for the window or for a limit; else empty.
+
+    `max_output` is what the next answer may take, in tokens.
+    """
+    model = services.catalog.find(services.conversation().model)
+    due = compaction_due(history, window=model.context_window, max_output=max_output)
+    if due or not history.needs_turn or history.turns < LEAST_TURNS:
+        return due
+    size = history.window_tokens
+    if size < WORTH_IT * history.head_tokens + LEAST_SAVED:
+        return ""
+    price = services.catalog.worst_price(model.id, size, hour=False)
+    needs = {"input_tokens": float(size), "tokens": float(size), "cost": price.input * size if price else 0.0}
+    state, now = services.budget(), services.runtime.now()
+    for key, maximum in state.limits.items():
+        scope, kind = split(key)
+        if needs.get(kind):
+            account = state.account(scope, now)
+            left = maximum - amount(account.used, kind) - amount(account.reserved, kind)
+            if left < TURNS_LEFT * needs[kind]:
+                return f"the {scope}'s limit on {kind} has room for less than {TURNS_LEFT} turns of {size:,} tokens"
+    return ""
 
 
 async def compact(
@@ -75,7 +125,7 @@ async def compact(
     """Replace the messages of `cut` by a summary of them, in the journal and so in `history`.
 
     Where no model gives a summary, the journal's own facts take its place: a compaction that is needed does not
-    fail. Raises `NothingToCompactError` and the journal's errors.
+    fail. Raises `NothingToCompactError`, a manual one `BudgetRefusedError`, and the journal's errors.
     """
     messages = history.messages()
     if cut.stop <= cut.start or not (can_cut(messages, cut.start) and can_cut(messages, cut.stop)):
@@ -89,7 +139,12 @@ async def compact(
     kept_since = history.seqs[cut.stop] if cut.stop < len(messages) else 1 << 62
     kept_until = history.seqs[cut.start] if cut.start else 0
 
-    summary = await _summarise(services, recorder, history, cut, model, instructions)
+    try:
+        summary = await _Writer(services, recorder, model, history, cut, instructions).write()
+    except BudgetRefusedError:
+        if trigger == "manual":
+            raise
+        summary = _Summary("", "journal")
     doubts = find_doubts(summary.text, record)
     person = choose_person(lines, person_room(model.context_window))
     kept, dropped = split_lines(lines, person, since=kept_since, until=kept_until)
@@ -119,80 +174,127 @@ async def compact(
         tokens_before=history.window_tokens,
         tokens_after=history.head_tokens + tokens_of_messages(new),
     )
-    await recorder.record(
-        ContextCompacted(
-            messages=new,
-            summary=summary.text,
-            receipt=receipt,
-            trigger=trigger,
-            reason=reason,
-            author=summary.author,
-            files=[FileState(path=path, sha256=sha) for path, sha in history.file_hashes.items()],
-            usage=summary.usage,
-            cost=summary.cost,
-        )
+    compacted = ContextCompacted(
+        messages=new,
+        summary=summary.text,
+        receipt=receipt,
+        trigger=trigger,
+        reason=reason,
+        author=summary.author,
+        files=[FileState(path=path, sha256=sha) for path, sha in history.file_hashes.items()],
+        turn=summary.metered.turn if summary.metered else "",
+        usage=summary.usage,
+        cost=summary.cost,
     )
+    if summary.metered is not None:
+        await summary.metered.settle(compacted, *summary.metered.overrun(summary.usage, summary.cost))
+    else:
+        await recorder.record(compacted)
     if doubts:
         message = f"The summary claims what the journal does not hold: {doubts[0]}"
         message += f" and {len(doubts) - 1} more, see the receipt." if len(doubts) > 1 else "."
         await recorder.record(Notice(level="warning", code="compaction", message=message))
 
 
-async def _summarise(
-    services: Services, recorder: Recorder, history: History, cut: Cut, model: Model, instructions: str
-) -> _Summary:
-    """Ask the server for its own compaction where it offers one, else the model; else look into the journal."""
-    attempts = ["model"]
-    if not cut.start and await services.client.can_compact(model.id):
-        attempts.insert(0, "server")
-    problem = ""
-    for author in attempts:
-        try:
-            if author == "server":
-                return await _by_server(services, history, cut, model, instructions)
-            return await _by_model(services, history, cut, model, instructions)
-        except ModelError as error:
-            problem = f"{error.kind}: {error.message}"
-        except _NoSummaryError:
-            problem = "the answer held no summary"
-    message = f"No summary could be had ({problem}). The journal's own facts take its place."
-    await recorder.record(Notice(level="warning", code="compaction", message=message))
-    return _Summary("", "journal")
-
-
 class _NoSummaryError(Exception):
-    pass
+    """The answer held no summary."""
 
 
-async def _by_model(services: Services, history: History, cut: Cut, model: Model, instructions: str) -> _Summary:
-    trial = history.until(cut.stop).with_prompt(summary_request(instructions))
-    request = build_request(
-        trial, model=model.id, max_tokens=min(SUMMARY_TOKENS, model.max_output), options=model.options
-    )
-    guard_prefix(trial, request)
-    response = await services.client.stream(ModelRequest(model.id, request.body), _ignore)
-    text = "\n\n".join(str(b["text"]) for b in response.content if b.get("type") == "text").strip()
-    if not text:
-        raise _NoSummaryError
-    return _Summary(text, "model", response.usage, services.catalog.cost(response.usage, model.id))
+@dataclass
+class _Writer:
+    """Gets a summary: from the server's own compaction where it offers one, else from the model."""
 
+    services: Services
+    recorder: Recorder
+    model: Model
+    history: History
+    cut: Cut
+    instructions: str
 
-async def _by_server(services: Services, history: History, cut: Cut, model: Model, instructions: str) -> _Summary:
-    config: JsonObject = {"type": "summarize"}
-    if instructions.strip():
-        config["instructions"] = summary_request(instructions)
-    request = build_request(
-        history.until(cut.stop),
-        model=model.id,
-        max_tokens=min(SUMMARY_TOKENS, model.max_output),
-        options={**model.options, "compaction": config},
-    )
-    response = await services.client.stream(ModelRequest(model.id, request.body, betas=(COMPACTION_BETA,)), _ignore)
-    block = next((b for b in response.content if b.get("type") == "compaction" and b.get("content")), None)
-    if block is None:
-        raise _NoSummaryError
-    cost = services.catalog.cost(response.usage, model.id)
-    return _Summary(str(block["content"]), "server", response.usage, cost, block)
+    async def write(self) -> _Summary:
+        """Return the summary. Where none is to be had, the journal's facts stand alone; a notice says why.
+
+        Raises `BudgetRefusedError`.
+        """
+        attempts = [self._by_model]
+        if not self.cut.start and await self.services.client.can_compact(self.model.id):
+            attempts.insert(0, self._by_server)
+        problem = ""
+        for attempt in attempts:
+            try:
+                return await attempt()
+            except ModelError as error:
+                problem = f"{error.kind}: {error.message}"
+            except _NoSummaryError:
+                problem = "the answer held no summary"
+        message = f"No summary could be had ({problem}). The journal's own facts take its place."
+        await self.recorder.record(Notice(level="warning", code="compaction", message=message))
+        return _Summary("", "journal")
+
+    async def _by_model(self) -> _Summary:
+        trial = self.history.until(self.cut.stop).with_prompt(summary_request(self.instructions))
+        metered, response = await self._ask(trial, {}, ())
+        text = "\n\n".join(str(b["text"]) for b in response.content if b.get("type") == "text").strip()
+        return await self._made(metered, response, text, "model", None)
+
+    async def _by_server(self) -> _Summary:
+        config: JsonObject = {"type": "summarize"}
+        if self.instructions.strip():
+            config["instructions"] = summary_request(self.instructions)
+        trial = self.history.until(self.cut.stop)
+        metered, response = await self._ask(trial, {"compaction": config}, (COMPACTION_BETA,))
+        block = next((b for b in response.content if b.get("type") == "compaction" and b.get("content")), None)
+        text = str(block["content"]) if block else ""
+        return await self._made(metered, response, text, "server", block)
+
+    async def _ask(
+        self, trial: History, fields: JsonObject, betas: tuple[str, ...]
+    ) -> tuple[MeteredRequest, Response]:
+        def build(max_tokens: int) -> Request:
+            options = {**self.model.options, **fields}
+            return build_request(trial, model=self.model.id, max_tokens=max_tokens, options=options)
+
+        services = self.services
+        wanted = min(SUMMARY_TOKENS, self.model.max_output)
+        turn = services.runtime.new_id("turn")
+        metered = MeteredRequest(services, self.recorder, self.model, turn, build, wanted, "compaction")
+        guard_prefix(trial, metered.request)
+        stop = await metered.reserve(1, lambda request: ())
+        if stop is not None:
+            await services.meter.done(turn)
+            raise BudgetRefusedError(stop)
+        cut_off = Usage()
+
+        def on_cut(usage: Usage) -> None:
+            nonlocal cut_off
+            cut_off = usage
+
+        try:
+            request = ModelRequest(self.model.id, metered.request.body, betas=betas)
+            return metered, await services.client.stream(request, _ignore, on_cut)
+        except ModelError as error:
+            await self._book(metered, error.usage, f"no summary: {error.kind}")
+            raise
+        except asyncio.CancelledError:
+            await self._book(metered, cut_off if cut_off.total_tokens else metered.cut_usage(0), "interrupted")
+            raise
+
+    async def _made(
+        self,
+        metered: MeteredRequest,
+        response: Response,
+        text: str,
+        author: Literal["model", "server"],
+        block: JsonObject | None,
+    ) -> _Summary:
+        if not text:
+            await self._book(metered, response.usage, "no summary")
+            raise _NoSummaryError
+        return _Summary(text, author, *metered.priced(response.usage), block, metered)
+
+    async def _book(self, metered: MeteredRequest, usage: Usage, reason: str) -> None:
+        usage, cost = metered.priced(usage)
+        await metered.settle(BudgetBooked(turn=metered.turn, usage=usage, cost=cost, reason=reason))
 
 
 async def _ignore(deltas: Sequence[Delta]) -> None:
@@ -225,5 +327,3 @@ async def _read(
         events += page
         after = page[-1].seq or 0
     return events
-
-

@@ -193,9 +193,7 @@ class Agent:
         """Fix the head of every request to come: the pool of tools, the prompt, the memory files."""
         services = self.services
         pool = self.hands.pool
-        memory = await asyncio.to_thread(
-            load_memory, services.config_dir, services.workspace, services.runtime.home
-        )
+        memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace, services.runtime.home)
         loaded = await asyncio.to_thread(
             assemble_context,
             prompt=self.type.prompt,

@@ -1,4 +1,4 @@
-"""Claims of a summary that the journal does not bear out: files said to be written, commands to be run, tests to pass.
+"""Claims of a summary that the journal does not bear out: files written, commands run, tests that passed.
 
 Only plain statements of fact are looked at; what is planned, wanted, denied or doubtful claims nothing.
 """

@@ -82,8 +82,9 @@ class History:
 
     `apply` takes the agent's events in order; `needs_turn` says when a request is due. `file_hashes` are the
     files the agent knows, by path; `told_hashes` those it was told to have changed; `memory_loaded` the memory
-    files it has met on the way, `sent_prefix` the last request as far as the next must repeat it. `prompts` are
-    the person's prompts as (message, seq), `seqs` the event that began each message; `turns` counts the answers since the history began.
+    files it has met; `sent_prefix` the last request as far as the next must repeat it. `prompts` are the
+    person's prompts as (message, seq); `seqs` is the event that began each message; `turns` counts the answers
+    since the history began.
     """
 
     def __init__(self) -> None:
@@ -199,14 +200,13 @@ class History:
         trial = copy(self)
         trial._sealed, trial._held, trial._accepted = list(self._sealed), list(self._held), list(self._accepted)
         trial._last = Message(self._last.role, list(self._last.blocks)) if self._last else None
+        trial.seqs, trial.prompts = list(self.seqs), list(self.prompts)
         return trial
 
     def with_prompt(self, text: str) -> History:
         """Return a history that says one thing more, for a request that leaves no trace in this one."""
-        trial = History()
-        trial.system, trial.tools, trial.sent_prefix = self.system, self.tools, self.sent_prefix
-        trial._sealed = list(self._sealed)
-        trial._last = Message(self._last.role, list(self._last.blocks)) if self._last else None
+        trial = self.trial()
+        trial._held, trial._note = [], ""
         trial._add("user", [{"type": "text", "text": text}])
         return trial
 

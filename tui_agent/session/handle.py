@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tui_agent import __version__
-from tui_agent.agents import Agent, Services, compact
+from tui_agent.agents import Agent, BudgetRefusedError, NothingToCompactError, Services, compact
 from tui_agent.budget import Meter
 from tui_agent.budget.meter import TIME_KEY
 from tui_agent.config import find_paths
@@ -388,9 +388,9 @@ class SessionHandle:
         there is nothing to compact.
         """
         self._writable()
-        if self.state.conversation.active_run is not None:
-            raise SessionBusy("a run is in progress; interrupt it or wait for its end, then /compact")
         async with self._services.prompts:
+            if self.state.conversation.active_run is not None:
+                raise SessionBusy("a run is in progress; interrupt it or wait for its end, then /compact")
             history = await self._load_history(MAIN_AGENT)
             cut = manual_cut(history, before, since)
             work = compact(self._services, self._recorder, history, cut, trigger="manual", instructions=instructions)
@@ -400,6 +400,8 @@ class SessionHandle:
                 if self._compacting.cancelled():
                     raise SessionError("the compaction was stopped; the conversation stays as it is")
                 self._compacting.result()
+            except (BudgetRefusedError, NothingToCompactError) as error:
+                raise SessionError(str(error)) from error
             finally:
                 self._compacting.cancel()
 
@@ -483,6 +485,7 @@ class SessionHandle:
             await agent.recorder.record(crash, *self._services.meter.clocked(), finished)
         finally:
             self._clock.cancel()
+            self._services.meter.forget()
             self._driving = False
             self._services.interrupting, self._services.time_up = False, None
         # A prompt that came between the run's end and this line has started a run of its own.
