@@ -65,7 +65,8 @@ def _is_dangerous(text: str, known: Sequence[str], own: Sequence[str]) -> bool:
         return "-" in own
     if text.startswith("--"):
         name = text.split("=", 1)[0]
-        return any(flag == name or (len(name) > 3 and flag.startswith(name)) for flag in known if flag.startswith("--"))
+        abbreviated = len(name) > 3 and any(flag.startswith(name) for flag in own if flag.startswith("--"))
+        return name in known or abbreviated
     if text in known:
         return True
     for flag in known:

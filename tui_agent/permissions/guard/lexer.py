@@ -165,6 +165,7 @@ class _Lexer:
 
     def for_words(self) -> None:
         """Skip `NAME in WORDS` of a for loop."""
+        self.begun = True
         self.skip_blanks()
         self.word()
         self.skip_blanks()

@@ -5,24 +5,26 @@ Class of attack: `..`, absolute paths, links and `cd` that lead a reading comman
 
 from __future__ import annotations
 
+import fnmatch
 import glob as globbing
 import os
 import re
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
-from tui_agent.permissions.guard.places import TooManyMatches, allowed_folder, leads_to, path_words
+from tui_agent.permissions.guard.places import TooManyMatches, allowed_folder, guessed_paths, leads_to, path_words
+from tui_agent.permissions.sensitive import write_level
 
 _PUBLIC = re.compile(
     r"/dev/(null|zero|stdin)|/etc/(os-release|lsb-release|debian_version|hostname|timezone|localtime)|/usr/lib/os-release|"
     r"/proc/(cpuinfo|meminfo|version|loadavg|uptime|stat|mounts|filesystems|partitions|swaps)|/proc/self/mounts|/proc/\d+/mounts|/usr/share/zoneinfo/.*"
 )
 _NO_PATHS = frozenset(
-    "echo printf basename dirname which whereis type true false : pgrep ps df sleep seq expr date tr jq_none "
-    "sudo env time timeout nice xargs command".split()
+    "echo printf basename dirname which whereis type true false : pgrep ps df sleep seq expr date tr sed awk grep".split()
 )
 _READS_CWD = frozenset(["ls", "find", "tree", "du", "rg", "git", "fd", "fdfind", "ag", "exa", "eza", "cloc", "tokei"])
-_CONTENT = frozenset(["cat", "head", "tail", "less", "more", "bat", "nl", "strings", "xxd", "od", "hexdump", "base64"])
 _PRODUCERS = frozenset(["find", "fd", "fdfind", "rg", "grep", "git", "ls"])
+_WRITERS = frozenset("cp mv rm tee ln install touch chmod chown rsync sed truncate dd patch unlink mkdir".split())
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:|//")
 _FILTERS = frozenset(["grep", "head", "tail", "sort", "uniq", "egrep", "fgrep"])
 
 
@@ -38,9 +40,14 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
 def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
     words = [r.target for r in command.redirections if r.operator in ("<", "<>")]
     if command.index in line.usages:
-        words = words + path_words(line, command)
+        words = words + [w for w in path_words(line, command) if not _named(w, command, surroundings)]
     elif not command.wrapper and command.name not in _NO_PATHS:
-        words = words + _obvious_paths(command)
+        unnamed = _unnamed_paths(command, surroundings)
+        words = words + unnamed
+        for word in unnamed:
+            reason = _steering(word, command)
+            if reason:
+                return reason
     if command.name == "cd" and len(command.words) == 1:
         return "cd without a folder leads to the home"
     if not command.wrapper and command.name in _READS_CWD | {"cd"} and None in command.cwds:
@@ -82,9 +89,32 @@ def _all_allowed(text: str, command: Command, surroundings: Surroundings, glob: 
     return True
 
 
-def _obvious_paths(command: Command) -> list[Word]:
-    """Return the words of an unknown command that can only be paths outside of here."""
-    return [w for w in command.words[1:] if re.match(r"(/|\.\.(/|$)|.*/\.\.(/|$))", w.text) and not w.text.startswith("//")]
+def _named(word: Word, command: Command, surroundings: Surroundings) -> bool:
+    """Say whether a rule that allows the command names this path itself."""
+    return ".." not in word.text.split("/") and any(
+        token.raw != "*" and fnmatch.fnmatchcase(word.text, token.text)
+        for rule in surroundings.rules.bash("allow")
+        if rule.tokens and rule.matches_words(command.argv)
+        for token in rule.tokens[1:]
+    )
+
+
+def _unnamed_paths(command: Command, surroundings: Surroundings) -> list[Word]:
+    """Return the words of a command not known as read-only that may be paths, but for those that a rule names."""
+    return [
+        word
+        for word in guessed_paths(command)
+        if not _ADDRESS.match(word.text) and not _named(word, command, surroundings)
+    ]
+
+
+def _steering(word: Word, command: Command) -> str:
+    """Return why a file that a command may write matters, empty if it does not."""
+    for place in leads_to(word.text, command.cwds, glob=word.glob):
+        level, reason = write_level(place or "/" + word.text)
+        if level == "deny" or (level and command.name in _WRITERS):
+            return f"{word.raw}: {reason}"
+    return ""
 
 
 def _known_names(line: Line, command: Command) -> bool:

@@ -7,6 +7,7 @@ wrapper, a flag that runs a program, or a name that only begins the same.
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from tui_agent.permissions.guard.danger import carries_out_input, dangerous_words
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
@@ -19,10 +20,10 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
     """Deny and ask where a rule says so; allow what a rule covers wholly."""
     asked = PASS
     for command in line.commands:
-        rule = _forbidding(command, surroundings, "deny")
+        rule = forbidding_rule(command, surroundings, "deny")
         if rule:
             return Finding("deny", f"the rule {rule.text} denies {command.shown()}")
-        rule = _forbidding(command, surroundings, "ask")
+        rule = forbidding_rule(command, surroundings, "ask")
         if rule and not asked.reason:
             asked = Finding("ask", f"the rule {rule.text} asks about {command.shown()}")
     if asked.reason:
@@ -39,20 +40,18 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
     return Finding("ask" if uncovered else "allow", uncovered, frozenset(allowed)) if allowed or uncovered else PASS
 
 
-def _forbidding(command: Command, surroundings: Surroundings, verdict: str) -> Rule | None:
-    rules = surroundings.rules
-    if verdict not in ("deny", "ask") or not (command.words or command.redirections):
-        return None
-    for rule in rules.bash("deny" if verdict == "deny" else "ask"):
+def forbidding_rule(command: Command, surroundings: Surroundings, verdict: Literal["ask", "deny"]) -> Rule | None:
+    """Return a rule with this verdict about the command or one of its paths, or None."""
+    for rule in surroundings.rules.bash(verdict):
         if command.words and rule.matches_words(command.argv, loosely=True):
             return rule
-    return _forbidden_path(command, surroundings, "deny" if verdict == "deny" else "ask")
+    return _forbidden_path(command, surroundings, verdict)
 
 
-def _forbidden_path(command: Command, surroundings: Surroundings, verdict: str) -> Rule | None:
+def _forbidden_path(command: Command, surroundings: Surroundings, verdict: Literal["ask", "deny"]) -> Rule | None:
     """Return a rule about files that forbids one of the command's paths."""
-    chosen = surroundings.rules.of("deny" if verdict == "deny" else "ask", "read")
-    writes = surroundings.rules.of("deny" if verdict == "deny" else "ask", "edit")
+    chosen = surroundings.rules.of(verdict, "read")
+    writes = surroundings.rules.of(verdict, "edit")
     if not chosen and not writes:
         return None
     texts = [(w.text, w.glob, chosen) for w in guessed_paths(command)]
