@@ -4,6 +4,7 @@ This room decides nothing: whether a command may run is the permissions' busines
 """
 
 from tui_agent.sandbox.command import (
+    Box,
     CommandError,
     CommandRecord,
     inspect,
@@ -12,14 +13,26 @@ from tui_agent.sandbox.command import (
     start,
     wait,
 )
+from tui_agent.sandbox.enclosure import Access, Enclosed, Sandbox
 from tui_agent.sandbox.environment import command_environment
+from tui_agent.sandbox.probe import SandboxState, probe_sandbox
+from tui_agent.sandbox.profile import Profile, SandboxError, build_profile
 
 __all__ = [
+    "Access",
+    "Box",
     "CommandError",
     "CommandRecord",
+    "Enclosed",
+    "Profile",
+    "Sandbox",
+    "SandboxError",
+    "SandboxState",
+    "build_profile",
     "command_environment",
     "inspect",
     "kill",
+    "probe_sandbox",
     "shell_argv",
     "start",
     "wait",

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tui_agent.runtime import Runtime
+from tui_agent.sandbox.runner import first_inside
 from tui_agent.threads import to_the_end
 
 OUTPUT_LIMIT = 64 * 1024 * 1024
@@ -82,6 +83,20 @@ def shell_argv(command: str, environment: Mapping[str, str]) -> list[str]:
     return [str(Path(bash).absolute()), "--noprofile", "--norc", "-c", command]
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What the runner needs for a command whose argument list puts it in a sandbox.
+
+    `seccomp` is the filter for bubblewrap, empty for other kinds. `masked` are missing paths that bubblewrap
+    makes in the workspace, to be removed again; `record` is the file in which all commands of the workspace
+    keep theirs.
+    """
+
+    seccomp: bytes = b""
+    masked: tuple[Path, ...] = ()
+    record: Path | None = None
+
+
 async def start(
     spool: Path,
     argv: Sequence[str],
@@ -91,23 +106,35 @@ async def start(
     timeout: float | None,  # noqa: ASYNC109 -- the command's own limit, not this function's
     runtime: Runtime,
     output_limit: int = OUTPUT_LIMIT,
+    box: Box | None = None,
 ) -> None:
     """Launch `argv` in the folder `cwd`; return once its start is on disk.
 
     `argv[0]` is an absolute path. `timeout` in seconds, None for none; the runner enforces it, whether
     or not this program lives. A spool launches its command at most once, whoever calls this how often:
-    launched before, nothing happens. Cancelled, it returns when the launch is over, so that the caller can
-    kill what was launched. Raises `CommandError` if it could not be launched.
+    launched before, nothing happens. `box` belongs to an `argv` that `Sandbox.enclose` made. Cancelled, it
+    returns when the launch is over, so that the caller can kill what was launched. Raises `CommandError` if it
+    could not be launched.
     """
     runtime.failpoint("effect.before")
-    order = {"argv": list(argv), "cwd": str(cwd), "timeout": timeout, "output_limit": output_limit}
-    await to_the_end(_launch, spool, order, dict(environment))
+    order: dict[str, Any] = {
+        "argv": list(argv),
+        "cwd": str(cwd),
+        "timeout": timeout,
+        "output_limit": output_limit,
+        "boxed": bool(box and box.seccomp),
+    }
+    if box and box.record:
+        order["masks"] = {"paths": [str(path) for path in box.masked], "record": str(box.record)}
+    await to_the_end(_launch, spool, order, dict(environment), box.seccomp if box else b"")
     runtime.failpoint("runner.launched")
 
 
-def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str]) -> None:
+def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str], seccomp: bytes) -> None:
     try:
         make_folder(spool)
+        if seccomp and not (spool / "start").exists():
+            (spool / "seccomp").write_bytes(seccomp)
         temporary = spool / f"command.json.{os.getpid()}.{threading.get_ident()}"
         temporary.write_text(json.dumps(order))
         temporary.replace(spool / "command.json")
@@ -223,14 +250,20 @@ def _kill_orphan(spool: Path) -> bool:
     if not started or not started.get("pid_start") or not _locked(spool / "lock"):
         return False
     pid = int(started["pid"])
+    killed = False
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-        if int(stat[stat.rindex(")") + 2 :].split()[19]) != started["pid_start"]:
-            return False
-        os.killpg(pid, signal.SIGKILL)
+        if int(stat[stat.rindex(")") + 2 :].split()[19]) == started["pid_start"]:
+            os.killpg(pid, signal.SIGKILL)
+            killed = True
     except (OSError, ValueError, IndexError):
-        return False
-    return True
+        pass  # it has ended; what it left in its sandbox is killed below
+    inside = first_inside(str(spool))
+    if inside is not None:
+        with contextlib.suppress(OSError):
+            os.kill(inside, signal.SIGKILL)
+            killed = True
+    return killed
 
 
 def _locked(path: Path) -> bool:

@@ -11,10 +11,16 @@ earlier runner; its second self stays and looks after the command. What it leave
     control       FIFO: the byte `k` asks for the end of the command
     exit          JSON, renamed into place and synced after the command ended
     runner.log    what went wrong in the runner itself
+    seccomp       for a command in bubblewrap: the filter; written by the launcher
+    inside        for a command in bubblewrap: JSON lines of bubblewrap's own, the first names its process 1
 
 Output goes through a pipe that the runner empties, because no file size limit can be put on the command's
 output alone: beyond the cap the runner goes on emptying it, counts what it drops, and keeps the end.
 Processes that the command leaves behind keep their output pipe for as long as they live.
+
+A command in bubblewrap has a process namespace of its own: all that it starts descends from the namespace's
+process 1, whatever process session it is in, and ends with it. Paths that must not come to be in the
+workspace are masked by bubblewrap, which leaves empty folders; see `_Masks`.
 """
 
 from __future__ import annotations
@@ -40,6 +46,12 @@ TAIL_BYTES = 256 * 1024
 
 EXIT_ATTEMPTS = 60
 """How often to try to write the exit record, a second apart, before giving up on a full disk."""
+
+LOCK = 100
+"""Descriptor of the lock, in the runner and in the command. Bubblewrap holds it in its process 1."""
+
+INSIDE, SECCOMP = 101, 102
+"""Descriptors that bubblewrap gets: where it tells what it started, and the filter."""
 
 _LOCK_PATIENCE = 5.0
 """Seconds to try for the lock; whoever merely looks at it holds it for microseconds."""
@@ -83,9 +95,9 @@ def _take_lock() -> int | None:
             time.sleep(0.005)
         else:
             break
-    high = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 100)
+    os.dup2(descriptor, LOCK, inheritable=False)
     os.close(descriptor)
-    return high
+    return LOCK
 
 
 class _Command:
@@ -105,6 +117,8 @@ class _Command:
         self.recorded = False
         self.kill_at: float | None = None
         self.end_at: float | None = None
+        self.boxed = bool(command.get("boxed"))
+        self.masks = _Masks(command["masks"]) if command.get("masks") else None
 
     def supervise(self) -> int:
         """Run the command to its end and write the exit record; stay for what it left running."""
@@ -120,6 +134,8 @@ class _Command:
         control = os.open("control", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self.output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
+        if self.masks is not None:
+            self.masks.hold()
         self.pid = os.fork()
         if self.pid == 0:
             _become_command(self.command, gate_read, gate_write, pipe_write, self.lock)
@@ -145,6 +161,7 @@ class _Command:
         self.end_at = None if timeout is None else self.began + timeout
         os.set_blocking(pipe_read, False)
         open_pipe = True
+        # Bubblewrap's process 1 has the pipe open too: the loop ends when nothing lives inside any more.
         while open_pipe or not self.recorded:
             watched = [control, wake_read] + ([pipe_read] if open_pipe else [])
             ready, _, _ = select.select(watched, [], [], self._patience())
@@ -161,7 +178,29 @@ class _Command:
                 while open_pipe and select.select([pipe_read], [], [], 0)[0]:
                     open_pipe = self._pump(pipe_read)
                 self._write_exit()
+        if self.masks is not None:
+            self.masks.clean()
         return 0
+
+    def _first_inside(self) -> int | None:
+        return first_inside(".") if self.boxed else None
+
+    def _members(self) -> list[int]:
+        """Return the living processes of the command, as targets for `os.kill`."""
+        first = self._first_inside()
+        if first is None:
+            return _members(self.pid)
+        return [*_members(self.pid), *_descendants(first)]
+
+    def _signal_all(self, number: int) -> None:
+        """Signal all of the command. Bubblewrap itself gets SIGKILL alone: what is inside outlives it."""
+        first = self._first_inside()
+        if first is not None:
+            inside = _descendants(first)
+            for pid in inside if number != signal.SIGKILL else [first, *inside]:
+                _send(pid, number)
+        if not self.boxed or number == signal.SIGKILL:
+            _signal_all(self.pid, number, leader=self.status is None)
 
     def _patience(self) -> float | None:
         """Return the seconds until something is due, None if nothing is."""
@@ -181,12 +220,12 @@ class _Command:
             self._ask_to_end()
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
-            _signal_all(self.pid, signal.SIGKILL, leader=self.status is None)
+            self._signal_all(signal.SIGKILL)
 
     def _ask_to_end(self) -> None:
         if self.kill_at is None:
             self.kill_at = time.monotonic() + KILL_AFTER
-            _signal_all(self.pid, signal.SIGTERM, leader=self.status is None)
+            self._signal_all(signal.SIGTERM)
 
     def _reap(self) -> None:
         if self.status is None:
@@ -199,7 +238,7 @@ class _Command:
         """Return whether the end can be recorded: of a killed command, when nothing of it is left."""
         if self.kill_at is None:
             return True
-        if not _members(self.pid):
+        if not self._members():
             self.kill_at = None
             return True
         return False
@@ -296,6 +335,9 @@ def _become_command(command: dict[str, Any], gate: int, gate_write: int, output:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.set_inheritable(lock, True)
+        if command.get("boxed"):
+            _give(INSIDE, os.open("inside", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            _give(SECCOMP, os.open("seccomp", os.O_RDONLY))
         for name in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(name, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
@@ -307,6 +349,89 @@ def _become_command(command: dict[str, Any], gate: int, gate_write: int, output:
         os.write(2, f"cannot run the command: {error}\n".encode(errors="replace"))
     finally:
         os._exit(127)
+
+
+def _give(number: int, descriptor: int) -> None:
+    """Make `descriptor` the command's `number`."""
+    os.dup2(descriptor, number)
+    os.close(descriptor)
+
+
+class _Masks:
+    """Empty folders that bubblewrap leaves where it masked something missing, and their removal.
+
+    Commands of several sessions can be at work in one workspace, and removing a mask would open the path to
+    all of them. So each holds a shared lock on the workspace's record of masks, and whoever ends last removes
+    them. Only what was missing is recorded, and only what is still empty is removed.
+    """
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.paths: list[str] = order["paths"]
+        self.record = order["record"]
+        self.descriptor = -1
+
+    def hold(self) -> None:
+        """Take part, before the command starts."""
+        os.makedirs(os.path.dirname(self.record), 0o700, exist_ok=True)
+        self.descriptor = os.open(self.record, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self.descriptor, fcntl.LOCK_SH)
+        missing = [path for path in self.paths if not os.path.lexists(path)]
+        if missing:
+            os.write(self.descriptor, "".join(json.dumps(path) + "\n" for path in missing).encode())
+
+    def clean(self) -> None:
+        """Remove the masks of all commands that have ended, unless another one is at work."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        with open(self.record, "rb") as file:
+            for line in file.read().splitlines():
+                try:
+                    path = json.loads(line)
+                    os.rmdir(path)
+                except (OSError, ValueError):
+                    pass  # the person has put something there meanwhile, or it is gone
+        os.ftruncate(self.descriptor, 0)
+        os.close(self.descriptor)
+
+
+def first_inside(spool: str) -> int | None:
+    """Return the id of process 1 of bubblewrap's process namespace, None before it lives and once it has ended."""
+    try:
+        with open(os.path.join(spool, "inside"), "rb") as file:
+            told = json.loads(file.readline())
+        pid = int(told["child-pid"])
+        namespace = told.get("pid-namespace")
+        # The id may be another's by now; that one is in another namespace.
+        if namespace is not None and os.stat(f"/proc/{pid}/ns/pid").st_ino != namespace:
+            return None
+    except (OSError, ValueError, KeyError):
+        return None
+    return pid if _stat_fields(pid) and _stat_fields(pid)[0] not in "ZX" else None
+
+
+def _descendants(first: int) -> list[int]:
+    """Return the living processes that descend from `first`. What loses its parent becomes its child."""
+    children: dict[str, list[str]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            fields = _stat_fields(name)
+            if fields and fields[0] not in "ZX":
+                children.setdefault(fields[1], []).append(name)
+    found: list[str] = []
+    waiting = [str(first)]
+    while waiting:
+        waiting = [child for parent in waiting for child in children.get(parent, [])]
+        found += waiting
+    return [int(pid) for pid in found]
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass  # it ended by itself meanwhile
 
 
 def _members(session: int) -> list[int]:
@@ -362,10 +487,7 @@ def _signal_all(session: int, number: int, *, leader: bool) -> None:
         except (ProcessLookupError, PermissionError):
             pass  # nothing is left of the group
     for pid in targets:
-        try:
-            os.kill(pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # it ended by itself meanwhile
+        _send(pid, number)
 
 
 def _write_synced(name: str, data: bytes) -> None:

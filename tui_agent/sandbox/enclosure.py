@@ -1,0 +1,168 @@
+"""The sandbox of one session: finds out what the machine has, and puts commands into it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tui_agent.runtime import Runtime
+from tui_agent.sandbox.bubblewrap import bubblewrap_argv
+from tui_agent.sandbox.command import Box
+from tui_agent.sandbox.landlock import landlock_argv
+from tui_agent.sandbox.macos import macos_argv
+from tui_agent.sandbox.probe import SandboxState, prepare_scratch, probe_sandbox
+from tui_agent.sandbox.profile import Profile, SandboxError, build_profile
+from tui_agent.sandbox.repositories import changes, executing_files
+from tui_agent.sandbox.seccomp import seccomp_program
+
+if TYPE_CHECKING:
+    from tui_agent.sandbox.proxy import DomainProxy
+
+Access = Literal["sandbox", "network", "full"]
+"""What a command asks for: the sandbox, the sandbox with the network, or no sandbox."""
+
+_BEFORE = "repositories.json"
+PROXY_PORT = 3128
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """A command made ready for `start`: all three go there. `box` is None outside of a sandbox."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    box: Box | None
+
+
+@dataclass
+class Sandbox:
+    """The sandbox of one session.
+
+    `data` and `config` are the program's own folders, hidden from commands. `scratch` is the session's folder
+    for `/tmp` and caches. `domains` are names that commands reach without `network`, through a proxy in this
+    program. `enabled` off means that the person wants none.
+    """
+
+    runtime: Runtime
+    data: Path
+    config: Path
+    scratch: Path
+    enabled: bool = True
+    domains: Sequence[str] = ()
+    additional: tuple[Path, ...] = ()
+    probe: Callable[[], SandboxState] = probe_sandbox
+    _state: SandboxState | None = None
+    _proxy: DomainProxy | None = None
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def state(self) -> SandboxState:
+        """Return what commands run in; the first call finds it out, in a thread."""
+        async with self._lock:
+            if self._state is None:
+                if self.enabled:
+                    self._state = await asyncio.to_thread(self.probe)
+                else:
+                    self._state = SandboxState("none", "the sandbox is turned off: commands run unconfined")
+            return self._state
+
+    async def enclose(
+        self, argv: Sequence[str], environment: Mapping[str, str], workspace: Path, spool: Path, access: Access
+    ) -> Enclosed:
+        """Return `argv` put into the sandbox, as far as `access` wants it and the machine has one.
+
+        Notes in `spool` what `after` compares with. Raises `SandboxError` when the workspace cannot be
+        enclosed; nothing has run then.
+        """
+        state = await self.state()
+        if access == "full" or state.kind == "none":
+            return Enclosed(list(argv), dict(environment), None)
+        sockets = None
+        if self.domains and access == "sandbox" and state.kind == "bubblewrap":
+            sockets = await self._sockets()
+        plain = Enclosed(list(argv), dict(environment), None)
+        return await asyncio.to_thread(
+            self._enclose, state, plain, workspace, spool, network=access == "network", sockets=sockets
+        )
+
+    def _enclose(
+        self,
+        state: SandboxState,
+        plain: Enclosed,
+        workspace: Path,
+        spool: Path,
+        *,
+        network: bool,
+        sockets: Path | None,
+    ) -> Enclosed:
+        argv, environment = plain.argv, plain.environment
+        prepare_scratch(self.scratch)
+        profile = build_profile(
+            workspace,
+            self.runtime.home,
+            environment,
+            self.scratch,
+            own_folders=(self.data, self.config),
+            additional=self.additional,
+        )
+        self._note_before(profile, spool)
+        if state.kind != "bubblewrap":
+            temporary, cache = str(self.scratch / "tmp"), str(self.scratch / "cache")
+            own = {"TMPDIR": temporary, "HOME": str(self.scratch / "home"), "XDG_CACHE_HOME": cache}
+            make = landlock_argv if state.kind == "landlock" else macos_argv
+            return Enclosed(make(profile, argv, network=network), {**environment, **own}, Box())
+        assert state.program is not None  # that is what was found
+        environment.pop("TMPDIR", None)
+        environment.pop("XDG_RUNTIME_DIR", None)
+        environment["HOME"] = str(profile.home)
+        if sockets is not None:
+            forward = str(Path(__file__).with_name("forward.py"))
+            argv = [sys.executable, "-I", "-S", "-E", forward, str(sockets / "proxy"), str(PROXY_PORT), *argv]
+            proxy = f"http://127.0.0.1:{PROXY_PORT}"
+            environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), proxy)
+            environment |= {"NO_PROXY": "localhost,127.0.0.1", "no_proxy": "localhost,127.0.0.1"}
+        line = bubblewrap_argv(state.program, profile, argv, network=network, sockets=sockets, nested=state.nested)
+        name = hashlib.sha256(str(profile.workspace).encode(errors="surrogateescape")).hexdigest()[:16]
+        box = Box(seccomp_program(internet=True), profile.masked, self.data / "masks" / name)
+        return Enclosed(line, environment, box)
+
+    def _note_before(self, profile: Profile, spool: Path) -> None:
+        # On disk, because the program that looks afterwards may be a later one.
+        note = spool / _BEFORE
+        if not note.exists():
+            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+            note.write_text(json.dumps(executing_files(profile.workspace)))
+
+    async def after(self, workspace: Path, spool: Path) -> list[str]:
+        """Return the files that the command of `spool` changed and that make git run something."""
+        return await asyncio.to_thread(_compare, workspace, spool)
+
+    async def _sockets(self) -> Path:
+        async with self._lock:
+            if self._proxy is None:
+                from tui_agent.sandbox.proxy import DomainProxy
+
+                self._proxy = await DomainProxy.start(self.domains)
+            return self._proxy.folder
+
+    async def close(self) -> None:
+        """End the proxy. A command that goes on has no network from then on."""
+        if self._proxy is not None:
+            await self._proxy.close()
+            self._proxy = None
+
+
+def _compare(workspace: Path, spool: Path) -> list[str]:
+    try:
+        before = json.loads((spool / _BEFORE).read_bytes())
+    except (OSError, ValueError):
+        return []
+    return changes(before, executing_files(workspace))
+
+
+__all__ = ["Access", "Enclosed", "Sandbox", "SandboxError"]
