@@ -183,8 +183,8 @@ async def test_compaction_leaves_a_receipt_and_a_shorter_history(tmp_path: Path,
         await session.prompt("read a.txt")
         await session.handle.compact()
         receipt = session.of("context.compacted")[0].receipt
-        assert any("dig" in line for line in receipt.kept)
-        assert any("read a.txt" in line for line in receipt.dropped)
+        assert any("dig" in line.text for line in receipt.kept)
+        assert any("read a.txt" in line.text for line in receipt.dropped)
         await session.prompt("read a.txt")
         assert session.of("run.finished")[-1].outcome == "completed"
         last = session.of("turn.started")[-1]

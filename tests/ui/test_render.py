@@ -23,6 +23,7 @@ from tui_agent.events import (
     QuestionAnswered,
     QuestionAsked,
     Receipt,
+    ReceiptLine,
     RunFinished,
     StepOutput,
     StepRecovered,
@@ -317,7 +318,10 @@ def hostile_events() -> list[EventBase]:
         PermissionDecided(step="s5", tool="bash", call_hash="", verdict="deny", by="person", comment=HOSTILE),
         ContextCompacted(
             messages=[], summary=HOSTILE,
-            receipt=Receipt(until=1, kept=[HOSTILE], dropped=[HOSTILE], tokens_before=5, tokens_after=1),
+            receipt=Receipt(
+                until=1, kept=[ReceiptLine(kind=HOSTILE, text=HOSTILE)], doubts=[HOSTILE], unresolved=[HOSTILE],
+                dropped=[ReceiptLine(kind="step", text=HOSTILE, seq=1)], tokens_before=5, tokens_after=1,
+            ),
         ),
         Crash(boot=1, reason=HOSTILE, last_seq=1),
         BudgetStopped(limit=HOSTILE, used=1, projected=1, maximum=1, hint=HOSTILE),

@@ -15,6 +15,8 @@ from tui_agent.events import (
     BudgetWarned,
     ContextCompacted,
     ContextLoaded,
+    ContextPutBack,
+    ContextStale,
     Crash,
     Event,
     JsonObject,
@@ -184,6 +186,8 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
             )
         case ContextCompacted(), _:
             return CompactionItem(event.time, event.summary, event.receipt)
+        case ContextPutBack(), _:
+            return NoticeItem(event.time, "info", f"Put back from event {event.source}: {event.title}")
         case _, StepItem():
             return _fold_step(item, event)
         case Notice(), _:
@@ -330,7 +334,13 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
         case ContextCompacted():
             receipt = event.receipt
             detail = f"{receipt.tokens_before:,} → {receipt.tokens_after:,} tokens"
+            if event.reason:
+                detail += f" · {event.reason}"
             return replace(base, state="ok", name="compacted", detail=detail)
+        case ContextPutBack():
+            return replace(base, name="put back", detail=f"event {event.source}: {event.title}")
+        case ContextStale():
+            return replace(base, state="warning", name="changed", detail=", ".join(f.path for f in event.files))
         case SessionConfigured():
             changes = event.model_dump(include={"title", "model", "mode", "max_turns"}, exclude_none=True)
             return replace(base, name="configured", detail=", ".join(f"{k} {v}" for k, v in changes.items()))

@@ -5,7 +5,7 @@ imported by `ModelClient.prepare`.
 """
 
 from tui_agent.models.catalog import Catalog, CatalogError, Model, Price, load_catalog
-from tui_agent.models.client import ModelClient, ModelRequest
+from tui_agent.models.client import COMPACTION_BETA, ModelClient, ModelRequest
 from tui_agent.models.errors import (
     AuthenticationError,
     BillingError,
@@ -27,6 +27,7 @@ from tui_agent.models.retry import MAX_ATTEMPTS, backoff
 from tui_agent.models.stream import INVALID_JSON, Delta, Response
 
 __all__ = [
+    "COMPACTION_BETA",
     "INVALID_JSON",
     "MAX_ATTEMPTS",
     "AuthenticationError",

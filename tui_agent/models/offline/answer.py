@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tui_agent.models.offline.faults import Fault
-from tui_agent.models.offline.memory import signature
+from tui_agent.models.offline.memory import COMPACTED, signature
 from tui_agent.models.offline.request import Request
 from tui_agent.models.offline.tokens import BYTES_PER_TOKEN, canonical, text_tokens
 
@@ -21,6 +21,7 @@ STOP_REASONS = (
     "pause_turn",
     "refusal",
     "model_context_window_exceeded",
+    "compaction",
 )
 
 
@@ -37,7 +38,8 @@ class Call:
 class Answer:
     """What the model says, in this order: thinking, text, calls.
 
-    An empty `stop` follows from the calls. `speed` is in tokens a second, None for all at once.
+    An empty `stop` follows from the calls. `speed` is in tokens a second, None for all at once. With `compaction`
+    the text is the content of a compaction block, which is all of the answer.
     """
 
     text: str = ""
@@ -47,6 +49,7 @@ class Answer:
     stop_detail: str = ""
     speed: float | None = None
     fault: Fault | None = None
+    compaction: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,11 @@ class Message:
             thinking = self._fit(answer.thinking)
             signed = signature(request.prefix[-1].hash, thinking)
             self._append({"type": "thinking", "thinking": thinking, "signature": signed})
-        if answer.text:
+        if answer.compaction:
+            content = self._fit(answer.text)
+            signed = signature(COMPACTED, content)
+            self._append({"type": "compaction", "content": content, "signature": signed})
+        elif answer.text:
             self._append({"type": "text", "text": self._fit(answer.text)})
         for number, call in enumerate(answer.calls):
             self._call(f"toolu_{digest[24:44]}{number:02}", call)
@@ -88,6 +95,11 @@ class Message:
             "max_tokens" if self._truncated else answer.stop or ("tool_use" if answer.calls else "end_turn")
         )
         self.usage = {**input_usage, "output_tokens": min(request.max_tokens, request.max_tokens - self._budget + 1)}
+        if answer.compaction:
+            # As the API does: what the compaction used stands in its iteration, and the top level is 0.
+            used = {key: value for key, value in self.usage.items() if key in _ITERATION}
+            nothing = dict.fromkeys((key for key in used if key != "cache_creation"), 0)
+            self.usage = {**self.usage, **nothing, "iterations": [{"type": "compaction", **used}]}
 
     def _append(self, block: dict[str, Any]) -> None:
         if self._truncated and not any(block.get(key) for key in ("text", "thinking", "input")):
@@ -147,9 +159,15 @@ class Message:
             "text": {**block, "text": ""},
             "thinking": {**block, "thinking": "", "signature": ""},
             "tool_use": {**block, "input": {}},
+            "compaction": {"type": "compaction", "content": None},
         }[block["type"]]
         yield _piece("content_block_start", index, "content_block", empty)
         kind, key = _DELTAS[block["type"]]
+        if block["type"] == "compaction":
+            delta = {"type": kind, "content": block["content"], "signature": block["signature"]}
+            yield _piece("content_block_delta", index, "delta", delta, text_tokens(block["content"]))
+            yield Piece("content_block_stop", {"type": "content_block_stop", "index": index})
+            return
         if block["type"] == "tool_use":
             text = self.raw.get(index, json.dumps(block["input"], ensure_ascii=False))
         else:
@@ -184,7 +202,12 @@ class Message:
         return {"type": "refusal", "category": None, "explanation": explanation}
 
 
+_ITERATION = {
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation",
+}  # fmt: skip
+
 _DELTAS = {
+    "compaction": ("compaction_delta", "content"),
     "text": ("text_delta", "text"),
     "thinking": ("thinking_delta", "thinking"),
     "tool_use": ("input_json_delta", "partial_json"),

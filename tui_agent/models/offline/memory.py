@@ -14,6 +14,10 @@ _KEY = b"tui-agent offline model"
 """No secret: the same in every process, so that a resumed session's thinking still verifies."""
 
 
+COMPACTED = "compaction"
+"""What stands for the prefix in the signature of a compaction block: it replaces one, and follows none."""
+
+
 def signature(prefix: str, thinking: str) -> str:
     """Return the signature of a thinking block that follows the prompt with hash `prefix`."""
     digest = hmac.new(_KEY, f"{prefix}\n{thinking}".encode(), hashlib.sha256)
@@ -61,11 +65,13 @@ class Memory:
         A conversation is known by its first user message: a new one is a new prefix and may be anything.
         """
         last = request.messages[-1]
-        if last["role"] == "assistant" and _digest(request.spelled[-1]) not in self._paused:
+        compacting = request.body.get("compaction") is not None
+        if last["role"] == "assistant" and not compacting and _digest(request.spelled[-1]) not in self._paused:
             raise invalid(
                 "This model does not support assistant message prefill. The conversation must end with a "
                 "user message."
             )
+        _check_compaction(request)
         first = _digest(request.spelled[0])
         # An answer that was cut off may stand before the same answer given whole: one of them must fit.
         unfit: dict[str, int] = {}
@@ -99,6 +105,20 @@ class Memory:
                     "those it was given to. Earlier content must not be rewritten: append, or begin a new "
                     "conversation with a new first message"
                 )
+
+
+def _check_compaction(request: Request) -> None:
+    """Raise `ApiError` for a compaction block that is not as it was given, or not the first."""
+    for number, message in enumerate(request.messages):
+        for index, block in enumerate(message["content"]):
+            if block["type"] != "compaction":
+                continue
+            where = f"messages.{number}.content.{index}"
+            if number or index:
+                raise invalid(f"{where}: a `compaction` block must come first in `messages`")
+            signed = signature(COMPACTED, block.get("content") or "")
+            if not hmac.compare_digest(str(block.get("signature", "")).encode(), signed.encode()):
+                raise invalid(f"{where}: Invalid `signature` in `compaction` block")
 
 
 def _digest(spelled: list[str]) -> str:

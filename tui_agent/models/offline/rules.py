@@ -178,9 +178,10 @@ def _check_messages(body: dict[str, Any]) -> None:
     for number, message in enumerate(messages):
         where = f"messages.{number}"
         role = _check_message(message, where)
-        if number == 0 and role != "user":
-            raise invalid('messages: first message must use the "user" role')
         content = blocks(message["content"])
+        compacted = bool(content) and content[0].get("type") == "compaction"
+        if number == 0 and role != "user" and not compacted:
+            raise invalid('messages: first message must use the "user" role')
         if role == "assistant":
             _no_open_calls(open_calls, where)
             open_calls = _check_calls(content, where, names, used)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from tui_agent.models.catalog import Catalog, load_catalog
 from tui_agent.models.offline.answer import Answer, Message, Piece
@@ -17,6 +18,7 @@ from tui_agent.models.offline.faults import Fault
 from tui_agent.models.offline.http import HttpRequest, chunk, head, read_request, whole
 from tui_agent.models.offline.memory import Memory
 from tui_agent.models.offline.player import Player
+from tui_agent.models.offline.practice import summary
 from tui_agent.models.offline.request import Request
 from tui_agent.models.offline.rules import ApiError, check_body, check_headers, invalid
 from tui_agent.models.offline.scenario import Scenario, load_scenario
@@ -33,6 +35,8 @@ _STATUS_FAULTS: dict[str, tuple[int, str, str]] = {
     "permission": (403, "permission_error", "Your API key does not have permission to use this model."),
     "billing": (402, "billing_error", "Your credit balance is too low."),
 }
+
+COMPACTION_BETA = "compact-2026-09-04"
 
 _PAGE = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -55,7 +59,7 @@ class OfflineServer:
     `faults` strike the next requests for messages, one after the other; `speed` is in tokens a second for
     answers that have none of their own; `delta_tokens` is the size of a delta without a speed. With
     `record`, `requests` keeps every request: for tests only, it grows without end. `now` of `runtime` is
-    the clock of the simulated cache.
+    the clock of the simulated cache. With `compaction` it compacts on demand, as the API's beta does.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class OfflineServer:
         speed: float | None = None,
         delta_tokens: int = 4,
         record: bool = False,
+        compaction: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
         catalog: Catalog | None = None,
@@ -76,6 +81,7 @@ class OfflineServer:
         self._faults = list(faults)
         self._speed = speed
         self._delta_tokens = delta_tokens
+        self._compaction = compaction
         self._requests: list[RecordedRequest] | None = [] if record else None
         self._address = (host, port)
         self._catalog = catalog or load_catalog()
@@ -199,15 +205,16 @@ class OfflineServer:
             return True
         check_headers(http.headers)
         if route == ("POST", "/v1/messages"):
+            self._check_compaction(body, http.headers)
             return await self._messages(body, reader, writer, request_id)
         if route == ("POST", "/v1/messages/count_tokens"):
             check_body(body, self._catalog, counting=True)
             answer: dict[str, Any] = {"input_tokens": Request(body).tokens}
         elif route == ("GET", "/v1/models"):
-            models = [_model(self._catalog, name) for name in self._catalog.models]
+            models = [self._model(name) for name in self._catalog.models]
             answer = {"data": models, "has_more": False, "first_id": models[0]["id"], "last_id": models[-1]["id"]}
         elif http.method == "GET" and http.path.startswith("/v1/models/"):
-            answer = _model(self._catalog, http.path.removeprefix("/v1/models/"))
+            answer = self._model(http.path.removeprefix("/v1/models/"))
         else:
             raise ApiError(404, "not_found_error", f"Not found: {http.method} {http.path}")
         writer.write(whole(200, json.dumps(answer).encode(), request_id=request_id))
@@ -223,7 +230,10 @@ class OfflineServer:
         if request.tokens > window:
             raise invalid(f"prompt is too long: {request.tokens} tokens > {window} maximum")
         self._memory.check(request)
-        answer = self._player.answer(request)
+        if body.get("compaction"):
+            answer = Answer(text=summary(request), stop="compaction", compaction=True)
+        else:
+            answer = self._player.answer(request)
         fault = self._next_fault() or answer.fault
         if fault is not None and fault.kind in _STATUS_FAULTS:
             status, kind, reason = _STATUS_FAULTS[fault.kind]
@@ -247,6 +257,32 @@ class OfflineServer:
         speed = answer.speed or self._speed
         stream = _Stream(reader, writer, request_id)
         return await stream.send(message.pieces(1 if speed else self._delta_tokens), speed, fault)
+
+    def _check_compaction(self, body: Any, headers: Mapping[str, str]) -> None:
+        """Raise `ApiError` for a request to compact that the beta would refuse."""
+        if not isinstance(body, dict) or body.get("compaction") is None:
+            return
+        if not self._compaction or COMPACTION_BETA not in headers.get("anthropic-beta", ""):
+            raise invalid("compaction: Extra inputs are not permitted")
+        config = body["compaction"]
+        if not isinstance(config, dict) or config.get("type") != "summarize":
+            raise invalid("compaction.type: Input should be 'summarize'")
+
+    def _model(self, name: str) -> dict[str, Any]:
+        model = self._catalog.models.get(unquote(name))
+        if model is None:
+            raise ApiError(404, "not_found_error", f"model: {name}")
+        supported = {"supported": self._compaction}
+        return {
+            "type": "model",
+            "id": model.id,
+            "display_name": model.name,
+            "created_at": "1970-01-01T00:00:00Z",
+            "lifecycle": "active",
+            "max_input_tokens": model.context_window,
+            "max_tokens": model.max_output,
+            "capabilities": {"compaction": {**supported, "summarize": supported}},
+        }
 
     def _next_fault(self) -> Fault | None:
         if not self._faults:
@@ -352,18 +388,3 @@ def _error(error: ApiError, request_id: str) -> bytes:
     }
     headers = {name.replace("-", "_"): value for name, value in error.headers.items()}
     return whole(error.status, json.dumps(body).encode(), request_id=request_id, **headers)
-
-
-def _model(catalog: Catalog, name: str) -> dict[str, Any]:
-    model = catalog.models.get(name)
-    if model is None:
-        raise ApiError(404, "not_found_error", f"model: {name}")
-    return {
-        "type": "model",
-        "id": model.id,
-        "display_name": model.name,
-        "created_at": "1970-01-01T00:00:00Z",
-        "lifecycle": "active",
-        "max_input_tokens": model.context_window,
-        "max_tokens": model.max_output,
-    }

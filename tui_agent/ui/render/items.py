@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
+from tui_agent.events import Receipt
 from tui_agent.session import (
     AnswerItem,
     CompactionItem,
@@ -100,17 +101,28 @@ def _compaction(item: CompactionItem, palette: Palette, width: int, unfolded: bo
     receipt = item.receipt
     head = f"{'▾' if unfolded else '▸'} compacted: {receipt.tokens_before:,} → {receipt.tokens_after:,} tokens"
     facts = f" · {len(receipt.kept)} kept, {len(receipt.dropped)} dropped"
+    if receipt.doubts:
+        facts += f" · {count(len(receipt.doubts), 'claim')} without a fact"
     indent = [Prefix("  ", palette.base)]
     lines = wrap([(head, palette.strong), (facts, palette.dim)], width, (), indent)
     if not unfolded:
         return lines
-    for title, rows in (("kept", receipt.kept), ("dropped", receipt.dropped), ("open", receipt.unresolved)):
-        for row in rows:
-            lines.extend(
-                plain(f"{title}: {inert_line(row)}", palette.dim, width, indent, [Prefix("    ", palette.base)])
-            )
+    deeper = [Prefix("    ", palette.base)]
+    for row in receipt_rows(receipt):
+        lines.extend(plain(row, palette.dim, width, indent, deeper))
     lines.extend(plain(inert(item.summary), palette.base, width, indent))
     return lines
+
+
+def receipt_rows(receipt: Receipt) -> list[str]:
+    """Return the lines of a receipt as plain text, what needs attention first."""
+    rows = [f"doubt: {inert_line(doubt)}" for doubt in receipt.doubts]
+    rows += [f"open: {inert_line(line)}" for line in receipt.unresolved]
+    for title, lines in (("kept", receipt.kept), ("dropped", receipt.dropped)):
+        for line in lines:
+            where = f" (event {line.seq})" if line.seq else ""
+            rows.append(f"{title}: {inert_line(line.kind)}{where}: {inert_line(line.text)}")
+    return rows
 
 
 def _notice(item: NoticeItem, palette: Palette, width: int) -> list[Line]:
