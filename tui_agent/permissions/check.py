@@ -19,9 +19,10 @@ from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request,
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 
-_PURE = frozenset("read glob grep ask_user todo bash_output task".split())
+_PURE = frozenset(["read", "glob", "grep", "ask_user", "todo", "bash_output", "task"])
 _CLAUDE_NAMES = {
-    "ls": "glob", "multiedit": "edit", "notebookedit": "edit", "bashoutput": "bash_output", "todowrite": "todo", "shell": "bash",
+    "ls": "glob", "multiedit": "edit", "notebookedit": "edit", "bashoutput": "bash_output", "todowrite": "todo",
+    "shell": "bash",
 }  # fmt: skip
 _MOST_BYTES = 4 * 1024 * 1024
 _TIERS: dict[object, TrustTier] = {"built-in": "built-in", "plugin": "plugin", "skill": "skill"}
@@ -51,9 +52,7 @@ def check_lines(lines: Iterable[str | bytes], defaults: CheckDefaults) -> Iterat
             text = raw.decode("utf-8") if isinstance(raw, bytes) else raw
             if not text.strip():
                 continue
-            if len(text) > _MOST_BYTES:
-                raise CheckError(f"over {_MOST_BYTES:,} characters")
-            answer = check_call(json.loads(text), defaults)
+            answer = check_call(_load(text), defaults)
         except CheckError as error:
             answer = {"error": str(error), "line": number}
         except UnicodeDecodeError:
@@ -61,6 +60,12 @@ def check_lines(lines: Iterable[str | bytes], defaults: CheckDefaults) -> Iterat
         except (ValueError, RecursionError) as error:
             answer = {"error": f"not valid JSON: {error}", "line": number}
         yield json.dumps(answer, ensure_ascii=True)
+
+
+def _load(text: str) -> object:
+    if len(text) > _MOST_BYTES:
+        raise CheckError(f"over {_MOST_BYTES:,} characters")
+    return json.loads(text)
 
 
 def check_call(call: object, defaults: CheckDefaults) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def _writing(path: str, real: str, written: str, inside: bool) -> PathFinding:
     except OSError:
         return PathFinding(path, real, inside)
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-        return PathFinding(path, real, inside, "ask", f"the file has {status.st_nlink} names (hard links): one may be elsewhere")
+        return PathFinding(
+            path, real, inside, "ask", f"the file has {status.st_nlink} names (hard links): one may be elsewhere"
+        )
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         return PathFinding(path, real, inside, "ask", "it is a device, a socket or a pipe")
     return PathFinding(path, real, inside)
@@ -170,7 +172,11 @@ class _Call:
     def __call__(self, number: int, descriptor: int, path: bytes, how: bytes, size: int) -> int:
         return int(
             self._syscall(
-                ctypes.c_long(number), ctypes.c_int(descriptor), ctypes.c_char_p(path), ctypes.c_char_p(how), ctypes.c_size_t(size)
+                ctypes.c_long(number),
+                ctypes.c_int(descriptor),
+                ctypes.c_char_p(path),
+                ctypes.c_char_p(how),
+                ctypes.c_size_t(size),
             )
         )
 

@@ -99,7 +99,7 @@ class Policy:
         """Return the decision. Never raises: what goes wrong asks."""
         try:
             return self._decide(request)
-        except Exception as error:  # noqa: BLE001 - a policy that fails must ask
+        except Exception as error:
             reason = f"the check failed: {type(error).__name__}: {error}"[:200]
             return PolicyDecision("ask", reason, "error", mode=request.mode, tier=request.tier, agent=request.agent)
 
@@ -139,10 +139,9 @@ class Policy:
                 if command.words and rule.matches_words(command.argv, loosely=True):
                     found.append(rule)
             allowing, _ = allowing_rule(line, command, surroundings)
-            others = (
-                forbidding_rule(command, surroundings, "deny"), forbidding_rule(command, surroundings, "ask"), allowing
-            )  # fmt: skip
-            found += [rule for rule in others if rule]
+            denying = forbidding_rule(command, surroundings, "deny")
+            asking = forbidding_rule(command, surroundings, "ask")
+            found += [rule for rule in (denying, asking, allowing) if rule]
         return found
 
     def _file(self, request: Request, places: Places, cwd: str, tool: str) -> PolicyDecision:
@@ -299,5 +298,13 @@ def _decision(
 ) -> PolicyDecision:
     decided: Decided = "allow" if verdict == "allow" else "deny" if verdict == "deny" else "ask"
     return PolicyDecision(
-        decided, reason, winner, (), rules, request.mode, request.tier, request.agent, decided == "allow" and request.effect == "pure"
+        decided,
+        reason,
+        winner,
+        (),
+        rules,
+        request.mode,
+        request.tier,
+        request.agent,
+        decided == "allow" and request.effect == "pure",
     )

@@ -122,7 +122,7 @@ def _toml_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
         return RuleSet(problems=(str(error),), degraded=True)
     if file is None:
         return RuleSet()
-    return _rules(file.values, file.text, str(path), source, base, home)
+    return _rules(file.values, file.text, path=str(path), source=source, base=base, home=home)
 
 
 def _json_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
@@ -145,17 +145,20 @@ def _json_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
     if not isinstance(permissions, dict):
         return RuleSet(problems=(f"{path}: permissions is not an object",), degraded=True)
     # that file has settings of another program besides, which are none of ours
-    return _rules({v: permissions[v] for v in _VERDICTS if v in permissions}, text, str(path), source, base, home)
+    chosen: dict[str, Any] = {verdict: permissions[verdict] for verdict in _VERDICTS if verdict in permissions}
+    return _rules(chosen, text, path=str(path), source=source, base=base, home=home)
 
 
-def _rules(values: dict[str, Any], text: str, path: str, source: Source, base: str, home: str) -> RuleSet:
+def _rules(values: dict[str, Any], text: str, *, path: str, source: Source, base: str, home: str) -> RuleSet:
     builder = RuleBuilder(home)
     degraded = False
     lines = _Lines(text)
     for verdict, entries in values.items():
         if verdict not in _VERDICTS or not isinstance(entries, list):
             wanted = "allow, ask and deny, each a list of rules"
-            builder.problems.append(f"{path}:{lines.find(verdict)}: {verdict!r} is not known here: there are {wanted}")
+            builder.problems.append(
+                f"{path}:{lines.find(verdict)}: {verdict!r} is not known here: there are {wanted}"
+            )
             degraded = True
             continue
         for entry in entries:
@@ -166,7 +169,7 @@ def _rules(values: dict[str, Any], text: str, path: str, source: Source, base: s
                 rule = entry.get("rule")
                 examples, counter = _texts(entry.get("match")), _texts(entry.get("not_match"))
             origin = Origin(source, path, lines.find(str(rule)), base)
-            builder.add(rule, verdict, origin, examples, counter)
+            builder.add(rule, verdict, origin, examples=examples, counter_examples=counter)
     return builder.build(degraded=degraded)
 
 

@@ -183,15 +183,16 @@ class RuleBuilder:
         text: object,
         verdict: RuleVerdict,
         origin: Origin,
+        *,
         examples: Iterable[str] = (),
         counter_examples: Iterable[str] = (),
     ) -> None:
-        """Add a rule, or a problem. What a refused rule would have allowed asks; so does what it would have denied."""
+        """Add a rule, or a problem; what a refused rule would have allowed or denied asks."""
         where = f"{origin.file}:{origin.line}" if origin.line else origin.file
         try:
-            if not isinstance(text, str):
-                raise RuleError(f"a rule is a text, not {type(text).__name__}")
-            rule = parse_rule(text, verdict, origin, self.home, tuple(examples), tuple(counter_examples))
+            rule = parse_rule(
+                text, verdict, origin, self.home, examples=tuple(examples), counter_examples=tuple(counter_examples)
+            )
         except RuleError as error:
             self.problems.append(f"{where}: {error}")
             self.rules.append(_in_place_of(str(text), verdict, origin))
@@ -199,9 +200,7 @@ class RuleBuilder:
         fault = _failed_example(rule, self.home)
         if fault:
             self.problems.append(f"{where}: the rule {text!r} {fault}, so it is refused")
-            self.rules.append(
-                Rule(rule.text, "ask", origin, rule.tool, rule.specifier, rule.tokens)
-            )
+            self.rules.append(Rule(rule.text, "ask", origin, rule.tool, rule.specifier, rule.tokens))
             return
         self.rules.append(rule)
 
@@ -211,14 +210,17 @@ class RuleBuilder:
 
 
 def parse_rule(
-    text: str,
+    text: object,
     verdict: RuleVerdict,
     origin: Origin,
     home: str,
+    *,
     examples: tuple[str, ...] = (),
     counter_examples: tuple[str, ...] = (),
 ) -> Rule:
     """Return the rule. Raises `RuleError`."""
+    if not isinstance(text, str):
+        raise RuleError(f"a rule is a text, not {type(text).__name__}")
     match = _RULE.fullmatch(text)
     if not match or len(text) > 2000 or "\0" in text:
         raise RuleError(f"{text[:80]!r} is not a rule: write Tool or Tool(what), such as Bash(git log *)")
@@ -233,7 +235,7 @@ def parse_rule(
     tokens = None
     if tool == "Bash" and specifier is not None and specifier.strip() not in ("*", ":*"):
         tokens = _bash_tokens(specifier, home)
-    if specifier is not None and specifier.strip() in ("*", "**") or tool.startswith("mcp__"):
+    if (specifier is not None and specifier.strip() in ("*", "**")) or tool.startswith("mcp__"):
         specifier = None
     if tool in _PATH_TOOLS and specifier is not None and "\n" in specifier:
         raise RuleError(f"{text!r}: a path has no newline")
@@ -250,7 +252,13 @@ def _bash_tokens(specifier: str, home: str) -> tuple[Word, ...]:
         plain = read_plain(text)
     except NotPlainError as error:
         raise RuleError(f"Bash({specifier}): it holds {error}; a rule is the words of one command") from error
-    if len(plain.commands) != 1 or plain.targets or plain.compound or "\n" in text or re.search(r"(?<!\\)[;&|<>()]", re.sub(r"'[^']*'|\"[^\"]*\"", "", text)):
+    if (
+        len(plain.commands) != 1
+        or plain.targets
+        or plain.compound
+        or "\n" in text
+        or re.search(r"(?<!\\)[;&|<>()]", re.sub(r"'[^']*'|\"[^\"]*\"", "", text))
+    ):
         raise RuleError(f"Bash({specifier}): a rule is the words of one command; write a rule for each of them")
     tokens = tuple(reduce_word(raw, home) for raw in plain.commands[0])
     for token in tokens:
@@ -319,7 +327,23 @@ def _forms(argv: Sequence[str]) -> list[Sequence[str]]:
     forms: list[Sequence[str]] = [[name, *argv[1:]]]
     rest = list(argv[1:])
     while rest and rest[0].startswith("-"):
-        takes = rest[0] in ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path", "--context", "-n", "-H", "--host", "--prefix", "--cwd", "--dir", "-R", "--manifest-path")
+        takes = rest[0] in (
+            "-C",
+            "-c",
+            "--git-dir",
+            "--work-tree",
+            "--namespace",
+            "--exec-path",
+            "--context",
+            "-n",
+            "-H",
+            "--host",
+            "--prefix",
+            "--cwd",
+            "--dir",
+            "-R",
+            "--manifest-path",
+        )
         rest = rest[2:] if takes else rest[1:]
         forms.append([name, *rest])
     return forms

@@ -23,10 +23,10 @@ _DENIED = re.compile(
   | /\.kube/config$ | /\.docker/config\.json$ | /\.config/gh/hosts\.ya?ml$ | /\.password-store(/|$)
   | /\.(netrc|pgpass|git-credentials|my\.cnf|vault-token|pypirc)$ | /_netrc$ | /\.cargo/credentials(\.toml)?$
   | ^/etc/(shadow|gshadow|sudoers)(-|$|\.d/|/) | ^/etc/ssh/ssh_host_[^/]*_key$ | ^/private/etc/master\.passwd$
-  | ^/proc/([^/]+/(task/[^/]+/)?(environ|mem|maps|auxv|cmdline_secret)$|kcore$|sysrq-trigger$) | ^/dev/(mem|kmem|port)$
+  | ^/proc/([^/]+/(task/[^/]+/)?(environ|mem|maps|auxv)$|kcore$|sysrq-trigger$) | ^/dev/(mem|kmem|port)$
   | ^/var/run/secrets/ | ^/run/secrets/
   | /(Login\ Data|key4\.db|logins\.json|cookies\.sqlite)$ | /Library/Keychains/ | /\.local/share/keyrings/
-  | /wallet\.dat$ | /\.terraform\.d/credentials\.tfrc\.json$ | /\.config/op/ | /\.bash_history_secret$
+  | /wallet\.dat$ | /\.terraform\.d/credentials\.tfrc\.json$ | /\.config/op/
     """
 )
 _ASKED = re.compile(
@@ -35,8 +35,9 @@ _ASKED = re.compile(
   | /[^/]+\.env$ | /[^/]+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|ovpn|age)$
   | /(id_(rsa|dsa|ecdsa|ed25519)[^/]*(?<!\.pub))$
   | /(\.ssh|\.aws|\.azure|\.kube|\.docker|\.gnupg)(/|$)
-  | /\.(npmrc|yarnrc|pip/pip\.conf|htpasswd|boto|s3cfg|bash_history|zsh_history|python_history|psql_history|mysql_history|node_repl_history|history)$
-  | /(secrets?|credentials?|service[-_]?account[^/]*|client_secret[^/]*|auth|tokens?)\.(json|ya?ml|toml|ini|txt|env|xml|properties)$
+  | /\.(npmrc|yarnrc|pip/pip\.conf|htpasswd|boto|s3cfg|(\w+_)?history)$
+  | /(secrets?|credentials?|service[-_]?account[^/]*|client_secret[^/]*|auth|tokens?)
+     \.(json|ya?ml|toml|ini|txt|env|xml|properties)$
   | /credentials$ | /[^/]*\.tfstate(\.backup)?$ | /\.vault_pass[^/]*$ | /\.secrets?(/|$)
   | ^/proc/(self|thread-self|\d+|\*)/(root|cwd|fd|task|cmdline|stack|ns|map_files)(/|$) | /\.config/gcloud(/|$)
     """
@@ -46,7 +47,9 @@ _EXAMPLES = (
     "secrets.json", "secrets.yml", ".npmrc", ".netrc", ".ssh", ".aws", ".git-credentials", "prod.env",
 )  # fmt: skip
 _GIT_INNER = re.compile(r"(?i)/(\.git|\.git[^/]*~\d|git~\d)(/|$)")
-_GIT_STEERING = re.compile(r"(?i)/\.git/(.*/)?(config(\.worktree)?|hooks(/.*)?|info/attributes|objects/info/alternates|commondir|gitdir)$")
+_GIT_STEERING = re.compile(
+    r"(?i)/\.git/(.*/)?(config(\.worktree)?|hooks(/.*)?|info/attributes|objects/info/alternates|commondir|gitdir)$"
+)
 _STEERING = re.compile(
     r"(?i)/(\.bashrc|\.bash_profile|\.bash_login|\.bash_logout|\.profile|\.zshrc|\.zshenv|\.zprofile|\.zlogin|\.inputrc|\.gitconfig|\.gitmodules|"
     r"\.gitattributes|\.envrc|\.mcp\.json|\.npmrc|\.yarnrc(\.yml)?|\.pnpmfile\.c?js|\.pre-commit-config\.yaml|\.ripgreprc|\.curlrc|\.wgetrc|"

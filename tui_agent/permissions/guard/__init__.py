@@ -92,12 +92,18 @@ def judge_line(
     `monotonic` is a clock in seconds; with it, a line that takes longer than `PATIENCE` asks.
     """
     began = monotonic() if monotonic else 0.0
+    if len(text) >= input_bounds.MAX_ARGUMENT:  # nothing to look at: it cannot run
+        finding = _run(input_bounds.check, Line(text), surroundings)
+        verdict = ModuleVerdict("input_bounds", finding.level, finding.reason)
+        return GuardVerdict("deny", finding.reason, (verdict,), False, True)
     try:
         line = parse_line(text, surroundings.cwd, surroundings.places.home)
         why_not = _usages(line)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, the person is asked
+    except Exception as error:
         line, why_not = Line(text, features={"error": "?"}), {}
-        broken: ModuleVerdict | None = ModuleVerdict("parse", "ask", f"the line cannot be read: {type(error).__name__}")
+        broken: ModuleVerdict | None = ModuleVerdict(
+            "parse", "ask", f"the line cannot be read: {type(error).__name__}"
+        )
     else:
         broken = None
     found = [(name, _run(check, line, surroundings)) for name, check in modules]
@@ -149,5 +155,5 @@ def _usages(line: Line) -> dict[int, str]:
 def _run(check: Check, line: Line, surroundings: Surroundings) -> Finding:
     try:
         return check(line, surroundings)
-    except Exception as error:  # noqa: BLE001 - a guard that fails must ask
+    except Exception as error:
         return Finding("ask", f"the check failed: {type(error).__name__}: {error}"[:200])

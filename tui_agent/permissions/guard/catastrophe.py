@@ -22,12 +22,39 @@ _DEVICE = re.compile(r"/dev/(sd|hd|vd|xvd|nvme|mmcblk|disk|rdisk|loop|md|dm-|map
 _MAKING = re.compile(r"(mkfs(\.\w+)?|mke2fs|mkswap|wipefs|blkdiscard|mkntfs|mkdosfs|newfs(_\w+)?|badblocks)")
 _POWER = frozenset(["shutdown", "reboot", "halt", "poweroff"])
 _FETCHERS = frozenset(
-    "curl wget fetch aria2c http https httpie lwp-request lynx links w3m GET nc ncat netcat socat telnet "
-    "openssl ftp tftp scp ssh dig xh curlie".split()
+    [
+        "curl",
+        "wget",
+        "fetch",
+        "aria2c",
+        "http",
+        "https",
+        "httpie",
+        "lwp-request",
+        "lynx",
+        "links",
+        "w3m",
+        "GET",
+        "nc",
+        "ncat",
+        "netcat",
+        "socat",
+        "telnet",
+        "openssl",
+        "ftp",
+        "tftp",
+        "scp",
+        "ssh",
+        "dig",
+        "xh",
+        "curlie",
+    ]
 )
-_DECODERS = frozenset(["base64", "base32", "xxd", "openssl", "uudecode", "basenc", "rev", "tr", "gpg", "gunzip", "zcat"])
+_DECODERS = frozenset(
+    ["base64", "base32", "xxd", "openssl", "uudecode", "basenc", "rev", "tr", "gpg", "gunzip", "zcat"]
+)
 _FORK_BOMB = re.compile(
-    r"([\w:.]+)\s*\(\s*\)\s*\{[^}]*?\1\s*\|\s*\1[^}]*&|function\s+([\w:.]+)[^{]*\{[^}]*?\2\s*\|\s*\2[^}]*&"
+    r"(?<![\w:.])([\w:.]+)\s*\(\s*\)\s*\{[^}]*?\1\s*\|\s*\1[^}]*&|function\s+([\w:.]+)[^{]*\{[^}]*?\2\s*\|\s*\2[^}]*&"
 )
 _WHILE_FORK = re.compile(r"\$0\s*(\||&)\s*\$0|while\s+(true|:)\s*;\s*do\s+\$?\(?(bash|sh)\b[^;]*&\s*done")
 _REVERSE = (
@@ -39,10 +66,9 @@ _REVERSE = (
     re.compile(r"(?s)(rmtree|rm_rf|rm_r|removeSync|rmSync|unlink|deltree)\s*\(?\s*['\"](/|~)['\"]"),
 )  # fmt: skip
 _TEXT = (
-    (re.compile(r"(?<![\w./-])rm\s+(-[-\w]+\s+)*-{1,2}[-\w]*[rR][-\w]*\s+(-[-\w]+\s+)*[\"']?(/|~|\$\{?HOME\}?)[\"']?/?\*?(\s|;|&|\||\"|'|\)|`|$)"), "it removes the root or the home"),
     (re.compile(r"--no-preserve-root"), "it removes the root"),
-    (re.compile(r"\b(curl|wget)\b[^\n;&]*\|\s*(sudo\s+)?(/\S+/)?(ba|z|da|k|)sh\b"), "it runs code from the network"),
-)  # fmt: skip
+    (re.compile(r"\b(curl|wget)\b[^\n;&|]*\|\s*(sudo\s+)?(/\S+/)?(ba|z|da|k|)sh\b"), "it runs code from the network"),
+)
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
@@ -58,7 +84,10 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         target = os.path.normpath(redirection.target.text or ".")
         if redirection.operator not in ("<", "<<", "<<<") and _DEVICE.match(target):
             return Finding("deny", f"it writes onto the device {target}")
-        if redirection.operator not in ("<", "<<", "<<<") and target in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"):
+        if redirection.operator not in ("<", "<<", "<<<") and target in (
+            "/proc/sysrq-trigger",
+            "/proc/sys/kernel/core_pattern",
+        ):
             return Finding("deny", f"it writes to {target}")
     for command in line.commands:
         reason = _problem(line, command, surroundings)
@@ -71,36 +100,75 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
     name, arguments = command.name, command.argv[1:]
     if name in ("rm", "unlink", "shred", "srm", "rmdir", "trash"):
         return _removing(command, surroundings)
-    if name in ("chmod", "chown", "chgrp", "setfacl", "chattr") and any(
-        re.fullmatch(r"-\w*R\w*|--recursive", text) for text in arguments
+    if (
+        name in ("chmod", "chown", "chgrp", "setfacl", "chattr")
+        and any(re.fullmatch(r"-\w*R\w*|--recursive", text) for text in arguments)
+        and any(_vital(word, command, surroundings) for word in command.words[1:])
     ):
-        if any(_vital(word, command, surroundings) for word in command.words[1:]):
-            return f"{name} -R of the root, the home or a system folder"
+        return f"{name} -R of the root, the home or a system folder"
     if name == "mv" and len(command.words) > 2 and any(_vital(w, command, surroundings) for w in command.words[1:-1]):
         return "it moves the root, the home or a system folder away"
-    if name == "find" and any(_vital(w, command, surroundings) for w in command.words[1:3]) and not {"-name", "-path", "-iname", "-regex"} & set(arguments):
-        removing = "-delete" in arguments or any(c.parent == command.index and c.name in ("rm", "shred", "unlink") for c in line.commands)
+    if (
+        name == "find"
+        and any(_vital(w, command, surroundings) for w in command.words[1:3])
+        and not {"-name", "-path", "-iname", "-regex"} & set(arguments)
+    ):
+        removing = "-delete" in arguments or any(
+            c.parent == command.index and c.name in ("rm", "shred", "unlink") for c in line.commands
+        )
         if removing:
             return "it removes everything below the root or the home"
-    if name in ("rsync",) and any(text.startswith("--del") for text in arguments) and _vital(command.words[-1], command, surroundings):
+    if (
+        name in ("rsync",)
+        and any(text.startswith("--del") for text in arguments)
+        and _vital(command.words[-1], command, surroundings)
+    ):
         return "it empties the root, the home or a system folder"
     if _MAKING.fullmatch(name) and not any(text in ("--help", "--version", "-V") for text in arguments):
         return f"{name} destroys what is on a disk"
-    if name in ("dd", "dcfldd") and any(text.startswith("of=") and _DEVICE.match(os.path.normpath(text[3:])) for text in arguments):
+    if name in ("dd", "dcfldd") and any(
+        text.startswith("of=") and _DEVICE.match(os.path.normpath(text[3:])) for text in arguments
+    ):
         return "dd onto a device"
-    if name in ("tee", "cp", "mv", "cat", "shred", "truncate", "install", "pv", "sgdisk", "parted", "fdisk", "sfdisk", "cryptsetup", "hdparm") and name != "cat":
-        if any(_DEVICE.match(os.path.normpath(text)) for text in arguments[-1:] or ()) or (
-            name in ("tee", "shred", "sgdisk", "parted", "sfdisk", "cryptsetup") and any(_DEVICE.match(text) for text in arguments)
-        ):
-            if not ({"-l", "--list", "-p", "print"} & set(arguments)):
-                return f"{name} onto a device"
+    if (
+        name
+        in (
+            "tee",
+            "cp",
+            "mv",
+            "cat",
+            "shred",
+            "truncate",
+            "install",
+            "pv",
+            "sgdisk",
+            "parted",
+            "fdisk",
+            "sfdisk",
+            "cryptsetup",
+            "hdparm",
+        )
+        and name != "cat"
+    ):
+        if (
+            any(_DEVICE.match(os.path.normpath(text)) for text in arguments[-1:] or ())
+            or (
+                name in ("tee", "shred", "sgdisk", "parted", "sfdisk", "cryptsetup")
+                and any(_DEVICE.match(text) for text in arguments)
+            )
+        ) and not ({"-l", "--list", "-p", "print"} & set(arguments)):
+            return f"{name} onto a device"
         if any(text == "/proc/sysrq-trigger" for text in arguments):
             return f"{name} to /proc/sysrq-trigger"
     if name == "kill" and arguments[-1:] in (("-1",), ("1",)) and len(arguments) > 1:
         return "it ends every process"
     if name in _POWER and not {"--help", "-w", "--version"} & set(arguments) and "-c" not in arguments:
         return "it turns the machine off"
-    if name in ("systemctl", "init", "telinit") and set(arguments) & {"poweroff", "reboot", "halt", "0", "6", "rescue", "emergency"} and len(arguments) < 3:
+    if (
+        name in ("systemctl", "init", "telinit")
+        and set(arguments) & {"poweroff", "reboot", "halt", "0", "6", "rescue", "emergency"}
+        and len(arguments) < 3
+    ):
         return "it turns the machine off"
     return _running(line, command) or _listening(line, command)
 
@@ -109,7 +177,9 @@ def _removing(command: Command, surroundings: Surroundings) -> str:
     arguments = command.argv[1:]
     if "--no-preserve-root" in arguments:
         return "it removes the root"
-    recursive = command.name in ("srm", "trash") or any(re.fullmatch(r"-\w*[rR]\w*|--rec\w*", text) for text in arguments)
+    recursive = command.name in ("srm", "trash") or any(
+        re.fullmatch(r"-\w*[rR]\w*|--rec\w*", text) for text in arguments
+    )
     for word in command.words[1:]:
         if word.text.startswith("-"):
             continue
@@ -135,7 +205,8 @@ def _vital(word: Word, command: Command, surroundings: Surroundings) -> bool:
     braces = re.fullmatch(r"(.*)\{([^{}]*,[^{}]*)\}(.*)", text)
     if braces and not word.quoted:
         return any(
-            _vital(Word(part, braces[1] + part + braces[3], glob=True), command, surroundings) for part in braces[2].split(",")
+            _vital(Word(part, braces[1] + part + braces[3], glob=True), command, surroundings)
+            for part in braces[2].split(",")
         )
     bare = re.sub(r"/(\*|\.\*|\?\*|\.\[\^?!?\.\]\*|\{\*,\.\*\}|\*\*?/?\*?)$", "/", text) if word.glob else text
     home = os.path.normpath(surroundings.places.home)
@@ -157,26 +228,37 @@ def _running(line: Line, command: Command) -> str:
     """Look for code from the network, or decoded from something unreadable, that goes into an interpreter."""
     name = command.name
     bare = re.sub(r"[\d.]+$", "", name)
-    runs = name in SHELLS or bare in ("python", "perl", "ruby", "node", "php", "lua", "deno", "bun", "osascript") or name in ("source", ".", "eval", "exec")
+    runs = (
+        name in SHELLS
+        or bare in ("python", "perl", "ruby", "node", "php", "lua", "deno", "bun", "osascript")
+        or name in ("source", ".", "eval", "exec")
+    )
     if not runs:
         return ""
     reading = _reads_program(command)
     before = line.upstream(command)
     if reading and any(c.name in _FETCHERS for c in before):
         return f"code from the network goes straight into {name}"
-    if reading and name in SHELLS and any(c.name in _DECODERS and (c.name not in ("rev", "tr") or len(before) > 1) for c in before):
-        if any(_decodes(c) for c in before):
-            return f"decoded text goes straight into {name}"
+    if (
+        reading
+        and name in SHELLS
+        and any(c.name in _DECODERS and (c.name not in ("rev", "tr") or len(before) > 1) for c in before)
+    ) and any(_decodes(c) for c in before):
+        return f"decoded text goes straight into {name}"
     for word in command.words[1:]:
-        if not word.substitution and not word.constant is False:
+        if not word.substitution and word.constant is not False:
             continue
         text = word.raw
-        if re.search(r"(\$\(|`|<\()[^)`]*\b(curl|wget|fetch|nc|ncat|aria2c)\b", text) and (name in SHELLS or name in ("eval", "source", ".", "exec") or "-c" in command.argv or "-e" in command.argv):
+        if re.search(r"(\$\(|`|<\()[^)`]*\b(curl|wget|fetch|nc|ncat|aria2c)\b", text) and (
+            name in SHELLS or name in ("eval", "source", ".", "exec") or "-c" in command.argv or "-e" in command.argv
+        ):
             return f"code from the network goes straight into {name}"
         if re.search(r"(\$\(|`|<\()[^)`]*\bbase(64|32)\s+(-d|-D|--d)", text):
             return f"decoded text goes straight into {name}"
     for redirection in command.redirections:
-        if redirection.operator in ("<", "<<<") and re.search(r"(<\(|\$\(|`)\s*\w*\s*(curl|wget)\b", redirection.target.raw):
+        if redirection.operator in ("<", "<<<") and re.search(
+            r"(<\(|\$\(|`)\s*\w*\s*(curl|wget)\b", redirection.target.raw
+        ):
             return f"code from the network goes straight into {name}"
     return ""
 
@@ -190,7 +272,11 @@ def _decodes(command: Command) -> bool:
 
 def _reads_program(command: Command) -> bool:
     """Say whether an interpreter reads its program from its standard input."""
-    arguments = [text for text in command.argv[1:] if text not in ("-s", "-", "-x", "-e", "-i", "-l", "--", "-u", "-ex", "/dev/stdin")]
+    arguments = [
+        text
+        for text in command.argv[1:]
+        if text not in ("-s", "-", "-x", "-e", "-i", "-l", "--", "-u", "-ex", "/dev/stdin")
+    ]
     if "-c" in arguments or command.name in ("eval", "exec"):
         return False
     if command.name in ("source", "."):
@@ -202,7 +288,10 @@ def _listening(line: Line, command: Command) -> str:
     """Look for shells that are handed to the network."""
     name, arguments = command.name, command.argv[1:]
     if name in ("nc", "ncat", "netcat", "nc.traditional", "nc.openbsd", "busybox"):
-        if any(re.fullmatch(r"-\w*[ec]\w*|--exec|--sh-exec|--lua-exec", text) for text in arguments) and name != "busybox":
+        if (
+            any(re.fullmatch(r"-\w*[ec]\w*|--exec|--sh-exec|--lua-exec", text) for text in arguments)
+            and name != "busybox"
+        ):
             return f"{name} hands a shell to the network"
         if any(c.name in SHELLS for c in line.upstream(command)):
             return f"a shell is connected to {name}"

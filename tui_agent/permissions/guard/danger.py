@@ -8,13 +8,15 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 
-from tui_agent.permissions.guard.heredoc import INTERPRETERS
 from tui_agent.permissions.guard.grammars.awk import check_program
+from tui_agent.permissions.guard.heredoc import INTERPRETERS
 from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless
 
 # `sed`: a `w` or `e` command or flag; whatever looks like one asks
-_SED = re.compile(r"(^|[;{}\n0-9$/!,\s])[weWrR]\s|(^|[;{}\n0-9$/!])e($|[;}])|([^\\])[gpiIm0-9]*[ew][gpiIm0-9]*(\s|$|;)")
+_SED = re.compile(
+    r"(^|[;{}\n0-9$/!,\s])[weWrR]\s|(^|[;{}\n0-9$/!])e($|[;}])|([^\\])[gpiIm0-9]*[ew][gpiIm0-9]*(\s|$|;)"
+)
 
 
 @functools.cache
@@ -74,10 +76,10 @@ def _is_dangerous(text: str, known: Sequence[str], own: Sequence[str]) -> bool:
             continue
         if len(flag) > 2 and (text == flag or text.split("=", 1)[0] == flag or text == "-" + flag):
             return True
-        if len(flag) == 2 and flag[1] != "-" and re.fullmatch(r"-[A-Za-z0-9]*", text[: text.find(flag[1]) + 1] if flag[1] in text else ""):
-            # in a bundle such as `-xc`, or with its value attached such as `-ofile`
-            if flag in own:
-                return True
+        # in a bundle such as `-xc`, or with its value attached such as `-ofile`
+        bundle = text[: text.find(flag[1]) + 1] if len(flag) == 2 and flag[1] in text else ""
+        if flag in own and flag[1] != "-" and re.fullmatch(r"-[A-Za-z0-9]+", bundle):
+            return True
     return False
 
 

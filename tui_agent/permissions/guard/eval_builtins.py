@@ -1,6 +1,7 @@
 """Builtins that evaluate data as code.
 
-Class of attack: `eval`, `.`, `source`, `exec`, `printf -v`, `mapfile -C`, `test -v 'a[$(id)]'`, `[[ x -eq 'a[$(id)]' ]]`.
+Class of attack: `eval`, `.`, `source`, `exec`, `printf -v`, `mapfile -C`, `test -v 'a[$(id)]'` and
+`[[ x -eq 'a[$(id)]' ]]`, which run what looks like data.
 """
 
 from __future__ import annotations
@@ -9,8 +10,26 @@ import re
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
 
-_ALWAYS = frozenset("eval . source exec let mapfile readarray read getopts wait coproc fc history bind select".split())
-_NUMBERS = frozenset("-eq -ne -lt -le -gt -ge".split())
+_ALWAYS = frozenset(
+    [
+        "eval",
+        ".",
+        "source",
+        "exec",
+        "let",
+        "mapfile",
+        "readarray",
+        "read",
+        "getopts",
+        "wait",
+        "coproc",
+        "fc",
+        "history",
+        "bind",
+        "select",
+    ]
+)
+_NUMBERS = frozenset(["-eq", "-ne", "-lt", "-le", "-gt", "-ge"])
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:

@@ -14,13 +14,81 @@ from tui_agent.permissions.guard.places import guessed_paths
 from tui_agent.permissions.sensitive import could_name_secret, secret_level
 
 SINKS = frozenset(
-    "curl wget fetch aria2c http https httpie xh curlie lynx w3m nc ncat netcat socat telnet ftp tftp sftp scp ssh "
-    "rsync rclone s3cmd aws gsutil gcloud az mail mailx sendmail mutt dig nslookup host drill ping ping6 openssl "
-    "whois finger logger gh glab kubectl docker croc wormhole magic-wormhole transfer smbclient irc".split()
+    [
+        "curl",
+        "wget",
+        "fetch",
+        "aria2c",
+        "http",
+        "https",
+        "httpie",
+        "xh",
+        "curlie",
+        "lynx",
+        "w3m",
+        "nc",
+        "ncat",
+        "netcat",
+        "socat",
+        "telnet",
+        "ftp",
+        "tftp",
+        "sftp",
+        "scp",
+        "ssh",
+        "rsync",
+        "rclone",
+        "s3cmd",
+        "aws",
+        "gsutil",
+        "gcloud",
+        "az",
+        "mail",
+        "mailx",
+        "sendmail",
+        "mutt",
+        "dig",
+        "nslookup",
+        "host",
+        "drill",
+        "ping",
+        "ping6",
+        "openssl",
+        "whois",
+        "finger",
+        "logger",
+        "gh",
+        "glab",
+        "kubectl",
+        "docker",
+        "croc",
+        "wormhole",
+        "magic-wormhole",
+        "transfer",
+        "smbclient",
+        "irc",
+    ]
 )
 """Programs that reach the network."""
 
-_DNS = frozenset(["dig", "nslookup", "host", "drill", "ping", "ping6", "traceroute", "getent", "resolvectl", "nc", "curl", "wget", "whois", "systemd-resolve"])
+_DNS = frozenset(
+    [
+        "dig",
+        "nslookup",
+        "host",
+        "drill",
+        "ping",
+        "ping6",
+        "traceroute",
+        "getent",
+        "resolvectl",
+        "nc",
+        "curl",
+        "wget",
+        "whois",
+        "systemd-resolve",
+    ]
+)
 _ENVIRONMENT = frozenset(["env", "printenv", "set", "export", "declare"])
 _STORES = {
     "security": re.compile(r"find-(generic|internet)-password|dump-keychain|export"),
@@ -55,9 +123,12 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
 
 def _code_with_network(command: Command) -> bool:
     texts = [text for text in command.argv[1:] if len(text) > 10]
-    return any(re.search(r"(?i)\b(requests\.|urllib|http\.client|urlopen|fetch\(|https?://|net::http|file_get_contents|LWP)", text) for text in texts) and bool(
-        re.match(r"(python|node|ruby|perl|php|deno|bun)", command.name)
-    )
+    return any(
+        re.search(
+            r"(?i)\b(requests\.|urllib|http\.client|urlopen|fetch\(|https?://|net::http|file_get_contents|LWP)", text
+        )
+        for text in texts
+    ) and bool(re.match(r"(python|node|ruby|perl|php|deno|bun)", command.name))
 
 
 def _source(line: Line, command: Command, surroundings: Surroundings, sinks: list[Command]) -> str:
@@ -70,9 +141,9 @@ def _source(line: Line, command: Command, surroundings: Surroundings, sinks: lis
         return f"{name} shows secrets"
     if name in _STORES and command in sinks and len(sinks) > 1 and any(_STORES[name].fullmatch(t) for t in arguments):
         return f"{name} shows secrets"
-    if command in sinks and any(_VARIABLE.search(word.raw) for word in command.words[1:]):
-        if name in ("curl", "wget", "http", "nc") and not _sent_as_login(command):
-            return "a variable with a secret is sent"
+    sending = command in sinks and name in ("curl", "wget", "http", "nc")
+    if sending and any(_VARIABLE.search(word.raw) for word in command.words[1:]) and not _sent_as_login(command):
+        return "a variable with a secret is sent"
     words = [word.text for word in guessed_paths(command)]
     words += [r.target.text for r in command.redirections if r.operator in ("<", "<>")]
     using_key = name in ("ssh", "scp", "sftp", "rsync") and "-i" in arguments
@@ -83,7 +154,11 @@ def _source(line: Line, command: Command, surroundings: Surroundings, sinks: lis
             continue
         if _secret(text, command, surroundings):
             return f"{text} is read"
-    inline = [text for text in arguments if len(text) > 15 and command.name.startswith(("python", "node", "perl", "ruby", "php", "deno", "bun"))]
+    inline = [
+        text
+        for text in arguments
+        if len(text) > 15 and command.name.startswith(("python", "node", "perl", "ruby", "php", "deno", "bun"))
+    ]
     for text in inline:
         if re.search(r"(?i)\.ssh/|\.aws/|\.env\b|id_rsa|os\.environ|process\.env|ENV\[|%ENV|getenv", text):
             return "the program reads secrets"
@@ -106,7 +181,9 @@ def _sent_as_login(command: Command) -> bool:
     for position, word in enumerate(arguments[1:], 1):
         if _VARIABLE.search(word.raw):
             before = arguments[position - 1].text
-            header = before in ("-H", "--header", "-u", "--user", "--oauth2-bearer") or word.text.startswith(("-H", "--header=", "-u", "--user="))
+            header = before in ("-H", "--header", "-u", "--user", "--oauth2-bearer") or word.text.startswith(
+                ("-H", "--header=", "-u", "--user=")
+            )
             if not header:
                 return False
     return True
@@ -116,7 +193,16 @@ def _credentials_to_use(command: Command) -> list[str]:
     """Return the files that a client takes its own key or login from, without sending them as data."""
     found = []
     for position, text in enumerate(command.argv[:-1]):
-        if text in ("--key", "--cert", "-E", "--cacert", "--netrc-file", "--private-key", "--certificate", "--ca-certificate"):
+        if text in (
+            "--key",
+            "--cert",
+            "-E",
+            "--cacert",
+            "--netrc-file",
+            "--private-key",
+            "--certificate",
+            "--ca-certificate",
+        ):
             found.append(command.argv[position + 1])
     return found
 

@@ -11,6 +11,8 @@ from tui_agent.permissions.guard.shell import MAX_DEPTH
 
 MAX_BYTES = 4096
 MAX_COMMANDS = 40
+MAX_ARGUMENT = 128 * 1024
+"""Bytes that Linux takes in one argument (`MAX_ARG_STRLEN`): a longer line cannot be run at all."""
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
@@ -21,6 +23,8 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         size = len(line.text.encode("utf-8"))
     except UnicodeEncodeError:
         return Finding("ask", "it is not valid Unicode", firm=True)
+    if size >= MAX_ARGUMENT:
+        return Finding("deny", f"it has {size:,} bytes; no system takes a command of {MAX_ARGUMENT:,} or more")
     if size > MAX_BYTES:
         return Finding("ask", f"it has {size:,} bytes; over {MAX_BYTES:,} are not read with care")
     if "too_deep" in line.features or line.depth > MAX_DEPTH:

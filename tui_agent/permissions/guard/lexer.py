@@ -24,13 +24,14 @@ class Plain:
     compound: bool = False
 
 
+_EXPANSION = re.compile(r"\$(\(|\[|\{(?![A-Za-z_][A-Za-z0-9_]*\}))")
 _BLANK = " \t"
 _META = " \t\n;&|<>()"
 _OPERATOR = re.compile(r"\n|&&|\|\||\|&|;|&(?!>)|\||\(|\)")
 _REDIRECT = re.compile(r"(\d*)(<<<|<<-|<<|>>|>\||>&|<&|<>|>|<)|(&>>|&>)")
-_LEADING = frozenset("if then else elif while until do ! {".split())
-_CLOSING = frozenset("fi done }".split())
-_REFUSED = frozenset("case esac function select coproc in ((".split())
+_LEADING = frozenset(["if", "then", "else", "elif", "while", "until", "do", "!", "{"])
+_CLOSING = frozenset(["fi", "done", "}"])
+_REFUSED = frozenset(["case", "esac", "function", "select", "coproc", "in", "(("])
 
 
 class _Lexer:
@@ -59,9 +60,8 @@ class _Lexer:
                 at += 1
             elif quote == '"' and text[at] == "`":
                 raise NotPlainError("a backtick")
-            elif quote == '"' and text[at] == "$" and text[at + 1 : at + 2] in ("(", "[", "{"):
-                if not re.match(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", text[at:]):
-                    raise NotPlainError("an expansion")
+            elif quote == '"' and _EXPANSION.match(text, at):
+                raise NotPlainError("an expansion")
             at += 1
         raise NotPlainError("a quote without an end")
 

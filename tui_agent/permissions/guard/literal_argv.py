@@ -26,7 +26,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
 
 
 def _problem(command: Command, position: int, word: Word) -> str:
-    if position == 0 and (word.glob and word.text not in ("[", "[[") or not word.constant):
+    if position == 0 and ((word.glob and word.text not in ("[", "[[")) or not word.constant):
         return f"the command's name is not a constant: {word.raw}"
     if word.constant:
         return ""

@@ -11,7 +11,14 @@ import os
 import re
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
-from tui_agent.permissions.guard.places import TooManyMatches, allowed_folder, guessed_paths, leads_to, path_words
+from tui_agent.permissions.guard.places import (
+    TooManyMatches,
+    allowed_folder,
+    guessed_paths,
+    is_inside,
+    leads_to,
+    path_words,
+)
 from tui_agent.permissions.sensitive import write_level
 
 _PUBLIC = re.compile(
@@ -19,11 +26,52 @@ _PUBLIC = re.compile(
     r"/proc/(cpuinfo|meminfo|version|loadavg|uptime|stat|mounts|filesystems|partitions|swaps)|/proc/self/mounts|/proc/\d+/mounts|/usr/share/zoneinfo/.*"
 )
 _NO_PATHS = frozenset(
-    "echo printf basename dirname which whereis type true false : pgrep ps df sleep seq expr date tr sed awk grep".split()
+    [
+        "echo",
+        "printf",
+        "basename",
+        "dirname",
+        "which",
+        "whereis",
+        "type",
+        "true",
+        "false",
+        ":",
+        "pgrep",
+        "ps",
+        "df",
+        "sleep",
+        "seq",
+        "expr",
+        "date",
+        "tr",
+        "sed",
+        "awk",
+        "grep",
+    ]
 )
 _READS_CWD = frozenset(["ls", "find", "tree", "du", "rg", "git", "fd", "fdfind", "ag", "exa", "eza", "cloc", "tokei"])
 _PRODUCERS = frozenset(["find", "fd", "fdfind", "rg", "grep", "git", "ls"])
-_WRITERS = frozenset("cp mv rm tee ln install touch chmod chown rsync sed truncate dd patch unlink mkdir".split())
+_WRITERS = frozenset(
+    [
+        "cp",
+        "mv",
+        "rm",
+        "tee",
+        "ln",
+        "install",
+        "touch",
+        "chmod",
+        "chown",
+        "rsync",
+        "sed",
+        "truncate",
+        "dd",
+        "patch",
+        "unlink",
+        "mkdir",
+    ]
+)
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:|//")
 _FILTERS = frozenset(["grep", "head", "tail", "sort", "uniq", "egrep", "fgrep"])
 
@@ -55,7 +103,12 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
     if command.name in _READS_CWD and not _all_allowed(".", command, surroundings, False):
         return f"{command.shown()} runs outside the workspace"
     for word in words:
-        if command.index in line.usages and word.glob and not word.raw[0].isalnum() and _may_be_flag(word, line, command):
+        if (
+            command.index in line.usages
+            and word.glob
+            and not word.raw[0].isalnum()
+            and _may_be_flag(word, line, command)
+        ):
             return f"{word.raw} could stand for a flag"
         try:
             if not _all_allowed(word.text, command, surroundings, word.glob):
@@ -82,10 +135,10 @@ def _all_allowed(text: str, command: Command, surroundings: Surroundings, glob: 
     for place in leads_to(text, command.cwds, glob=glob):
         if place is None:
             return False
-        if not allowed_folder(place, surroundings.places) and not _PUBLIC.fullmatch(place):
-            # the workspace itself may be given through a link
-            if not any(place == p or place.startswith(p.rstrip("/") + "/") for p in (surroundings.places.workspace,)):
-                return False
+        # the workspace itself may be given through a link
+        inside = allowed_folder(place, surroundings.places) or is_inside(place, surroundings.places.workspace)
+        if not inside and not _PUBLIC.fullmatch(place):
+            return False
     return True
 
 
@@ -128,13 +181,15 @@ def _known_names(line: Line, command: Command) -> bool:
     sources = [c for c in line.upstream(command) if not c.wrapper]
     if not sources:
         return command.name == "echo"
-    first, *rest = sources
+    first, *_rest = sources
     if any(c.name not in _FILTERS and c.name not in _PRODUCERS for c in sources):
         return False
     flags = {text for c in sources for text in c.argv[1:]}
     if first.name in ("rg", "grep"):
-        return bool(flags & {"-l", "-rl", "-lr", "-ril", "-rli", "-L", "--files", "--files-with-matches", "-rlE", "-lE"})
+        return bool(
+            flags & {"-l", "-rl", "-lr", "-ril", "-rli", "-L", "--files", "--files-with-matches", "-rlE", "-lE"}
+        )
     if first.name == "git":
         listing = first.argv[1:2] == ("ls-files",) or "--name-only" in first.argv or first.argv[1:2] == ("grep",)
-        return listing and not (first.argv[1:2] in (("log",), ("show",)))
+        return listing and first.argv[1:2] not in (("log",), ("show",))
     return first.name in _PRODUCERS

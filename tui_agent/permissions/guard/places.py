@@ -16,7 +16,7 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _REVISION = re.compile(r"[^/:]*:(.+)", re.DOTALL)
 
 
-class TooManyMatches(Exception):  # noqa: N818 - a verdict more than an error
+class TooManyMatches(Exception):
     """A glob matches more files than are looked at."""
 
 

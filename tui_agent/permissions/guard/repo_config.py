@@ -169,7 +169,7 @@ def _read(path: str) -> str | None:
     try:
         if os.path.isdir(path) or os.path.getsize(path) > _MOST_BYTES:
             return None
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - plain strings all the way here
+        with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
         return None
@@ -181,7 +181,9 @@ def _tool(command: Command, cwd: str, surroundings: Surroundings) -> str:
     workspace = os.path.realpath(surroundings.places.workspace)
     if name.startswith("python") and "-m" in command.argv:
         return _python(cwd)
-    places = [place for place in _upwards(os.path.realpath(cwd)) if place == workspace or place.startswith(workspace + "/")]
+    places = [
+        place for place in _upwards(os.path.realpath(cwd)) if place == workspace or place.startswith(workspace + "/")
+    ]
     names = _TOOL_FILES.get(family, ())
     if family == "cargo":
         names = (*names, *_TOOL_FILES["rustc"])
@@ -191,7 +193,9 @@ def _tool(command: Command, cwd: str, surroundings: Surroundings) -> str:
             if not os.path.lexists(path):
                 continue
             text = _read(path) or ""
-            if family in ("yarn", "pnpm") or re.search(r"\b(path|rustc|rustc-wrapper|runner|linker|credential|alias|include|env)\b", text):
+            if family in ("yarn", "pnpm") or re.search(
+                r"\b(path|rustc|rustc-wrapper|runner|linker|credential|alias|include|env)\b", text
+            ):
                 return f"{path} makes {name} run programs"
         if family in ("pnpm", "yarn") and '"packageManager"' in (_read(os.path.join(place, "package.json")) or ""):
             return f"package.json makes {name} fetch another version of itself"

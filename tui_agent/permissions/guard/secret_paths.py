@@ -43,7 +43,9 @@ def _level(command: Command, word: Word) -> tuple[str, str]:
         if word.glob and could_name_secret(candidate):
             worst, reason = worst or "ask", f"{word.raw} could name a secret file"
         try:
-            for place in leads_to(candidate, command.cwds | {"/"} if not command.cwds else command.cwds, glob=word.glob):
+            for place in leads_to(
+                candidate, command.cwds | {"/"} if not command.cwds else command.cwds, glob=word.glob
+            ):
                 level = secret_level(place) if place else secret_level("/" + candidate)
                 if level == "deny" or (level and not worst):
                     worst, reason = level, f"{word.raw} names a secret: {place or candidate}"

@@ -17,19 +17,97 @@ APP = "tui-agent"
 
 _TERMINAL = re.compile(r"/dev/(tty\w*|pts/\S*|console|ptmx)|/proc/[^/]+/fd/\d+")
 _CHANGING = frozenset(
-    "rm unlink rmdir mv cp install ln tee dd touch truncate chmod chown chgrp chattr setfacl mkdir shred sed perl "
-    "ed ex vi vim nano emacs patch rsync scp tar unzip cpio sqlite3 git python python3 node ruby php awk gawk curl "
-    "wget sponge split csplit rename mkfifo mount bindfs umount find xxd base64 jq yq bash sh zsh trash srm".split()
+    [
+        "rm",
+        "unlink",
+        "rmdir",
+        "mv",
+        "cp",
+        "install",
+        "ln",
+        "tee",
+        "dd",
+        "touch",
+        "truncate",
+        "chmod",
+        "chown",
+        "chgrp",
+        "chattr",
+        "setfacl",
+        "mkdir",
+        "shred",
+        "sed",
+        "perl",
+        "ed",
+        "ex",
+        "vi",
+        "vim",
+        "nano",
+        "emacs",
+        "patch",
+        "rsync",
+        "scp",
+        "tar",
+        "unzip",
+        "cpio",
+        "sqlite3",
+        "git",
+        "python",
+        "python3",
+        "node",
+        "ruby",
+        "php",
+        "awk",
+        "gawk",
+        "curl",
+        "wget",
+        "sponge",
+        "split",
+        "csplit",
+        "rename",
+        "mkfifo",
+        "mount",
+        "bindfs",
+        "umount",
+        "find",
+        "xxd",
+        "base64",
+        "jq",
+        "yq",
+        "bash",
+        "sh",
+        "zsh",
+        "trash",
+        "srm",
+    ]
 )
 _TYPING = {
-    "tmux": re.compile(r"send-keys|send|send-prefix|paste-buffer|pasteb|respawn-pane|respawn-window|pipe-pane|pipep|set-hook|run-shell|if-shell"),
+    "tmux": re.compile(
+        r"send(-keys|-prefix)?|paste-buffer|pasteb|respawn-(pane|window)|pipe-pane|pipep|set-hook|run-shell|if-shell"
+    ),
     "screen": re.compile(r"stuff|-X|paste|exec"),
     "zellij": re.compile(r"write|write-chars|action"),
     "kitty": re.compile(r"@|send-text"),
     "wezterm": re.compile(r"send-text"),
 }  # fmt: skip
-_ALWAYS_TYPING = frozenset(["xdotool", "ydotool", "wtype", "dotool", "tioclinux", "wall", "write", "ttyecho", "inputattach", "conspy", "reptyr"])
-_TRACING = frozenset(["gdb", "lldb", "strace", "ltrace", "ptrace", "reptyr", "perf", "bpftrace", "py-spy", "pyrasite", "gcore"])
+_ALWAYS_TYPING = frozenset(
+    [
+        "xdotool",
+        "ydotool",
+        "wtype",
+        "dotool",
+        "tioclinux",
+        "wall",
+        "write",
+        "ttyecho",
+        "inputattach",
+        "conspy",
+        "reptyr",
+    ]
+)
+_TRACING = frozenset(
+    ["gdb", "lldb", "strace", "ltrace", "ptrace", "reptyr", "perf", "bpftrace", "py-spy", "pyrasite", "gcore"]
+)
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
@@ -73,9 +151,13 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
             text = word.text
             if _own(text, command.cwds or frozenset([surroundings.cwd]), surroundings, glob=word.glob):
                 return f"{word.raw} is the app's own"
-            if len(text) > 12 and re.search(r"\.tui-agent/|\.claude/settings|/tui-agent/(settings|permissions|trusted|sessions|index)", text):
+            if len(text) > 12 and re.search(
+                r"\.tui-agent/|\.claude/settings|/tui-agent/(settings|permissions|trusted|sessions|index)", text
+            ):
                 return "it names the app's own files"
-            if name in ("rm", "mv", "chmod", "chown", "shred", "find", "trash", "srm", "rsync") and _holds(text, command, surroundings):
+            if name in ("rm", "mv", "chmod", "chown", "shred", "find", "trash", "srm", "rsync") and _holds(
+                text, command, surroundings
+            ):
                 return f"{word.raw} holds the app's own files"
     return ""
 
@@ -86,7 +168,10 @@ def _ending(line: Line, command: Command) -> str:
         return "it ends the app"
     if any("PPID" in word.raw for word in command.words):
         return "it ends the process that started it"
-    if any(c.name in ("pgrep", "pidof", "ps", "grep") and any("tui-agent" in t or "tui_agent" in t for t in c.argv) for c in line.commands):
+    if any(
+        c.name in ("pgrep", "pidof", "ps", "grep") and any("tui-agent" in t or "tui_agent" in t for t in c.argv)
+        for c in line.commands
+    ):
         return "it ends the app"
     return ""
 

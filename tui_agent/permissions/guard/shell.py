@@ -22,15 +22,56 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 """Scripts within scripts that are looked into; deeper asks."""
 
+_MOST_PIECES = 5000
+
 Cwds = frozenset[str | None]
 
 _PLAIN_NODES = frozenset(
-    "program list pipeline command command_name word raw_string string string_content ansi_c_string number "
-    "concatenation simple_expansion variable_name special_variable_name expansion file_redirect file_descriptor "
-    "redirected_statement heredoc_redirect heredoc_start heredoc_body heredoc_content heredoc_end "
-    "herestring_redirect subshell compound_statement negated_command comment variable_assignment test_command "
-    "unary_expression binary_expression test_operator parenthesized_expression if_statement elif_clause "
-    "else_clause while_statement for_statement do_group declaration_command unset_command".split()
+    [
+        "program",
+        "list",
+        "pipeline",
+        "command",
+        "command_name",
+        "word",
+        "raw_string",
+        "string",
+        "string_content",
+        "ansi_c_string",
+        "number",
+        "concatenation",
+        "simple_expansion",
+        "variable_name",
+        "special_variable_name",
+        "expansion",
+        "file_redirect",
+        "file_descriptor",
+        "redirected_statement",
+        "heredoc_redirect",
+        "heredoc_start",
+        "heredoc_body",
+        "heredoc_content",
+        "heredoc_end",
+        "herestring_redirect",
+        "subshell",
+        "compound_statement",
+        "negated_command",
+        "comment",
+        "variable_assignment",
+        "test_command",
+        "unary_expression",
+        "binary_expression",
+        "test_operator",
+        "parenthesized_expression",
+        "if_statement",
+        "elif_clause",
+        "else_clause",
+        "while_statement",
+        "for_statement",
+        "do_group",
+        "declaration_command",
+        "unset_command",
+    ]
 )
 _FEATURES = {
     "command_substitution": "substitution", "process_substitution": "substitution", "subscript": "subscript",
@@ -38,8 +79,23 @@ _FEATURES = {
     "array": "subscript", "brace_expression": "brace",
 }  # fmt: skip
 _WORDS = frozenset(
-    "word raw_string string ansi_c_string number concatenation simple_expansion expansion command_substitution "
-    "process_substitution arithmetic_expansion translated_string brace_expression regex extglob_pattern".split()
+    [
+        "word",
+        "raw_string",
+        "string",
+        "ansi_c_string",
+        "number",
+        "concatenation",
+        "simple_expansion",
+        "expansion",
+        "command_substitution",
+        "process_substitution",
+        "arithmetic_expansion",
+        "translated_string",
+        "brace_expression",
+        "regex",
+        "extglob_pattern",
+    ]
 )
 _SEQUENCES = frozenset(["program", "compound_statement", "do_group", "if_statement", "elif_clause", "else_clause"])
 
@@ -55,8 +111,19 @@ def _parser() -> Parser:
 def parse_line(text: str, cwd: str, home: str) -> Line:
     """Return the line's commands and what stands out in its structure. Never raises for any text."""
     line = Line(text)
-    _Walk(line, home, text, 0).script(frozenset([cwd]), inside=False, upstream=(), parent=-1)
+    _walk(line, text, cwd, home)
+    if "error" in line.features or "too_deep" in line.features:
+        # so that what is denied is seen in a broken line too, each piece is read by itself
+        for piece in re.split(r"[;&|\n()`]+", text)[:_MOST_PIECES]:
+            _walk(line, piece, cwd, home)
     return line
+
+
+def _walk(line: Line, text: str, cwd: str, home: str) -> None:
+    try:
+        _Walk(line, home, text, 0).script(frozenset([cwd]), inside=False, upstream=(), parent=-1)
+    except RecursionError:
+        line.features.setdefault("too_deep", "")
 
 
 class _Walk:
@@ -336,9 +403,7 @@ class _Walk:
                     effective = found
         own = command.name in ("find", "fd", "fdfind", "gfind", "git", "ssh", "trap")
         safe = all(inner.safe for inner in inners)
-        self.line.commands[index] = replace(
-            self.line.commands[index], wrapper=not own, safe_wrapper=safe
-        )
+        self.line.commands[index] = replace(self.line.commands[index], wrapper=not own, safe_wrapper=safe)
         return effective
 
     def nested(self, script: str, cwds: Cwds, parent: int) -> None:
@@ -368,7 +433,7 @@ def _after(command: Command, cwds: Cwds, home: str) -> tuple[Cwds, Cwds]:
     if len(operands) > 1 or (operands and not operands[0].constant) or (operands and operands[0].glob):
         return frozenset([None]), cwds
     target = operands[0].text if operands else home
-    if target == "-" or target == "":
+    if target in {"-", ""}:
         return frozenset([None]), cwds
     success: set[str | None] = set()
     exists = True

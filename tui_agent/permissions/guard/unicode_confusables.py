@@ -29,9 +29,13 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         if command.words and not command.words[0].text.isascii():
             return Finding("ask", f"the command name {command.words[0].raw!r} is not plain ASCII")
         for word in command.words[1:]:
-            if any((unicodedata.category(c) in ("Pd", "Sk") or c == "\u2212") and not c.isascii() for c in word.text[:2]):
+            if any(
+                (unicodedata.category(c) in ("Pd", "Sk") or c == "\u2212") and not c.isascii() for c in word.text[:2]
+            ):
                 return Finding("ask", f"{word.raw!r} begins with a character that looks like another")
             folded = unicodedata.normalize("NFKC", word.text)
-            if folded != word.text and any(not c.isascii() and unicodedata.normalize("NFKC", c).isascii() for c in word.text if not c.isalpha()):
+            if folded != word.text and any(
+                not c.isascii() and unicodedata.normalize("NFKC", c).isascii() for c in word.text if not c.isalpha()
+            ):
                 return Finding("ask", f"{word.raw!r} holds look-alikes of ASCII characters")
     return PASS

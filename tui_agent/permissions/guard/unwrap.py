@@ -12,7 +12,26 @@ from dataclasses import dataclass
 
 from tui_agent.permissions.guard.model import Word
 
-SHELLS = frozenset("sh bash dash zsh ksh ksh93 mksh ash fish csh tcsh rbash yash elvish nu pwsh".split())
+SHELLS = frozenset(
+    [
+        "sh",
+        "bash",
+        "dash",
+        "zsh",
+        "ksh",
+        "ksh93",
+        "mksh",
+        "ash",
+        "fish",
+        "csh",
+        "tcsh",
+        "rbash",
+        "yash",
+        "elvish",
+        "nu",
+        "pwsh",
+    ]
+)
 """Names of shells."""
 
 
@@ -49,7 +68,9 @@ _SHAPES: dict[str, _Shape] = {
     "stdbuf": _Shape("", "-i -o -e --input --output --error", safe=True),
     "nohup": _Shape(),
     "setsid": _Shape("-c -f -w --ctty --fork --wait"),
-    "env": _Shape("-i --ignore-environment - -0 --null -v --debug", "-u --unset -C --chdir -S", safe=True, assignments=True),
+    "env": _Shape(
+        "-i --ignore-environment - -0 --null -v --debug", "-u --unset -C --chdir -S", safe=True, assignments=True
+    ),
     "command": _Shape("-p", safe=True),
     "builtin": _Shape(safe=True),
     "exec": _Shape("-c -l", "-a"),
@@ -65,7 +86,7 @@ _SHAPES: dict[str, _Shape] = {
     ),
     "parallel": _Shape("-k -0 -X -m --keep-order --null", "-j -n -N -a --jobs", appended=True),
     "sudo": _Shape(
-        "-A -b -E -e -H -n -P -S -s -i -k -K -B --askpass --background --preserve-env --login --non-interactive --shell",
+        "-A -b -E -e -H -n -P -S -s -i -k -K -B --askpass --background --preserve-env --login --shell",
         "-u -g -h -p -C -c -r -t -T -U -D -R --user --group --host --prompt --chdir --chroot",
         assignments=True,
     ),
@@ -169,9 +190,7 @@ def unwrap(words: tuple[Word, ...]) -> list[Inner]:
     if _LOADER.fullmatch(name) and len(words) > 1:
         at = next((i for i in range(1, len(argv)) if not argv[i].startswith("-")), 0)
         return [Inner(words[at:], at)] if at else []
-    scripts = [
-        Inner(script=words[i + 1]) for i, text in enumerate(argv[:-1]) if text in _SCRIPT_FLAGS.get(name, ())
-    ]
+    scripts = [Inner(script=words[i + 1]) for i, text in enumerate(argv[:-1]) if text in _SCRIPT_FLAGS.get(name, ())]
     scripts += [
         Inner(script=Word(words[i].raw, text.split("=", 1)[1], words[i].constant))
         for i, text in enumerate(argv)
@@ -251,9 +270,7 @@ def _shell(words: tuple[Word, ...], argv: list[str]) -> list[Inner]:
     return []
 
 
-def _actions(
-    words: tuple[Word, ...], argv: list[str], actions: frozenset[str], ends: tuple[str, ...]
-) -> list[Inner]:
+def _actions(words: tuple[Word, ...], argv: list[str], actions: frozenset[str], ends: tuple[str, ...]) -> list[Inner]:
     found = []
     for at, text in enumerate(argv):
         if text in actions:
@@ -267,7 +284,28 @@ def _actions(
 
 def _ssh(words: tuple[Word, ...], argv: list[str]) -> list[Inner]:
     found = []
-    with_value = set("-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w".split())
+    with_value = {
+        "-b",
+        "-c",
+        "-D",
+        "-E",
+        "-e",
+        "-F",
+        "-I",
+        "-i",
+        "-J",
+        "-L",
+        "-l",
+        "-m",
+        "-O",
+        "-o",
+        "-p",
+        "-Q",
+        "-R",
+        "-S",
+        "-W",
+        "-w",
+    }
     at = 1
     while at < len(argv) and argv[at].startswith("-"):
         option = argv[at + 1] if argv[at] == "-o" and at + 1 < len(argv) else argv[at][2:]

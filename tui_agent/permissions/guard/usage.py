@@ -19,7 +19,7 @@ SYSTEM_FOLDERS = (
 """Folders whose programs may be named with their path."""
 
 
-class NotHarmless(Exception):  # noqa: N818 - it is an answer more than an error
+class NotHarmless(Exception):
     """The call is not known to be harmless; the message says what is in the way."""
 
 

@@ -36,7 +36,9 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         elif problem and command.index not in line.usages:
             uncovered = uncovered or problem
     if _could_be_denied(line, surroundings):
-        return Finding("ask", "a word that is not known could make it a denied command", frozenset(allowed), firm=True)
+        return Finding(
+            "ask", "a word that is not known could make it a denied command", frozenset(allowed), firm=True
+        )
     return Finding("ask" if uncovered else "allow", uncovered, frozenset(allowed)) if allowed or uncovered else PASS
 
 
@@ -55,7 +57,10 @@ def _forbidden_path(command: Command, surroundings: Surroundings, verdict: Liter
     if not chosen and not writes:
         return None
     texts = [(w.text, w.glob, chosen) for w in guessed_paths(command)]
-    if command.name in ("tee", "cp", "mv", "rm", "touch", "ln", "install", "truncate", "dd", "chmod", "chown") or "-i" in command.argv:
+    if (
+        command.name in ("tee", "cp", "mv", "rm", "touch", "ln", "install", "truncate", "dd", "chmod", "chown")
+        or "-i" in command.argv
+    ):
         texts += [(w.text, w.glob, writes) for w in guessed_paths(command)]
     for redirection in command.redirections:
         if redirection.operator not in ("<<", "<<<") and redirection.target.text:

@@ -9,7 +9,7 @@ import re
 
 from tui_agent.permissions.guard.model import PASS, Finding, Line, Surroundings
 
-_PADDING = re.compile(r"[ \t]{20,}\S|\t{6,}\S|(?:[ \t]*\n){4,}[ \t]*\S")
+_PADDING = re.compile(r"(?<![ \t])[ \t]{20,}+\S|(?<!\t)\t{6,}+\S|(?<![ \t\n])(?:[ \t]*+\n){4,}+[ \t]*+\S")
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:

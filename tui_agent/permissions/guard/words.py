@@ -11,9 +11,45 @@ import re
 from tui_agent.permissions.guard.model import Word
 
 HARMLESS_VARIABLES = frozenset(
-    "? # $ ! PATH USER LOGNAME SHELL LANG LC_ALL TERM HOSTNAME HOSTTYPE OSTYPE UID EUID PPID RANDOM SECONDS "
-    "LINENO BASH_VERSION COLUMNS LINES EDITOR VIRTUAL_ENV CONDA_PREFIX GOPATH GOROOT CARGO_HOME JAVA_HOME "
-    "NODE_ENV SHLVL TZ TMPDIR XDG_CONFIG_HOME XDG_DATA_HOME XDG_CACHE_HOME".split()
+    [
+        "?",
+        "#",
+        "$",
+        "!",
+        "PATH",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LC_ALL",
+        "TERM",
+        "HOSTNAME",
+        "HOSTTYPE",
+        "OSTYPE",
+        "UID",
+        "EUID",
+        "PPID",
+        "RANDOM",
+        "SECONDS",
+        "LINENO",
+        "BASH_VERSION",
+        "COLUMNS",
+        "LINES",
+        "EDITOR",
+        "VIRTUAL_ENV",
+        "CONDA_PREFIX",
+        "GOPATH",
+        "GOROOT",
+        "CARGO_HOME",
+        "JAVA_HOME",
+        "NODE_ENV",
+        "SHLVL",
+        "TZ",
+        "TMPDIR",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "XDG_CACHE_HOME",
+    ]
 )
 """Variables whose value may be printed. Used for anything else they are as unknown as all others."""
 
@@ -171,9 +207,9 @@ class _Reducer:
                     self.out.append(raw[at + 1 : at + 2])
                     self.quoted = True
                 at += 2
-            elif char == "~" and (at == 0 or _ASSIGNMENT_TILDE.fullmatch(raw[:at])):
-                at = self.tilde(at)
-            elif char == "~" and raw[at - 1] == ":" and _ASSIGNMENT_TILDE.match(raw):
+            elif (char == "~" and (at == 0 or _ASSIGNMENT_TILDE.fullmatch(raw[:at]))) or (
+                char == "~" and raw[at - 1] == ":" and _ASSIGNMENT_TILDE.match(raw)
+            ):
                 at = self.tilde(at)
             else:
                 if char in "*?[":
@@ -187,9 +223,7 @@ class _Reducer:
         if re.search(r"\{.*[,.].*\}", self.braces):
             self.known, self.opaque = False, False  # a brace expansion: several words, perhaps
         text = "".join(self.out)
-        return Word(
-            raw, text, self.known, self.opaque and not self.known, self.glob, self.quoted, self.substitution
-        )
+        return Word(raw, text, self.known, self.opaque and not self.known, self.glob, self.quoted, self.substitution)
 
 
 def reduce_word(raw: str, home: str) -> Word:

@@ -8,8 +8,25 @@ from tui_agent.permissions.guard.model import Command, Word
 from tui_agent.permissions.guard.usage import NotHarmless, Usage
 
 _TAR_LONG = frozenset(
-    "--list --verbose --gzip --gunzip --bzip2 --xz --zstd --file --wildcards --no-recursion --exclude "
-    "--numeric-owner --full-time --utc --strip-components --auto-compress --show-transformed-names".split()
+    [
+        "--list",
+        "--verbose",
+        "--gzip",
+        "--gunzip",
+        "--bzip2",
+        "--xz",
+        "--zstd",
+        "--file",
+        "--wildcards",
+        "--no-recursion",
+        "--exclude",
+        "--numeric-owner",
+        "--full-time",
+        "--utc",
+        "--strip-components",
+        "--auto-compress",
+        "--show-transformed-names",
+    ]
 )
 _TAR_LONG_VALUE = frozenset(["--file", "--exclude", "--strip-components"])
 

@@ -8,10 +8,14 @@ from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless, Spec, Usage, apply_spec
 
 _SPEC = Spec({"-F": "value", "-v": "value", "--version": ""}, ("text", "path*"))
-_WORDS = re.compile(r"\b(system|getline|ENVIRON|PROCINFO|ARGV|ARGC|SYMTAB|FUNCTAB|close|fflush|function|func|eval)\b|[@`]")
+_WORDS = re.compile(
+    r"\b(system|getline|ENVIRON|PROCINFO|ARGV|ARGC|SYMTAB|FUNCTAB|close|fflush|function|func|eval)\b|[@`]"
+)
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|\d[\w.]*|\+\+|--|\|\||&&|>=|[\s\S]')
 _REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]/\\\n]|\\.)+\])*/")
-_KEYWORDS = frozenset("print printf return in if else while for do delete exit case".split())
+_KEYWORDS = frozenset(
+    ["print", "printf", "return", "in", "if", "else", "while", "for", "do", "delete", "exit", "case"]
+)
 
 
 def use_awk(command: Command) -> Usage:
@@ -66,6 +70,8 @@ def check_program(text: str) -> None:
 
 
 def _is_value(token: str) -> bool:
-    return token in (")", "]", "++", "--", "$") or (token[:1] == '"') or (
-        bool(re.fullmatch(r"\w[\w.]*", token)) and token not in _KEYWORDS
+    return (
+        token in (")", "]", "++", "--", "$")
+        or (token[:1] == '"')
+        or (bool(re.fullmatch(r"\w[\w.]*", token)) and token not in _KEYWORDS)
     )

@@ -6,16 +6,90 @@ from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless, Usage
 
 _ALONE = frozenset(
-    "-print -print0 -ls -prune -quit -depth -d -daystart -mount -xdev -empty -true -false -readable -writable "
-    "-executable -nouser -nogroup -noleaf -ignore_readdir_race -not -a -and -o -or ! ( ) , -E -X -x -P -H "
-    "-warn -nowarn -O0 -O1 -O2 -O3".split()
+    [
+        "-print",
+        "-print0",
+        "-ls",
+        "-prune",
+        "-quit",
+        "-depth",
+        "-d",
+        "-daystart",
+        "-mount",
+        "-xdev",
+        "-empty",
+        "-true",
+        "-false",
+        "-readable",
+        "-writable",
+        "-executable",
+        "-nouser",
+        "-nogroup",
+        "-noleaf",
+        "-ignore_readdir_race",
+        "-not",
+        "-a",
+        "-and",
+        "-o",
+        "-or",
+        "!",
+        "(",
+        ")",
+        ",",
+        "-E",
+        "-X",
+        "-x",
+        "-P",
+        "-H",
+        "-warn",
+        "-nowarn",
+        "-O0",
+        "-O1",
+        "-O2",
+        "-O3",
+    ]
 )
 _VALUE = frozenset(
-    "-name -iname -path -ipath -wholename -iwholename -regex -iregex -regextype -type -xtype -size -mtime "
-    "-mmin -atime -amin -ctime -cmin -newermt -newerct -newerat -maxdepth -mindepth -perm -user -group -uid -gid "
-    "-links -inum -lname -ilname -fstype -printf -used -flags".split()
+    [
+        "-name",
+        "-iname",
+        "-path",
+        "-ipath",
+        "-wholename",
+        "-iwholename",
+        "-regex",
+        "-iregex",
+        "-regextype",
+        "-type",
+        "-xtype",
+        "-size",
+        "-mtime",
+        "-mmin",
+        "-atime",
+        "-amin",
+        "-ctime",
+        "-cmin",
+        "-newermt",
+        "-newerct",
+        "-newerat",
+        "-maxdepth",
+        "-mindepth",
+        "-perm",
+        "-user",
+        "-group",
+        "-uid",
+        "-gid",
+        "-links",
+        "-inum",
+        "-lname",
+        "-ilname",
+        "-fstype",
+        "-printf",
+        "-used",
+        "-flags",
+    ]
 )
-_FILE = frozenset("-newer -anewer -cnewer -samefile -newermm -newerma -neweram -newermc".split())
+_FILE = frozenset(["-newer", "-anewer", "-cnewer", "-samefile", "-newermm", "-newerma", "-neweram", "-newermc"])
 
 
 def use_find(command: Command) -> Usage:
@@ -27,11 +101,19 @@ def use_find(command: Command) -> Usage:
         if not words[at].constant:
             raise NotHarmless(f"not a constant: {words[at].raw}")
         if text in _ALONE:
-            started = started or text not in ("-P", "-H", "-E", "-X", "-x") and not text.startswith("-O")
+            started = started or (text not in ("-P", "-H", "-E", "-X", "-x") and not text.startswith("-O"))
             at += 1
         elif text in _VALUE:
             started = True
-            if at + 1 < len(words) and text in ("-name", "-iname", "-path", "-ipath", "-wholename", "-regex", "-iregex"):
+            if at + 1 < len(words) and text in (
+                "-name",
+                "-iname",
+                "-path",
+                "-ipath",
+                "-wholename",
+                "-regex",
+                "-iregex",
+            ):
                 usage.names.append(words[at + 1])
             at += 2
         elif text in _FILE:

@@ -6,8 +6,18 @@ from tui_agent.permissions.guard.model import Command, Word
 from tui_agent.permissions.guard.usage import NotHarmless, Usage, apply_spec, git_spec
 
 _GLOBALS = frozenset(
-    "--no-pager -P --no-replace-objects --literal-pathspecs --no-optional-locks --glob-pathspecs --icase-pathspecs "
-    "--noglob-pathspecs --no-lazy-fetch --no-advice".split()
+    [
+        "--no-pager",
+        "-P",
+        "--no-replace-objects",
+        "--literal-pathspecs",
+        "--no-optional-locks",
+        "--glob-pathspecs",
+        "--icase-pathspecs",
+        "--noglob-pathspecs",
+        "--no-lazy-fetch",
+        "--no-advice",
+    ]
 )
 _LISTING = frozenset(["-l", "--list", "--contains", "--no-contains", "--merged", "--no-merged", "--points-at", "-n"])
 

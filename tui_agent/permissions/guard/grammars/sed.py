@@ -12,7 +12,7 @@ _FLAGS = (
     "--help --version --sandbox"
 )
 _SPEC = Spec(
-    {flag: "" for flag in _FLAGS.split()} | {"-e": "value", "--expression": "value"},
+    dict.fromkeys(_FLAGS.split(), "") | {"-e": "value", "--expression": "value"},
     ("text", "path*"),
     frozenset(["-e", "--expression"]),
 )

@@ -9,13 +9,13 @@ from tui_agent.permissions.guard.usage import NotHarmless, Spec, Usage, apply_sp
 
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential|auth|cookie|session|dsn|database_url)")
 _PS_BSD = re.compile(r"[aAxufjlmrTvwhHZLcs]+")
-_PS_FLAGS = Spec(
-    {flag: "" for flag in "-e -f -A -a -d -F -l -j -H -L -M -T -w -y -Z -c -N -x -r -V --forest --no-headers --headers --version".split()}
-    | {flag: "value" for flag in "-o -p -u -U -C -g -G -t -s -q --sort --ppid --pid --user --format --cols --width".split()},
-    ("number*",),
-)  # fmt: skip
+_PS_ALONE = """
+    -e -f -A -a -d -F -l -j -H -L -M -T -w -y -Z -c -N -x -r -V --forest --no-headers --headers --version
+    """
+_PS_VALUES = "-o -p -u -U -C -g -G -t -s -q --sort --ppid --pid --user --format --cols --width"
+_PS_FLAGS = Spec(dict.fromkeys(_PS_ALONE.split(), "") | dict.fromkeys(_PS_VALUES.split(), "value"), ("number*",))
 _JSON_TOOL = Spec(
-    {flag: "" for flag in "--sort-keys --json-lines --no-ensure-ascii --compact --tab --no-indent".split()}
+    dict.fromkeys(["--sort-keys", "--json-lines", "--no-ensure-ascii", "--compact", "--tab", "--no-indent"], "")
     | {"--indent": "value"},
     ("path?",),
 )
@@ -53,9 +53,8 @@ def check_go(command: Command, usage: Usage) -> None:
 def check_kubectl(command: Command, usage: Usage) -> None:
     """Refuse secrets and output formats that read files."""
     for word in usage.operands:
-        if re.search(r"(?i)\b(secrets?|configmaps?|cm|all)\b", word.text.split("/")[0].replace(",", " ")):
-            if not re.fullmatch(r"(?i)all", word.text):
-                raise NotHarmless("it shows secrets or configuration")
+        if re.search(r"(?i)\b(secrets?|configmaps?|cm)\b", word.text.split("/")[0].replace(",", " ")):
+            raise NotHarmless("it shows secrets or configuration")
     for flag, value in usage.flags:
         if flag in ("-o", "--output") and not re.fullmatch(
             r"json|yaml|wide|name|(jsonpath|custom-columns|go-template)=.*", value
@@ -96,18 +95,62 @@ def check_sysctl(command: Command, usage: Usage) -> None:
 
 
 _TESTS = frozenset(
-    "-a -b -c -d -e -f -g -h -k -p -r -s -t -u -w -x -G -L -N -O -S -z -n -o -nt -ot -ef = == != < > ! ( ) && || "
-    "-eq -ne -lt -le -gt -ge ] ]]".split()
+    [
+        "-a",
+        "-b",
+        "-c",
+        "-d",
+        "-e",
+        "-f",
+        "-g",
+        "-h",
+        "-k",
+        "-p",
+        "-r",
+        "-s",
+        "-t",
+        "-u",
+        "-w",
+        "-x",
+        "-G",
+        "-L",
+        "-N",
+        "-O",
+        "-S",
+        "-z",
+        "-n",
+        "-o",
+        "-nt",
+        "-ot",
+        "-ef",
+        "=",
+        "==",
+        "!=",
+        "<",
+        ">",
+        "!",
+        "(",
+        ")",
+        "&&",
+        "||",
+        "-eq",
+        "-ne",
+        "-lt",
+        "-le",
+        "-gt",
+        "-ge",
+        "]",
+        "]]",
+    ]
 )
-_ARITHMETIC = frozenset("-eq -ne -lt -le -gt -ge".split())
+_ARITHMETIC = frozenset(["-eq", "-ne", "-lt", "-le", "-gt", "-ge"])
 
 
 def check_test(command: Command, usage: Usage) -> None:
     """Refuse `-v`, which evaluates a subscript, and comparing numbers in `[[ ]]`, which evaluates arithmetic."""
     texts = [word.text for word in usage.operands]
-    if command.name in ("[", "[["):
-        if texts[-1:] != [{"[": "]", "[[": "]]"}[command.name]]:
-            raise NotHarmless("a test without its end")
+    if command.name in ("[", "[[") and texts[-1:] != [{"[": "]", "[[": "]]"}[command.name]]:
+        raise NotHarmless("a test without its end")
     for position, word in enumerate(usage.operands):
         text = word.text
         if text in ("-v", "-R") or (text.startswith("-") and len(text) < 4 and text not in _TESTS and position == 0):
