@@ -32,9 +32,8 @@ from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
-    from textual.dom import DOMNode
-
     from tui_agent.session import OpenOptions, SessionHandle, Update
+    from tui_agent.ui.actions import PaneAction
     from tui_agent.ui.conversation import ConversationView
     from tui_agent.ui.history import History
     from tui_agent.ui.paged_view import PagedView
@@ -107,6 +106,7 @@ class TuiAgentApp(App[int]):
         self._early: list[events.Event] | None = []
         self._opened = asyncio.Event()
         self._opening = open_session is not None
+        self._failed = ""
         self._submitting = asyncio.Lock()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._saver: LayoutSaver | None = None
@@ -136,7 +136,7 @@ class TuiAgentApp(App[int]):
         yield Workbench(id="workbench")
         yield KeyHints(id="footer")
         small = Line(id="too-small")
-        small.content = Content("The terminal is too small. tui-agent needs 40 columns and 10 lines.")
+        small.content = Content("too small: 40×10 is needed")
         yield small
 
     @property
@@ -179,8 +179,13 @@ class TuiAgentApp(App[int]):
         try:
             handle = await self._open_session()
         except Exception as error:
+            self._failed = self.report(error, "The session could not be opened")
             self._opening = False
-            self.report(error, "The session could not be opened")
+            self._opened.set()  # prompts that waited are given back
+            if self._first_prompt:
+                self._give_back(self._first_prompt)
+                self._first_prompt = ""
+            self._tick()
             return
         await self.show_session(handle)
 
@@ -189,8 +194,10 @@ class TuiAgentApp(App[int]):
         from tui_agent.ui.history import History
 
         await self.leave_session()
+        self._opened.clear()
         workbench = self.workbench
         self.handle = handle
+        self._failed = ""
         layout = parse_layout(await handle.layout())
         self._history = History(handle.items, handle.item_count)
         self._unsubscribe = handle.subscribe(self._receive)
@@ -253,6 +260,7 @@ class TuiAgentApp(App[int]):
                 mode=state.mode,
                 title=state.title,
                 offline=state.offline,
+                sandbox=state.sandbox,
                 read_only=self.handle.read_only,
                 waiting=self.workbench.waiting_count,
                 home=str(self.handle.options.runtime.home),
@@ -266,9 +274,11 @@ class TuiAgentApp(App[int]):
         status = ""
         if run is not None and self.handle is not None:
             status = f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s · Esc interrupts"
+        elif self._failed:
+            status = "no session is open: F2 lists them, /new begins one"
         elif self.handle is None:
             status = "opening the session …" if self._open_session else ""
-        self.query_one(KeyHints).show_status(status)
+        self.query_one(KeyHints).show_status(status, "interrupt" if run is not None else "")
 
     def _set_terminal_title(self, title: str) -> None:
         text = inert_line(f"{title} · tui-agent" if title else "tui-agent")
@@ -300,13 +310,14 @@ class TuiAgentApp(App[int]):
 
         self.run_worker(guarded(), exit_on_error=False)
 
-    def report(self, error: Exception, what: str = "") -> None:
-        """Show an error."""
-        from tui_agent.session import SessionError
-
-        text = str(error) if isinstance(error, SessionError) else f"{type(error).__name__}: {error}"
+    def report(self, error: Exception, what: str = "") -> str:
+        """Show an error; return what was shown."""
+        # The program's own errors are sentences for the person; others say little without their name.
+        own = type(error).__module__.startswith("tui_agent.")
+        text = str(error) if own else f"{type(error).__name__}: {error}"
         message = inert(f"{what}: {text}" if what else text)
         self.notify(message, severity="error", timeout=15, markup=False)
+        return message
 
     def on_prompt_sent(self, event: Prompt.Sent) -> None:
         """Send a prompt, or carry out a command."""
@@ -324,7 +335,10 @@ class TuiAgentApp(App[int]):
         async with self._submitting:
             try:
                 await self._opened.wait()
-                if command:
+                if self._failed and not (command and command[0] in {"new", "resume"}):
+                    self._give_back(text)
+                    self.notify(self._failed, severity="warning", markup=False)
+                elif command:
                     await carry_out(self, *command)
                 elif self.handle is not None:
                     await self.handle.submit(text)
@@ -341,18 +355,38 @@ class TuiAgentApp(App[int]):
         prompt = self.workbench.prompt
         prompt.take(f"{text}\n{prompt.text}" if prompt.text else text)
 
+    def start_pane_action(self, action: PaneAction) -> None:
+        """Do what the palette offers besides commands."""
+        from tui_agent.ui.actions import run_pane_action
+
+        self.start(run_pane_action(self, action))
+
+    def edit_in_prompt(self, text: str) -> None:
+        """Put a command into the prompt to be completed; a draft that was there comes back with undo."""
+        self.workbench.prompt.take(text)
+        self.workbench.focus_place("prompt")
+
     def offer_command(self, command: ScreenCommand) -> None:
         """Carry a command out; one that takes an argument is put into the prompt to be completed."""
         if command.argument:
-            self.workbench.prompt.take(f"/{command.name} ")
-            self.workbench.focus_place("prompt")
+            self.edit_in_prompt(f"/{command.name} ")
         else:
             self.start(self.submit(f"/{command.name}"))
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Send `text` to the terminal's clipboard and to this machine's; then say what became of it."""
+        super().copy_to_clipboard(text)
+        self.start(self._copy_locally(text))
+
+    async def _copy_locally(self, text: str) -> None:
+        from tui_agent.ui.clipboard import copy_locally
+
+        copied = await copy_locally(text, self.open_options().runtime.environment)
+        self.notify(copied.message, timeout=2 if copied.sure else 6, markup=False)
 
     def on_conversation_view_copy_requested(self, event: ConversationView.CopyRequested) -> None:
         """Copy an item of the conversation."""
         self.copy_to_clipboard(event.text)
-        self.notify("Sent to the terminal's clipboard.", timeout=2)
 
     def on_paged_view_fetch_failed(self, event: PagedView.FetchFailed) -> None:
         """Say what could not be read."""
@@ -406,7 +440,11 @@ class TuiAgentApp(App[int]):
         """Step back: out of a comment, a list, a pane; from the prompt, interrupt the run."""
         if self.workbench.step_back() or self.handle is None:
             return
-        if self.handle.state.conversation.active_run is not None:
+        self.action_interrupt()
+
+    def action_interrupt(self) -> None:
+        """Stop the run, if there is one."""
+        if self.handle is not None and self.handle.state.conversation.active_run is not None:
             self.start(self.handle.interrupt())
 
     def action_place(self, name: str) -> None:
@@ -422,7 +460,6 @@ class TuiAgentApp(App[int]):
         selected = self.screen.get_selected_text()
         if selected:
             self.copy_to_clipboard(selected)
-            self.notify("Copied to the terminal's clipboard.", timeout=2)
             return
         now = monotonic()
         if now - self._quit_asked < QUIT_SECONDS:
@@ -458,18 +495,9 @@ class TuiAgentApp(App[int]):
 
     def action_help(self) -> None:
         """Show all keys and commands."""
-        from tui_agent.ui.conversation import ConversationView
-        from tui_agent.ui.dialogs import TextDialog, help_lines
-        from tui_agent.ui.permissions import PermissionQueue
+        from tui_agent.ui.actions import help_screen
 
-        places: list[tuple[str, type[DOMNode]]] = [
-            ("Everywhere", TuiAgentApp),
-            ("Prompt", Prompt),
-            ("Permissions", PermissionQueue),
-            ("Conversation", ConversationView),
-        ]
-        foot = Content.styled("Esc goes back", "$foreground-muted")
-        self.push_screen(TextDialog("Help", help_lines(self.commands, places), foot))
+        self.push_screen(help_screen(self))
 
     def use_theme(self, name: str) -> None:
         """Switch to a theme; the session remembers it."""

@@ -1,7 +1,8 @@
-"""The session browser: find, open or begin a session."""
+"""The session browser: find, open, begin or delete a session."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -14,11 +15,16 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from tui_agent.text import inert_line
+from tui_agent.text import inert, inert_line
+from tui_agent.ui.dialogs import ConfirmDialog
 from tui_agent.ui.line import Line
 
 if TYPE_CHECKING:
-    from tui_agent.session import SessionSummary
+    from tui_agent.session import SearchHit, SessionSummary
+    from tui_agent.ui.text_lines import StyledLine
+
+SEARCH_SECONDS = 0.15
+"""How long typing must rest before prompts and answers are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class Choice:
 
 
 class SessionBrowser(ModalScreen[Choice | None]):
-    """Lists the sessions, newest first; typing filters."""
+    """Lists the sessions, newest first; typing searches; one can be deleted."""
 
     AUTO_FOCUS = "#browser-filter"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -40,13 +46,21 @@ class SessionBrowser(ModalScreen[Choice | None]):
         Binding("pagedown", "move(10)", "page down", show=False),
         Binding("pageup", "move(-10)", "page up", show=False),
         Binding("ctrl+n", "new", "new session"),
+        Binding("f8", "delete", "delete the session"),
     ]
 
     def __init__(
-        self, read: Callable[[], Awaitable[Sequence[SessionSummary]]], current: str = "", now: float = 0.0
+        self,
+        read: Callable[[], Awaitable[Sequence[SessionSummary]]],
+        search: Callable[[str], Awaitable[Sequence[SearchHit]]],
+        delete: Callable[[str], Awaitable[None]],
+        current: str = "",
+        now: float = 0.0,
     ) -> None:
         super().__init__()
         self._read = read
+        self._search = search
+        self._delete = delete
         self._current = current
         self._now = now
         self._sessions: Sequence[SessionSummary] = ()
@@ -55,11 +69,18 @@ class SessionBrowser(ModalScreen[Choice | None]):
         """Lay out filter, list and keys."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Sessions"
-            yield Input(placeholder="filter by title, folder or id", id="browser-filter")
+            yield Input(placeholder="search titles, folders, prompts and answers", id="browser-filter")
             yield OptionList(id="browser-list", markup=False)
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
-                ("Enter", "bold"), " open  ", ("^N", "bold"), " new session  ", ("Esc", "bold"), " back"
+                ("Enter", "bold"),
+                " open  ",
+                ("^N", "bold"),
+                " new session  ",
+                ("F8", "bold"),
+                " delete  ",
+                ("Esc", "bold"),
+                " back",
             )
             yield foot
 
@@ -69,49 +90,102 @@ class SessionBrowser(ModalScreen[Choice | None]):
         self.run_worker(self._load(), exit_on_error=False)
 
     async def _load(self) -> None:
-        self._sessions = await self._read()
-        self._fill("")
+        try:
+            self._sessions = await self._read()
+        except Exception as error:  # a list that cannot be read must not look like an empty one
+            self._show_text(inert_line(f"The sessions cannot be listed: {error}"))
+            return
+        self._fill(self.query_one(Input).value)
 
-    def _fill(self, words: str) -> None:
-        wanted = words.casefold().split()
+    def _show_text(self, text: str) -> None:
         listing = self.query_one(OptionList)
         listing.clear_options()
+        listing.add_option(Option(Content.styled(text, "$foreground-muted"), disabled=True))
+
+    def _fill(self, words: str, hits: Sequence[SearchHit] = ()) -> None:
+        wanted = words.casefold().split()
+        listing = self.query_one(OptionList)
+        chosen = self._highlighted()
+        listing.clear_options()
+        found = {hit.session: hit for hit in reversed(hits)}
         for session in self._sessions:
             haystack = f"{session.title} {session.workspace} {session.id}".casefold()
-            if all(word in haystack for word in wanted):
-                listing.add_option(Option(self._row(session), id=session.id))
+            if session.id in found or all(word in haystack for word in wanted):
+                listing.add_option(Option(self._row(session, found.get(session.id)), id=session.id))
         if listing.option_count:
-            listing.highlighted = 0
+            kept = [n for n, option in enumerate(listing.options) if option.id == chosen]
+            listing.highlighted = kept[0] if kept else 0
         else:
-            text = "No session fits the filter." if self._sessions else "There are no sessions yet."
-            listing.add_option(Option(Content.styled(text, "$foreground-muted"), disabled=True))
+            self._show_text("No session fits." if self._sessions else "There are no sessions yet.")
 
-    def _row(self, session: SessionSummary) -> Content:
+    def _row(self, session: SessionSummary, hit: SearchHit | None) -> Content:
         mark = "● " if session.id == self._current else "  "
         when = ago(self._now - session.updated) if self._now else ""
-        cost = f"${session.cost:.2f}" if session.cost else "-"
+        cost = f"${session.cost:.2f}{' simulated' if session.offline else ''}" if session.cost else "-"
         plural = "" if session.prompts == 1 else "s"
         facts = f"{when} · {session.prompts} prompt{plural} · {cost} · {session.state}"
-        return Content.assemble(
+        row = Content.assemble(
             (mark, "bold"),
             (inert_line(session.title) or "(no title)", "bold"),
             "\n  ",
             (f"{facts} · {inert_line(session.workspace)}", "$foreground-muted"),
         )
+        if hit is None:
+            return row
+        return Content.assemble(row, "\n  ", (f"{hit.kind}: {inert_line(hit.snippet)}", "$foreground"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter."""
+        """Filter by what is known at once, then by what the prompts and answers say."""
         event.stop()
         self._fill(event.value)
+        self.run_worker(self._look(event.value), group="look", exclusive=True, exit_on_error=False)
+
+    async def _look(self, words: str) -> None:
+        await asyncio.sleep(SEARCH_SECONDS)
+        try:
+            hits = await self._search(words) if words.strip() else ()
+        except Exception as error:  # the filter still works; that the search does not must be said
+            self.notify(inert(f"The search failed: {error}"), severity="error", markup=False)
+            return
+        if hits:
+            self._fill(words, hits)
+
+    def _highlighted(self) -> str:
+        listing = self.query_one(OptionList)
+        if listing.highlighted is None:
+            return ""
+        return listing.get_option_at_index(listing.highlighted).id or ""
+
+    def action_delete(self) -> None:
+        """Delete the highlighted session, when the person confirms it."""
+        session = next((s for s in self._sessions if s.id == self._highlighted()), None)
+        if session is None:
+            return
+        if session.id == self._current:
+            self.notify("This is the session on the screen. Open another one, then delete it.", severity="warning")
+            return
+        lines = [
+            (session.title or "(no title)", "title"),
+            (session.workspace, "muted"),
+            ("Its conversation and its journal are removed for good. The files in its folder stay as they are.", ""),
+        ]
+        self.run_worker(self._ask_and_delete(session.id, lines), exit_on_error=False)
+
+    async def _ask_and_delete(self, session: str, lines: list[StyledLine]) -> None:
+        if not await self.app.push_screen_wait(ConfirmDialog("Delete this session?", lines, "delete")):
+            return
+        try:
+            await self._delete(session)
+        except Exception as error:
+            self.notify(inert(f"Not deleted: {error}"), severity="error", markup=False)
+            return
+        await self._load()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Open the highlighted session."""
         event.stop()
-        listing = self.query_one(OptionList)
-        if listing.highlighted is not None:
-            option = listing.get_option_at_index(listing.highlighted)
-            if option.id:
-                self.dismiss(Choice("open", option.id))
+        if session := self._highlighted():
+            self.dismiss(Choice("open", session))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Open the session that was clicked."""

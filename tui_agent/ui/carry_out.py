@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tui_agent.session import AnswerItem, SessionHandle, list_sessions, load_commands
+from tui_agent.session import (
+    AnswerItem,
+    SessionHandle,
+    delete_session,
+    list_sessions,
+    load_commands,
+    search_sessions,
+)
+from tui_agent.ui import reports
 from tui_agent.ui.browser import Choice, SessionBrowser
 from tui_agent.ui.commands import ScreenCommand
 
@@ -18,10 +26,10 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "mode", "max-turns",
-        "title", "interrupt", "theme", "copy",
+        "title", "interrupt", "theme", "copy", "verify", "export", "registry",
     }
 )  # fmt: skip
-"""Commands that work on the screen; others of the registry belong to the command line."""
+"""Commands that work on the screen."""
 
 
 class CommandError(Exception):
@@ -61,6 +69,8 @@ async def carry_out(app: TuiAgentApp, name: str, argument: str) -> None:
             if argument not in app.available_themes:
                 raise CommandError(f"There is no theme {argument!r}; there are {', '.join(app.own_themes)}.")
             app.use_theme(argument)
+        case "budget" if argument and app.handle is not None:
+            await app.handle.configure(limits=parse_limit(argument))
         case _ if name in PLACES:
             app.workbench.focus_place(name)
         case _ if app.handle is not None:
@@ -84,15 +94,46 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
                 raise CommandError(f"The mode is {handle.state.conversation.mode}. Change it: /mode plan")
             await handle.configure(mode=argument)
         case "title":
-            if not argument:
-                raise CommandError("Write it like this: /title what this session is about")
-            await handle.configure(title=argument)
+            if argument:
+                await handle.configure(title=argument)
+            else:
+                app.edit_in_prompt(f"/title {handle.state.conversation.title}")
         case "max-turns":
             if not argument.isdecimal():
                 raise CommandError("Write a number: /max-turns 50, or /max-turns 0 for no limit.")
             await handle.configure(max_turns=int(argument))
         case "copy":
             await _copy_answer(app, handle)
+        case "verify":
+            await reports.verify(app, handle)
+        case "export":
+            await reports.export(app, handle, argument)
+        case "registry":
+            if argument not in {"", "tools", "commands"}:
+                raise CommandError("Write /registry, /registry tools or /registry commands.")
+            await reports.registry(app, handle, argument)
+
+
+_SHORT = {"input": "input_tokens", "output": "output_tokens"}
+
+
+def parse_limit(argument: str) -> dict[str, float | None]:
+    """Return the limit that `/budget SCOPE KIND AMOUNT` sets, None for `off`. Raises `CommandError`."""
+    usage = (
+        "Write it like this: /budget session cost 5, or /budget run tokens off. Scopes: run, session, day (UTC, all "
+        "sessions). Kinds: turns, input, output, tokens, cost (dollars), time (seconds)."
+    )
+    words = argument.lower().split()
+    if len(words) != 3:
+        raise CommandError(usage)
+    scope, kind, amount = words
+    key = f"{scope}.{_SHORT.get(kind, kind)}"
+    if amount in {"off", "none"}:
+        return {key: None}
+    try:
+        return {key: float(amount.removeprefix("$").replace(",", "").replace("_", ""))}
+    except ValueError:
+        raise CommandError(usage) from None
 
 
 async def _copy_answer(app: TuiAgentApp, handle: SessionHandle) -> None:
@@ -106,7 +147,6 @@ async def _copy_answer(app: TuiAgentApp, handle: SessionHandle) -> None:
                 text = "\n\n".join(block.text for block in item.blocks if block.kind == "text" and block.text)
                 if text:
                     app.copy_to_clipboard(text)
-                    app.notify("The last answer was sent to the terminal's clipboard.", timeout=3)
                     return
         stop = start
     raise CommandError("There is no answer yet.")
@@ -116,7 +156,14 @@ async def browse(app: TuiAgentApp) -> None:
     """Let the person choose a session, and open it."""
     options = app.open_options()
     current = app.handle.session if app.handle is not None else ""
-    browser = SessionBrowser(lambda: list_sessions(options.data_dir), current, options.runtime.now())
+    data = options.data_dir
+    browser = SessionBrowser(
+        lambda: list_sessions(data),
+        lambda text: search_sessions(data, text),
+        lambda session: delete_session(data, session),
+        current,
+        options.runtime.now(),
+    )
     choice = await app.push_screen_wait(browser)
     if choice is not None:
         await switch(app, choice)
@@ -133,6 +180,6 @@ async def switch(app: TuiAgentApp, choice: Choice) -> None:
         return
     else:
         # The flags were for the session they were given with; the other one has its own.
-        others = replace(options, model="", mode="", max_turns=None, scenario=None)
+        others = replace(options, model="", mode="", max_turns=None, limits={}, scenario=None)
         handle = await SessionHandle.resume(choice.session, others)
     await app.show_session(handle)

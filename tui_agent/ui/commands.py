@@ -36,10 +36,12 @@ def parse_command(text: str) -> tuple[str, str] | None:
 
 
 class CommandProvider(Provider):
-    """The command palette: every command and every theme."""
+    """The command palette: every command, every theme, and every action of a pane."""
 
     @property
     def _entries(self) -> Iterable[tuple[str, str, Callable[[], Any]]]:
+        from tui_agent.ui.actions import pane_actions
+
         app: TuiAgentApp = self.app  # type: ignore[assignment]  # the palette is only ever this app's
         for command in app.commands:
             label = command.name.replace("-", " ")
@@ -47,6 +49,8 @@ class CommandProvider(Provider):
             yield label + (f" {command.argument}" if command.argument else ""), command.description, run
         for name in app.own_themes:
             yield f"theme {name}", "Use this theme", partial(app.use_theme, name)
+        for action in pane_actions():
+            yield action.label, action.keys, partial(app.start_pane_action, action)
 
     async def discover(self) -> Hits:
         for label, description, run in self._entries:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 from textual.screen import ModalScreen
 
-from tui_agent.ui.hints import key_label
 from tui_agent.ui.line import Line
+from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.text_lines import StyledLine, TextLines
 
 if TYPE_CHECKING:
-    from textual.content import Content
-    from textual.dom import DOMNode
-
     from tui_agent.ui.commands import ScreenCommand
 
 
@@ -69,17 +68,53 @@ class TextDialog(ModalScreen[None]):
         text.scroll_to(y=0 if top else text.max_scroll_y, animate=False)
 
 
+class ConfirmDialog(ModalScreen[bool]):
+    """Asks whether to do what cannot be undone. Its `y` does nothing in the first half second."""
+
+    AUTO_FOCUS = "#dialog-text"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "confirm", "yes"),
+        Binding("n,escape", "dismiss(False)", "no"),
+    ]
+
+    def __init__(
+        self, title: str, lines: Iterable[StyledLine], verb: str, clock: Callable[[], float] = monotonic
+    ) -> None:
+        super().__init__()
+        self._dialog_title = title
+        self._lines = list(lines)
+        self._verb = verb
+        self._clock = clock
+        self._armed_from = 0.0
+
+    def compose(self) -> ComposeResult:
+        """Lay out the question and its two answers."""
+        with Vertical(id="dialog", classes="small") as dialog:
+            dialog.border_title = self._dialog_title
+            yield TextLines(id="dialog-text", can_focus=True)
+            line = Line(id="dialog-foot")
+            line.content = Content.assemble(("y", "bold"), f" {self._verb}  ", ("n", "bold"), " keep")
+            yield line
+
+    def on_mount(self) -> None:
+        """Fill in the text; whoever was typing was not answering."""
+        self.query_one(TextLines).set_lines(self._lines)
+        self._armed_from = self._clock() + GUARD_SECONDS
+
+    def action_confirm(self) -> None:
+        """Take the yes."""
+        if self._clock() >= self._armed_from:
+            self.dismiss(True)
+
+
 def help_lines(
-    commands: Iterable[ScreenCommand], places: Iterable[tuple[str, type[DOMNode]]]
+    commands: Iterable[ScreenCommand], sections: Iterable[tuple[str, Iterable[tuple[str, str]]]]
 ) -> Iterable[StyledLine]:
-    """Return the help: the keys as the bindings of each place define them, then the slash commands."""
-    for title, kind in places:
+    """Return the help: for each place its keys and what they do, then the slash commands."""
+    for title, keys in sections:
         yield title, "title"
-        for entry in kind.BINDINGS:
-            if not isinstance(entry, Binding) or not entry.description:
-                continue
-            keys = entry.key_display or " or ".join(key_label(key) for key in entry.key.split(","))
-            yield f"  {keys:<18} {entry.description}", ""
+        for key, description in keys:
+            yield f"  {key:<18} {description}", ""
         yield "", ""
     yield "Commands", "title"
     for command in commands:

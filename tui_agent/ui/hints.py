@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from textual.content import Content
+from textual.events import Click
 
 from tui_agent.ui.line import Line
 
@@ -43,8 +46,23 @@ def key_label(key: str) -> str:
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A part of the footer: its text, and the key or action that a click on it stands for."""
+
+    text: str
+    label: str = ""
+    key: str = ""
+    action: str = ""
+
+    @property
+    def cells(self) -> int:
+        """The columns it takes, the space after it included."""
+        return cell_len(self.text) + cell_len(self.label) + 2
+
+
 class KeyHints(Line):
-    """One line of keys."""
+    """One line of keys; a click on one presses it."""
 
     def on_mount(self) -> None:
         """Follow the bindings that are active."""
@@ -53,30 +71,48 @@ class KeyHints(Line):
     def refresh_hints(self) -> None:
         """Show the keys that can be pressed now."""
         if self.is_attached:
-            self.content = hints_content(self.status, self.screen.active_bindings.values())
+            first = [Hint(self.status, action=self.action)] if self.status else []
+            self.hints = [*first, *hints(self.screen.active_bindings.values())]
+            self.content = hints_content(self.hints)
 
     status = ""
+    action = ""
+    hints: Sequence[Hint] = ()
 
-    def show_status(self, status: str) -> None:
-        """Show a few words of our own before the keys, e.g. that a run is going on."""
-        if status != self.status:
-            self.status = status
+    def show_status(self, status: str, action: str = "") -> None:
+        """Show a few words of our own before the keys, e.g. that a run is going on; a click on them acts."""
+        if (status, action) != (self.status, self.action):
+            self.status, self.action = status, action
             self.refresh_hints()
 
+    async def on_click(self, event: Click) -> None:
+        """Press the key under the mouse. What a guard would stop when typed, it stops here too."""
+        at = 1
+        for hint in self.hints:
+            if at <= event.x < at + hint.cells:
+                if hint.key:
+                    self.app.simulate_key(hint.key)
+                elif hint.action:
+                    await self.app.run_action(hint.action)
+                return
+            at += hint.cells
 
-def hints_content(status: str, bindings: Iterable[ActiveBinding]) -> Content:
-    """Return the footer line for these bindings."""
-    parts: list[str | tuple[str, str]] = [" "]
-    if status:
-        parts += [(status, "bold $accent"), "  "]
+
+def hints(bindings: Iterable[ActiveBinding]) -> Iterator[Hint]:
+    """Yield what the footer shows: each action that can be done now, once."""
     seen = set()
     for active in bindings:
         binding = active.binding
         if not binding.show or not active.enabled or binding.action in seen:
             continue
         seen.add(binding.action)
-        parts += [
-            (binding.key_display or key_label(binding.key), "bold"),
-            (f" {binding.description}  ", "$foreground-muted"),
-        ]
+        yield Hint(binding.key_display or key_label(binding.key), f" {binding.description}", binding.key)
+
+
+def hints_content(hints: Iterable[Hint]) -> Content:
+    """Return the footer line."""
+    parts: list[str | tuple[str, str]] = [" "]
+    for hint in hints:
+        style = "bold" if hint.key else "bold $accent"
+        parts += [(hint.text, style), (f"{hint.label}  ", "$foreground-muted")]
     return Content.assemble(*parts)

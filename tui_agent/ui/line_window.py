@@ -347,9 +347,15 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         offset = row.position * ROWS + row.line
         selection = self.text_selection
         span = selection.get_span(offset) if selection is not None else None
+        if span is None:
+            span = self.highlighted(line)
         if span is not None:
             return Strip([mark, *self._selected(line, span)]).apply_offsets(0, offset)
         return line.strip(mark, offset, self.region.width, self.palette.base)
+
+    def highlighted(self, line: Line) -> tuple[int, int] | None:
+        """Return the columns of a row that stand out although nobody selected them."""
+        return None
 
     def _is_gap(self, row: Row) -> bool:
         """Return whether a row is the blank one in front of an item."""

@@ -167,11 +167,35 @@ class Workbench(Container):
         if self._workspace:
             self.prompt.offer_files(await asyncio.to_thread(workspace_files, Path(self._workspace)))
 
+    async def on_conversation_view_search_wanted(self) -> None:
+        """Open the search under the conversation."""
+        from tui_agent.ui.search_bar import SearchBar
+
+        if self.conversation is not None and not self.query(SearchBar):
+            await self.query_one("#conversation-slot").mount(SearchBar(self.conversation))
+        self.query_one("#search-bar").focus()
+
+    def on_conversation_view_found(self, event: ConversationView.Found) -> None:
+        """Say where the match is, or that there is none."""
+        slot = self.query_one("#conversation-slot")
+        at = "nothing found" if event.position is None else f"match in {event.position + 1} of {event.count}"
+        slot.border_subtitle = at
+
+    async def on_search_bar_closed(self) -> None:
+        """Close the search; the match stays where it is."""
+        await self.query("#search-bar").remove()
+        self.query_one("#conversation-slot").border_subtitle = None
+        self.focus_place("conversation")
+
     def step_back(self) -> bool:
         """Leave a comment, a list of completions or a pane for the prompt; return whether there was one."""
         if self.prompt.held:
             return True
         if self._queue is not None and self._queue.leave_writing():
+            return True
+        if self.conversation is not None and self.conversation.has_focus and self.conversation.needle:
+            self.conversation.mark("")
+            self.query_one("#conversation-slot").border_subtitle = None
             return True
         if self.screen.focused is not self.prompt:
             self.tab = "conversation"

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.reactive import var
 
 from tui_agent.ui.line_window import PAGE
 from tui_agent.ui.paged_view import PagedView
 from tui_agent.ui.render import code
+from tui_agent.ui.render.lines import Line
 from tui_agent.ui.render.palette import Palette
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ class ConversationView(PagedView["Item", "Drawing"]):
         Binding("c", "copy_item", "Copy"),
         Binding("left_square_bracket", "prompt(-1)", "Previous prompt", key_display="["),
         Binding("right_square_bracket", "prompt(1)", "Next prompt", key_display="]"),
+        Binding("slash,ctrl+f", "search", "Search", key_display="/"),
+        Binding("n", "find(-1)", "Match above"),
+        Binding("N", "find(1)", "Match below", key_display="N"),
     ]
 
     class StepSelected(Message):
@@ -62,11 +67,26 @@ class ConversationView(PagedView["Item", "Drawing"]):
             super().__init__()
             self.text = text
 
+    class SearchWanted(Message):
+        """The person wants to look for text."""
+
+    class Found(Message):
+        """A search came to an end: at item `position` of `count`, or nowhere (None)."""
+
+        def __init__(self, position: int | None, count: int) -> None:
+            super().__init__()
+            self.position = position
+            self.count = count
+
+    needle: var[str] = var("", init=False)
+    """What is looked for and marked, as the person wrote it; empty for nothing."""
+
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)
         self._source: Source | None = None
         self._folds: dict[int, bool] = {}
         self._all_folded = False
+        self._fresh = True
 
     def show(self, source: Source) -> None:
         """Show the items of a source from now on, from the end."""
@@ -198,11 +218,77 @@ class ConversationView(PagedView["Item", "Drawing"]):
                 page = await self.fetch(start, min(start + PAGE, self.item_count))
                 item = page.get(position)
             if item is not None and matches(item):
+                self._items.setdefault(position, item)
                 self.cursor = position
                 self._arrive((0, position, 0), False)
                 return True
             position += step
         return False
+
+    # searching
+
+    def action_search(self) -> None:
+        """Ask what to look for."""
+        self.post_message(self.SearchWanted())
+
+    def action_find(self, step: int) -> None:
+        """Go to the next match above (-1) or below (1)."""
+        self.find(step)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "find":
+            return bool(self.needle)
+        return super().check_action(action, parameters)
+
+    def mark(self, needle: str) -> None:
+        """Mark this text from now on, where it is in view; empty ends it."""
+        self._fresh = self._fresh or needle != self.needle
+        self.needle = needle
+        self.settle()
+        self.refresh_bindings()
+
+    def find(self, step: int) -> None:
+        """Look for the marked text above or below, round the end; case does not matter. `Found` tells."""
+        if self.needle:
+            work = self._find(self.needle.casefold(), step)
+            self.run_worker(work, group="search", exclusive=True, exit_on_error=False)
+
+    async def _find(self, needle: str, step: int) -> None:
+        from tui_agent.ui.render.items import item_text
+
+        def matches(item: Item) -> bool:
+            return needle in item_text(item).casefold()
+
+        first = self.cursor if self._fresh else self.cursor + step
+        self._fresh = False
+        for start in (first, self.item_count - 1 if step < 0 else 0):
+            if await self._go(start, step, matches):
+                self._show_match(self.cursor, needle)
+                self.post_message(self.Found(self.cursor, self.item_count))
+                return
+        self.post_message(self.Found(None, self.item_count))
+
+    def _show_match(self, position: int, needle: str) -> None:
+        """Bring the matching row into view, out of a fold if need be."""
+        from tui_agent.ui.render.items import unfolds
+
+        item = self.item(position)
+        for unfold in (False, True):
+            if unfold and item is not None and unfolds(item):
+                self._folds[position] = True
+            for number, line in enumerate(self.lines(position) or ()):
+                if needle in line.text.casefold():
+                    self._arrive((min(number, self._height // 3), position, number), False)
+                    return
+
+    def highlighted(self, line: Line) -> tuple[int, int] | None:
+        text, needle = line.text.casefold(), self.needle.casefold()
+        # Few letters change their number when folded; where they do, the row is not marked.
+        at = text.find(needle) if needle and len(text) == len(line.text) else -1
+        if at < 0:
+            return None
+        start = 1 + line.gutter + at  # the cursor's mark takes a column
+        return start, start + len(needle)
 
     # state
 

@@ -1,0 +1,46 @@
+"""The line in which a person looks for text in the conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import Input
+
+if TYPE_CHECKING:
+    from tui_agent.ui.conversation import ConversationView
+
+
+class SearchBar(Input):
+    """Asks what to look for. The view does the looking; its `n` and `N` go on when the bar is closed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,up", "find(-1)", "match above", key_display="Enter"),
+        Binding("down,shift+enter", "find(1)", "match below", key_display="↓"),
+        Binding("escape", "leave", "close the search"),
+    ]
+
+    class Closed(Message):
+        """The person is done with the bar."""
+
+    def __init__(self, view: ConversationView) -> None:
+        super().__init__(id="search-bar", placeholder="find in the conversation", compact=True)
+        self._view = view
+
+    def on_mount(self) -> None:
+        """Begin with what was looked for last."""
+        self.value = self._view.needle
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Mark what is on screen; Enter then goes through the rest."""
+        event.stop()
+        self._view.mark(event.value)
+
+    def action_find(self, step: int) -> None:
+        """Go to the next match above or below."""
+        self._view.find(step)
+
+    def action_leave(self) -> None:
+        """Close the bar; the view keeps its place."""
+        self.post_message(self.Closed())
