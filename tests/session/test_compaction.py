@@ -73,7 +73,7 @@ async def test_ten_compactions_and_the_plan_is_intact(tmp_path: Path) -> None:
         assert len(session.of("context.compacted")) == 10
         text = text_of(last)
         assert all(part in text for part in ("dig the hole", "plant the tree", "water it", "Always use tabs"))
-        assert [line.text for line in last.receipt.kept if line.kind == "todo"][0].startswith("dig the hole")
+        assert next(line.text for line in last.receipt.kept if line.kind == "todo").startswith("dig the hole")
         assert [item.text for item in session.handle.state.workflow.todo] == [
             "dig the hole",
             "plant the tree",

@@ -62,33 +62,41 @@ class Read(PureTool):
 
     def _run(self, call: Call, context: ToolContext) -> Outcome:
         target = target_of(call, context)
-        try:
-            mode = target.real.stat().st_mode
-            if stat.S_ISDIR(mode):
-                return _list_folder(target)
-            if stat.S_ISREG(mode) and target.real.stat().st_size > LARGEST_FILE:
-                return _read_large(target, call)
-        except FileNotFoundError:
-            raise ToolError(f"{target.shown} does not exist.{_neighbours(target)}") from None
-        except OSError as error:
-            raise ToolError(f"{target.shown}: {error.strerror}") from error
-        snapshot = read_file(target.real, target.shown)
-        if snapshot is None:
-            raise ToolError(f"{target.shown} does not exist.")
-        outcome = _read_media(target, snapshot, context) or _read_text(target, snapshot, call)
-        state = file_state(target.real, snapshot.data)
-        assert state.sha256 is not None
-        context.files_read[state.path] = state.sha256
-        return replace(outcome, effects=[state])
+        outcome = read_target(target, call.input, images=context.images, documents=context.documents)
+        context.files_read.update({state.path: state.sha256 for state in outcome.effects if state.sha256})
+        return outcome
 
 
-def _read_media(target: Target, snapshot: Snapshot, context: ToolContext) -> Outcome | None:
+def read_target(target: Target, options: JsonObject, *, images: bool, documents: bool) -> Outcome:
+    """Return what there is to see of a file or folder; `options` may have `offset` and `limit`, in lines. Blocking.
+
+    `images` and `documents` say whether the model takes such blocks. Raises `ToolError`.
+    """
+    try:
+        mode = target.real.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return _list_folder(target)
+        if stat.S_ISREG(mode) and target.real.stat().st_size > LARGEST_FILE:
+            return _read_large(target, options)
+    except FileNotFoundError:
+        raise ToolError(f"{target.shown} does not exist.{_neighbours(target)}") from None
+    except OSError as error:
+        raise ToolError(f"{target.shown}: {error.strerror}") from error
+    snapshot = read_file(target.real, target.shown)
+    if snapshot is None:
+        raise ToolError(f"{target.shown} does not exist.")
+    media = _read_media(target, snapshot, images=images, documents=documents)
+    outcome = media or _read_text(target, snapshot, options)
+    return replace(outcome, effects=[file_state(target.real, snapshot.data)])
+
+
+def _read_media(target: Target, snapshot: Snapshot, *, images: bool, documents: bool) -> Outcome | None:
     kind = kind_of(snapshot.data)
     size = f"{len(snapshot.data):,} bytes"
     if kind.startswith("image/"):
-        block, accepted, largest = "image", context.images, LARGEST_IMAGE
+        block, accepted, largest = "image", images, LARGEST_IMAGE
     elif kind == "application/pdf":
-        block, accepted, largest = "document", context.documents, LARGEST_PDF
+        block, accepted, largest = "document", documents, LARGEST_PDF
     else:
         return None
     if not accepted:
@@ -103,7 +111,7 @@ def _read_media(target: Target, snapshot: Snapshot, context: ToolContext) -> Out
     return Outcome([{"type": block, "source": source}], summary=f"{kind}, {size}")
 
 
-def _read_text(target: Target, snapshot: Snapshot, call: Call) -> Outcome:
+def _read_text(target: Target, snapshot: Snapshot, options: JsonObject) -> Outcome:
     try:
         form = decode(snapshot.data)
     except NotTextError as kind:
@@ -115,10 +123,10 @@ def _read_text(target: Target, snapshot: Snapshot, call: Call) -> Outcome:
         lines.pop()
     if not lines:
         return Outcome(text_result("[the file is empty]"), summary="empty")
-    offset = _number(call.input.get("offset"), 1)
+    offset = _number(options.get("offset"), 1)
     if offset > len(lines):
         raise ToolError(f"{target.shown} has only {count(len(lines), 'line')}.")
-    limit = min(_number(call.input.get("limit"), MOST_LINES), MOST_LINES)
+    limit = min(_number(options.get("limit"), MOST_LINES), MOST_LINES)
     shown = number_lines(lines[offset - 1 : offset - 1 + limit], offset)
     last = offset + len(shown) - 1
     notes = []
@@ -131,10 +139,10 @@ def _read_text(target: Target, snapshot: Snapshot, call: Call) -> Outcome:
     return _text_outcome(shown, notes, len(lines))
 
 
-def _read_large(target: Target, call: Call) -> Outcome:
+def _read_large(target: Target, options: JsonObject) -> Outcome:
     """Read some lines of a file that is too large to be taken whole; its hash is not noted."""
-    offset = _number(call.input.get("offset"), 1)
-    limit = min(_number(call.input.get("limit"), MOST_LINES), MOST_LINES)
+    offset = _number(options.get("offset"), 1)
+    limit = min(_number(options.get("limit"), MOST_LINES), MOST_LINES)
     with target.real.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if kind_of(file.read(64)) or b"\0" in file.read(8192):
