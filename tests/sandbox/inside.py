@@ -57,7 +57,12 @@ async def main(base: Path, kind: str) -> None:
     runtime = Runtime(environment=environment, home=base / "home")
     programs = {} if kind == "bubblewrap" else {"programs": ()}
     box = Sandbox(
-        runtime, base / "data", base / "config", base / "data" / "scratch", probe=lambda: probe_sandbox(**programs)
+        runtime,
+        base / "workspace",
+        base / "data",
+        base / "config",
+        base / "data" / "scratch",
+        probe=lambda: probe_sandbox(**programs),
     )
     state = await box.state()
     assert state.kind == kind, state
@@ -66,7 +71,7 @@ async def main(base: Path, kind: str) -> None:
         spool = base / "data" / "steps" / name
         access = "network" if name.startswith("network") else "sandbox"
         argv = sandbox.shell_argv(command, environment)
-        made = await box.enclose(argv, environment, base / "workspace", spool, access)
+        made = await box.enclose(argv, environment, spool, access)
         await sandbox.start(
             spool,
             made.argv,
@@ -78,7 +83,7 @@ async def main(base: Path, kind: str) -> None:
         )
         record = await sandbox.wait(spool, ignore, runtime)
         code = record.exit_code if record.signal is None else -record.signal
-        changed = await box.after(base / "workspace", spool)
+        changed = await box.after(spool)
         results[name] = [code, record.output.read_text(errors="replace"), changed]
     for one in held:
         one.close()

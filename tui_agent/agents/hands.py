@@ -136,6 +136,7 @@ class Hands:
             images=model.images,
             documents=model.documents,
             closing=lambda: services.closing,
+            sandbox=services.sandbox,
         )
 
     def check_outcome(self, step: Step, outcome: Outcome) -> str:

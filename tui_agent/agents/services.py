@@ -15,6 +15,7 @@ from tui_agent.models import Catalog, ModelClient
 from tui_agent.permissions import PermissionBroker
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
+from tui_agent.sandbox import Sandbox
 from tui_agent.workflow import Tool, WorkflowState
 
 
@@ -49,6 +50,7 @@ class Services:
     changes: asyncio.Lock = field(default_factory=asyncio.Lock)
     resolved: asyncio.Condition = field(default_factory=asyncio.Condition)
     implementations: dict[str, Tool] = field(default_factory=dict)
+    sandbox: Sandbox | None = None
     interrupting: bool = False
     time_up: BudgetStopped | None = None
     closing: bool = False

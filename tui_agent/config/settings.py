@@ -47,6 +47,11 @@ def _http_url(value: str) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
 
 
+Domain = Annotated[
+    str, StringConstraints(max_length=253, pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$")
+]
+
+
 class ScopeLimits(BaseModel):
     """Hard limits of one scope; what is left out has none. Input tokens count whether cached or not."""
 
@@ -93,6 +98,14 @@ class Settings(BaseModel):
     )
     prices: str | None = Field(
         default=None, description="TOML file with models and prices of your own, from the settings' folder."
+    )
+    sandbox: Literal["on", "off"] = Field(
+        default="on", description="Run commands in the sandbox of the system, where it has one."
+    )
+    network_domains: tuple[Domain, ...] = Field(
+        default=(),
+        strict=False,
+        description="Domains that sandboxed commands may reach; *.example.org for all below one.",
     )
     notifications: bool = Field(default=True, description="Ring the bell when a decision waits.")
     limits: Limits = Field(default=Limits(), description="Hard limits of a run, a session, a day.")

@@ -13,6 +13,7 @@ from tui_agent.events import (
     PromptWithdrawn,
     RunFinished,
     RunStarted,
+    SandboxProbed,
     SessionConfigured,
     SessionCreated,
     TurnFailed,
@@ -39,6 +40,7 @@ class ActiveRun:
 class ConversationState:
     """What the session is, its runs in progress (the main agent's first), and the prompts that wait.
 
+    `sandbox` is what commands run in: `none`, `reduced`, or the kind; empty until that is known.
     `history_start` is the seq from which the main agent's message history is built.
     """
 
@@ -48,6 +50,7 @@ class ConversationState:
     model: str = ""
     mode: str = "ask"
     offline: bool = False
+    sandbox: str = ""
     created: float = 0.0
     updated: float = 0.0
     runs: tuple[ActiveRun, ...] = ()
@@ -89,6 +92,8 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
                 mode=event.mode or state.mode,
                 offline=state.offline if event.offline is None else event.offline,
             )
+        case SandboxProbed():
+            return replace(state, sandbox="reduced" if event.reduced else event.kind)
         case RunStarted():
             run = ActiveRun(event.run, event.agent, event.agent_type, event.prompt, event.time, event.parent_step)
             title = state.title

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from tui_agent.budget.limits import limits_text, stop_text, warning_text
 from tui_agent.events import (
+    BudgetBooked,
     BudgetStopped,
     BudgetWarned,
     ContextCompacted,
@@ -32,6 +34,7 @@ from tui_agent.events import (
     Receipt,
     RunFinished,
     RunStarted,
+    SandboxProbed,
     SessionConfigured,
     StepFinished,
     StepOutput,
@@ -115,6 +118,7 @@ class RunEndItem:
     seconds: float
     tokens: int
     cost: float | None
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
                 event.seconds,
                 event.usage.total_tokens,
                 event.cost,
+                event.usage.simulated,
             )
         case ContextCompacted(), _:
             return CompactionItem(event.time, event.summary, event.receipt)
@@ -195,10 +200,9 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
         case Crash(), _:
             return NoticeItem(event.time, "warning", event.reason)
         case BudgetStopped(), _:
-            return NoticeItem(event.time, "error", f"Stopped before the {event.limit} limit. {event.hint}")
+            return NoticeItem(event.time, "error", stop_text(event))
         case BudgetWarned(), _:
-            share = event.used / event.maximum if event.maximum else 1.0
-            return NoticeItem(event.time, "warning", f"{event.limit}: {share:.0%} of the limit is used")
+            return NoticeItem(event.time, "warning", warning_text(event))
     return item if item is not None else NoticeItem(event.time, "info", f"{event.type} {event.model_dump_json()}")
 
 
@@ -341,11 +345,18 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             return replace(base, name="put back", detail=f"event {event.source}: {event.title}")
         case ContextStale():
             return replace(base, state="warning", name="changed", detail=", ".join(f.path for f in event.files))
+        case SandboxProbed():
+            held = event.kind != "none" and not event.reduced
+            return replace(base, state=base.state if held else "warning", name="sandbox", detail=event.detail)
         case SessionConfigured():
             changes = event.model_dump(include={"title", "model", "mode", "max_turns"}, exclude_none=True)
+            changes |= {f"limits ({name})": limits_text(layer) for name, layer in event.limits.items()}
             return replace(base, name="configured", detail=", ".join(f"{k} {v}" for k, v in changes.items()))
         case BudgetStopped() | BudgetWarned():
-            return replace(base, state="warning", name="budget", detail=f"{event.limit} limit")
+            detail = stop_text(event) if isinstance(event, BudgetStopped) else warning_text(event)
+            return replace(base, state="warning", name="budget", detail=detail)
+        case BudgetBooked():
+            return replace(base, state="warning", name="budget", detail=f"booked, estimated: {event.reason}")
     return base
 
 

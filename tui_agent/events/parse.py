@@ -14,6 +14,7 @@ from tui_agent.events.base import EventBase, UnknownEvent
 KnownEvent = (
     t.SessionCreated
     | t.SessionConfigured
+    | t.SandboxProbed
     | t.RunStarted
     | t.RunFinished
     | t.PromptQueued

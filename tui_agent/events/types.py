@@ -64,6 +64,20 @@ class SessionConfigured(EventBase):
     limits: dict[str, dict[str, float | None]] = Field(default_factory=dict)
 
 
+class SandboxProbed(EventBase):
+    """What commands run in from here on: found out at a start, recorded when it is not as before.
+
+    `kind` is `bubblewrap`, `landlock`, `sandbox-exec` or `none`; `reduced` says that it holds less than it
+    should, `detail` why, for the person.
+    """
+
+    type: Literal["sandbox.probed"] = "sandbox.probed"
+    in_timeline: ClassVar[bool] = True
+    kind: str
+    detail: str
+    reduced: bool = False
+
+
 # --- run -----------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.bubblewrap import bubblewrap_argv
-from tui_agent.sandbox.command import Box
+from tui_agent.sandbox.command import Box, make_folder
 from tui_agent.sandbox.landlock import landlock_argv
 from tui_agent.sandbox.macos import macos_argv
 from tui_agent.sandbox.probe import SandboxState, prepare_scratch, probe_sandbox
@@ -42,7 +42,7 @@ class Enclosed:
 
 @dataclass
 class Sandbox:
-    """The sandbox of one session.
+    """The sandbox of one session in `workspace`.
 
     `data` and `config` are the program's own folders, hidden from commands. `scratch` is the session's folder
     for `/tmp` and caches. `domains` are names that commands reach without `network`, through a proxy in this
@@ -50,6 +50,7 @@ class Sandbox:
     """
 
     runtime: Runtime
+    workspace: Path
     data: Path
     config: Path
     scratch: Path
@@ -65,14 +66,20 @@ class Sandbox:
         """Return what commands run in; the first call finds it out, in a thread."""
         async with self._lock:
             if self._state is None:
-                if self.enabled:
-                    self._state = await asyncio.to_thread(self.probe)
-                else:
-                    self._state = SandboxState("none", "the sandbox is turned off: commands run unconfined")
+                self._state = await asyncio.to_thread(self._find_out)
             return self._state
 
+    def _find_out(self) -> SandboxState:
+        if not self.enabled:
+            return SandboxState("none", "the sandbox is turned off: commands run unconfined")
+        try:
+            self._profile({})
+        except SandboxError as error:
+            return SandboxState("none", f"commands run unconfined: {error}")
+        return self.probe()
+
     async def enclose(
-        self, argv: Sequence[str], environment: Mapping[str, str], workspace: Path, spool: Path, access: Access
+        self, argv: Sequence[str], environment: Mapping[str, str], spool: Path, access: Access
     ) -> Enclosed:
         """Return `argv` put into the sandbox, as far as `access` wants it and the machine has one.
 
@@ -87,14 +94,13 @@ class Sandbox:
             sockets = await self._sockets()
         plain = Enclosed(list(argv), dict(environment), None)
         return await asyncio.to_thread(
-            self._enclose, state, plain, workspace, spool, network=access == "network", sockets=sockets
+            self._enclose, state, plain, spool, network=access == "network", sockets=sockets
         )
 
     def _enclose(
         self,
         state: SandboxState,
         plain: Enclosed,
-        workspace: Path,
         spool: Path,
         *,
         network: bool,
@@ -102,14 +108,7 @@ class Sandbox:
     ) -> Enclosed:
         argv, environment = plain.argv, plain.environment
         prepare_scratch(self.scratch)
-        profile = build_profile(
-            workspace,
-            self.runtime.home,
-            environment,
-            self.scratch,
-            own_folders=(self.data, self.config),
-            additional=self.additional,
-        )
+        profile = self._profile(environment)
         self._note_before(profile, spool)
         if state.kind != "bubblewrap":
             temporary, cache = str(self.scratch / "tmp"), str(self.scratch / "cache")
@@ -131,16 +130,26 @@ class Sandbox:
         box = Box(seccomp_program(internet=True), profile.masked, self.data / "masks" / name)
         return Enclosed(line, environment, box)
 
+    def _profile(self, environment: Mapping[str, str]) -> Profile:
+        return build_profile(
+            self.workspace,
+            self.runtime.home,
+            environment,
+            self.scratch,
+            own_folders=(self.data, self.config),
+            additional=self.additional,
+        )
+
     def _note_before(self, profile: Profile, spool: Path) -> None:
         # On disk, because the program that looks afterwards may be a later one.
         note = spool / _BEFORE
         if not note.exists():
-            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(spool)
             note.write_text(json.dumps(executing_files(profile.workspace)))
 
-    async def after(self, workspace: Path, spool: Path) -> list[str]:
+    async def after(self, spool: Path) -> list[str]:
         """Return the files that the command of `spool` changed and that make git run something."""
-        return await asyncio.to_thread(_compare, workspace, spool)
+        return await asyncio.to_thread(_compare, self.workspace.resolve(), spool)
 
     async def _sockets(self) -> Path:
         async with self._lock:

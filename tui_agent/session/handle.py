@@ -35,6 +35,7 @@ from tui_agent.events import (
     QuestionAnswered,
     RunFinished,
     RunStarted,
+    SandboxProbed,
     SessionConfigured,
     SessionCreated,
     StepResolved,
@@ -46,11 +47,13 @@ from tui_agent.models import ModelClient
 from tui_agent.permissions import MODES, PermissionBroker
 from tui_agent.registry import load_tools
 from tui_agent.runtime import Runtime
+from tui_agent.sandbox import Sandbox
 from tui_agent.session.backend import Backend, start_backend
 from tui_agent.session.compaction import manual_cut, read_put_back
 from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
 from tui_agent.session.histories import Histories
 from tui_agent.session.limits import checked_limits, limit_layers
+from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import end_open_turns, record_interruptions
 from tui_agent.session.sessions import Sessions
@@ -114,6 +117,15 @@ class SessionHandle:
         self._since_snapshot = 0
         self._closed = False
         self._backend = backend
+        self._sandbox = Sandbox(
+            self._runtime,
+            workspace=Path(state.conversation.workspace or options.workspace),
+            data=options.data_dir,
+            config=options.config_dir,
+            scratch=journal.path.parent / "scratch",
+            enabled=settings.settings.sandbox == "on",
+            domains=settings.settings.network_domains,
+        )
         self._services = Services(
             runtime=self._runtime,
             journal=journal,
@@ -131,6 +143,7 @@ class SessionHandle:
             mode=lambda: self.state.conversation.mode,
             load_history=self._load_history,
             find_events=journal.read,
+            sandbox=self._sandbox,
         )
         journal.on_commit(self._committed)
 
@@ -187,6 +200,7 @@ class SessionHandle:
         if problems := _problems(self.settings) + self._backend.problems:
             await self._recorder.record(*problems)
         await self._settle_budget()
+        self._spawn(self._probe_sandbox())
         self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
         self._continue()
 
@@ -208,6 +222,7 @@ class SessionHandle:
             except JournalError:
                 pass  # what is on disk stands; the next start folds it anew
         await self._services.client.close()
+        await self._sandbox.close()
         await asyncio.to_thread(self._backend.stop)
         await self._journal.close()
         await self._sessions.close()
@@ -278,18 +293,22 @@ class SessionHandle:
     async def submit(self, prompt: str, content: list[JsonObject] | None = None) -> str:
         """Take up a prompt; return the id of its run, or of the queued prompt while another run is going.
 
-        `content` are the content blocks to send in place of the plain text.
+        `content` are the content blocks to send in place of the plain text; without them, files that the prompt
+        mentions (`@path`) come along.
         """
         self._writable()
         prompt = well_formed(prompt)
+        expansion = Expansion(content) if content else await self._expand(prompt)
+        content, files = expansion.content, expansion.files
         async with self._services.prompts:
             if self.state.conversation.active_run is not None:
-                queued = PromptQueued(prompt_id=self._runtime.new_id("prompt"), prompt=prompt, content=content or [])
+                prompt_id = self._runtime.new_id("prompt")
+                queued = PromptQueued(prompt_id=prompt_id, prompt=prompt, content=content, files=files)
                 await self._recorder.record(queued)
                 self._continue()
                 return queued.prompt_id
             run = self._runtime.new_id("run")
-            started = RunStarted(prompt=prompt, content=content or [])
+            started = RunStarted(prompt=prompt, content=content, files=files)
             await self._recorder.scoped(run, MAIN_AGENT).record(started)
         self._continue()
         return run
@@ -441,6 +460,19 @@ class SessionHandle:
 
     # Inside
 
+    async def _expand(self, prompt: str) -> Expansion:
+        if "@" not in prompt:
+            return Expansion()
+        model = self._services.catalog.find(self.state.conversation.model)
+        return await asyncio.to_thread(
+            expand_mentions,
+            prompt,
+            self._services.workspace,
+            self._runtime.home,
+            images=model.images,
+            documents=model.documents,
+        )
+
     def _writable(self) -> None:
         if self.read_only:
             raise SessionReadOnly("another window holds this session; this one can only look")
@@ -566,6 +598,13 @@ class SessionHandle:
         asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
         if asked:
             await self._recorder.record(changes)
+
+    async def _probe_sandbox(self) -> None:
+        """Find out what commands run in, and record it when that is not as before."""
+        found = await self._sandbox.state()
+        shown = "reduced" if found.reduced else found.kind
+        if shown != self.state.conversation.sandbox:
+            await self._recorder.record(SandboxProbed(kind=found.kind, detail=found.detail, reduced=found.reduced))
 
     async def _save_snapshot(self) -> None:
         seq, text = self._journal.last_seq, dump_state(self.state)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tui_agent import sandbox
 from tui_agent.events import Intent
-from tui_agent.sandbox import CommandError, CommandRecord
+from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spool import describe_end, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, text_result
@@ -22,6 +23,8 @@ LIVE_BYTES = 256 * 1024
 """Bytes of a running command's output shown live; after that only a little of each piece is."""
 
 _LIVE_TRICKLE = 512
+_MOST_NAMED = 10
+_ACCESS_SHOWN: dict[Access, str] = {"sandbox": "", "network": " (with network)", "full": " (outside the sandbox)"}
 _KILL_PATIENCE = 4.0
 
 
@@ -31,7 +34,7 @@ class Bash:
     def title(self, call: Call) -> str:
         """Return the command."""
         background = " (background)" if _in_background(call) else ""
-        return f"bash {call.input['command']}{background}"
+        return f"bash {call.input['command']}{_ACCESS_SHOWN[_access(call)]}{background}"
 
     async def plan(self, call: Call, context: ToolContext) -> Plan:
         """Check that the command can be passed on, and say where its records will be."""
@@ -41,7 +44,10 @@ class Bash:
         except CommandError as error:
             raise ToolError(str(error)) from error
         intent = Intent(effect="supervised", key=f"{call.step}.{call.attempt}", spool=str(context.spool))
-        return Plan(intent, self.title(call), preview=command, scope=f"bash: {grant_scope(command)}")
+        # A grant for the sandbox is none for more than that.
+        scope = f"bash{_ACCESS_SHOWN[_access(call)]}: {grant_scope(command)}"
+        preview = f"{await _where(call, context)}\n\n{command}"
+        return Plan(intent, self.title(call), preview=preview, scope=scope)
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Launch the command, and wait for it unless it is to run in the background.
@@ -52,15 +58,19 @@ class Bash:
         environment = sandbox.command_environment(context.runtime.environment)
         spool = Path(intent.spool)
         try:
+            made = Enclosed(sandbox.shell_argv(str(call.input["command"]), environment), environment, None)
+            if context.sandbox is not None:
+                made = await context.sandbox.enclose(made.argv, environment, spool, _access(call))
             await sandbox.start(
                 spool,
-                sandbox.shell_argv(str(call.input["command"]), environment),
+                made.argv,
                 cwd=context.workspace,
-                environment=environment,
+                environment=made.environment,
                 timeout=_timeout(call),
                 runtime=context.runtime,
+                box=made.box,
             )
-        except CommandError as error:
+        except (CommandError, SandboxError) as error:
             raise ToolError(f"nothing was run: {error}") from error
         except asyncio.CancelledError:
             await _end(spool, context)
@@ -78,7 +88,7 @@ class Bash:
         if record.state == "running":
             return Finding("running", f"started {began}, still running as process {record.pid}")
         if record.state == "finished":
-            outcome = await asyncio.to_thread(_outcome, call, record)
+            outcome = await _outcome_of(call, record, context)
             return Finding("finished", f"started {began}; {describe_end(record, _timeout(call))}", outcome)
         view = await asyncio.to_thread(output_view, record)
         return Finding(
@@ -99,7 +109,7 @@ class Bash:
             await _end(spool, context)
             raise
         context.runtime.failpoint("effect.after")
-        return await asyncio.to_thread(_outcome, call, record)
+        return await _outcome_of(call, record, context)
 
 
 class _Live:
@@ -139,7 +149,26 @@ async def _end(spool: Path, context: ToolContext) -> None:
         return
 
 
-def _outcome(call: Call, record: CommandRecord) -> Outcome:
+async def _where(call: Call, context: ToolContext) -> str:
+    """Return what the command would be held by, for the person who decides."""
+    state = await context.sandbox.state() if context.sandbox is not None else None
+    if state is None or state.kind == "none":
+        return f"Runs unconfined: {state.detail if state else 'there is no sandbox'}"
+    match _access(call):
+        case "full":
+            return "Runs OUTSIDE the sandbox, with all that you may do."
+        case "network":
+            return f"Runs in the sandbox ({state.kind}) WITH the network."
+        case _:
+            return f"Runs in the sandbox ({state.kind}) without network."
+
+
+async def _outcome_of(call: Call, record: CommandRecord, context: ToolContext) -> Outcome:
+    changed = await context.sandbox.after(record.output.parent) if context.sandbox is not None else []
+    return await asyncio.to_thread(_outcome, call, record, changed)
+
+
+def _outcome(call: Call, record: CommandRecord, changed: Sequence[str]) -> Outcome:
     view = output_view(record)
     if record.state != "finished":
         message = f"The command and its runner were killed; how far it got is not known. {record.problem}"
@@ -150,16 +179,27 @@ def _outcome(call: Call, record: CommandRecord) -> Outcome:
         notes.append(f"{record.dropped:,} bytes of output were dropped, there was too much")
     if record.problem:
         notes.append(f"output could not be kept: {record.problem}")
+    if changed:
+        notes.append(f"Warning: it changed what makes git run programs: {', '.join(changed[:_MOST_NAMED])}")
     text = view or "(no output)"
     if notes:
         text += f"\n[{'; '.join(notes)}]"
     return Outcome(
         text_result(text),
         error=record.exit_code != 0 or record.timed_out or record.cancelled,
-        summary=end,
+        summary=f"{end}; changed what makes git run programs" if changed else end,
         view=view,
         exit_code=record.exit_code,
     )
+
+
+def _access(call: Call) -> Access:
+    match call.input.get("access"):
+        case "network":
+            return "network"
+        case "full":
+            return "full"
+    return "sandbox"
 
 
 def _background(call: Call, record: CommandRecord) -> Outcome:

@@ -28,6 +28,7 @@ class HeaderData:
     mode: str = ""
     title: str = ""
     offline: bool = False
+    sandbox: str = ""
     read_only: bool = False
     waiting: int = 0
     home: str = ""
@@ -58,7 +59,7 @@ def header_content(data: HeaderData, width: int) -> Content:
     if data.waiting:
         parts += [(f" ▲ {data.waiting} waiting: F4 ", "bold $background on $warning"), " "]
     if data.read_only:
-        parts += [("READ-ONLY: open in another window", "bold $warning"), " · "]
+        parts += [("READ-ONLY: follows the other window", "bold $warning"), " · "]
     where = inert_line(data.workspace)
     if data.home and (where == data.home or where.startswith(data.home + "/")):
         where = "~" + where[len(data.home) :]
@@ -75,6 +76,10 @@ def header_content(data: HeaderData, width: int) -> Content:
         style = "bold $background on $error" if data.mode == "bypass" else ""
         label = "BYPASS: runs without asking" if data.mode == "bypass" else f"{inert_line(data.mode)} mode"
         parts += [" · ", (label, style)]
+    if data.sandbox:
+        held = data.sandbox not in {"none", "reduced"}
+        label = "sandbox" if held and width < SHORT_BELOW else f"sandbox: {inert_line(data.sandbox)}"
+        parts += [" · ", (label, "$foreground-muted" if held else "$warning")]
     if data.title:
         parts += [" · ", (inert_line(data.title), "$foreground-muted")]
     return Content.assemble(" ", *parts)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from tui_agent.events import FileState, Intent, JsonObject, TodoItem
 from tui_agent.runtime import Runtime
+
+if TYPE_CHECKING:
+    from tui_agent.sandbox import Sandbox
 
 
 class ToolError(Exception):
@@ -35,7 +38,8 @@ class ToolContext:
     for a step's own records, `<session>/steps/<step>`. `ask` puts a question to the person; `run_agent`
     runs a subagent and returns its final answer; `set_todo` replaces the todo list. `images` and
     `documents` say whether the model takes image and PDF blocks. `closing` tells a cancelled tool that the
-    program closes: a command then goes on and is picked up at the next start.
+    program closes: a command then goes on and is picked up at the next start. `sandbox` is what commands run
+    in; without one they run unconfined.
     """
 
     runtime: Runtime
@@ -49,6 +53,7 @@ class ToolContext:
     images: bool = True
     documents: bool = True
     closing: Callable[[], bool] = lambda: False
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
