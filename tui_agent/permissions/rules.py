@@ -412,6 +412,8 @@ def _path_matches(base: str, pattern: str, path: str, folded: bool) -> bool:
 def _compiled(pattern: str) -> re.Pattern[str]:
     """Return a `.gitignore`-like pattern as a regular expression over a relative path."""
     anchored = "/" in pattern.rstrip("/")
+    while pattern.endswith("/**"):  # all in a folder, and the folder
+        pattern = pattern[:-3]
     pattern = pattern.strip("/")
     out, at = [], 0
     while at < len(pattern):

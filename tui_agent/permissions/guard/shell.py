@@ -23,6 +23,7 @@ MAX_DEPTH = 50
 """Scripts within scripts that are looked into; deeper asks."""
 
 _MOST_PIECES = 5000
+_UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 Cwds = frozenset[str | None]
 
@@ -111,6 +112,7 @@ def _parser() -> Parser:
 def parse_line(text: str, cwd: str, home: str) -> Line:
     """Return the line's commands and what stands out in its structure. Never raises for any text."""
     line = Line(text)
+    text = _UNREADABLE.sub("\ufffd", text)
     _walk(line, text, cwd, home)
     if "error" in line.features or "too_deep" in line.features:
         # so that what is denied is seen in a broken line too, each piece is read by itself
