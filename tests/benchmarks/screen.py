@@ -280,28 +280,35 @@ def turns(place: Place) -> list[Figure]:
     """
     last = 199  # the last that reads a file: an agent stops at 200
     prompt = " then ".join(["read a.txt"] * last)
+    early, late = [], []
+    for _ in range(3):
+        samples, tokens = _turn_samples(place, prompt, last)
+        early.append(1000 * _turn_cost(samples, 10, 30))
+        late.append(1000 * _turn_cost(samples, last - 20, last))
+    floor = statistics.median(early)
+    return [
+        Figure("CPU of turn 200", statistics.median(late), "ms", floor, "turn 20", aim_ratio=1.2),
+        # What counts is the head of the request: this prompt is longer than people's.
+        Figure("first request, its prompt left out", tokens - len(prompt) // 4, "tokens", aim=4000),
+    ]
+
+
+def _turn_samples(place: Place, prompt: str, last: int) -> tuple[list[tuple[int, float]], int]:
+    """Run a prompt of many turns; return (turns, CPU seconds) as they went, and the first request's tokens."""
     samples: list[tuple[int, float]] = []
     with place.server(), place.run([*APP, "--max-turns", "400", prompt]) as program:
         opened(program)
-        path = place.newest_session()
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as session:
+        with closing(sqlite3.connect(f"file:{place.newest_session()}?mode=ro", uri=True)) as session:
             query = "SELECT count(*) FROM event WHERE type = 'turn.finished'"
-            until = program.now + 240
+            until = program.now + PATIENCE
             while not samples or samples[-1][0] < last:
                 program.rest(0.01)
                 samples.append((int(session.execute(query).fetchone()[0]), cpu_seconds(program.pid)))
                 if program.now > until:
-                    raise NothingCame(f"{samples[-1][0]} turns in 240 s. The screen:\n{program.text()}")
-            body = session.execute("SELECT body FROM event WHERE type = 'turn.finished' ORDER BY seq").fetchone()[0]
-    early, late = _turn_cost(samples, 10, 30), _turn_cost(samples, last - 20, last)
-    usage = json.loads(body)["usage"]
-    tokens = usage["input_tokens"] + usage["cache_read_tokens"] + usage["cache_write_tokens"]
-    # 'the first request' is of a short prompt, and this one is long
-    tokens -= len(prompt) // 4
-    return [
-        Figure("CPU of turn 200", 1000 * late, "ms", 1000 * early, "turn 20", aim_ratio=1.2),
-        Figure("first request", tokens, "tokens", aim=4000),
-    ]
+                    raise NothingCame(f"{samples[-1][0]} turns in {PATIENCE:g} s. The screen:\n{program.text()}")
+            first = "SELECT body FROM event WHERE type = 'turn.finished' ORDER BY seq"
+            usage = json.loads(session.execute(first).fetchone()[0])["usage"]
+    return samples, usage["input_tokens"] + usage["cache_read_tokens"] + usage["cache_write_tokens"]
 
 
 def _turn_cost(samples: list[tuple[int, float]], first: int, last: int) -> float:
