@@ -20,6 +20,7 @@ from tui_agent.agents.turn import Turn
 from tui_agent.budget import agent_stop, stop_reason
 from tui_agent.context import (
     ActiveRun,
+    FileWatch,
     History,
     Request,
     assemble_context,
@@ -31,6 +32,7 @@ from tui_agent.context import (
 from tui_agent.events import (
     MAIN_AGENT,
     BudgetStopped,
+    ContextStale,
     PoolAssembled,
     PromptAccepted,
     RunFinished,
@@ -64,6 +66,7 @@ class Agent:
         self._usage = Usage()
         self._cost: float | None = 0.0
         self._broken = 0
+        self._watch = FileWatch()
 
     async def run(self) -> str:
         """Work until the run is over, record how it ended, and return the last answer's text.
@@ -123,6 +126,7 @@ class Agent:
                 return "stopped", stop_reason(stop)
             if not history.system:
                 await self._load_context()
+            await self._note_changes(history)
             await self._make_room(history)
             ended = await self._take_turn(history)
             if isinstance(ended, BudgetStopped):
@@ -136,6 +140,15 @@ class Agent:
                 self._usage += ended.usage
                 known = self._cost is not None and ended.cost is not None
                 self._cost = (self._cost or 0.0) + (ended.cost or 0.0) if known else None
+
+    async def _note_changes(self, history: History) -> None:
+        """Let the model know of files that others changed since it saw them, once each change."""
+        known, told = dict(history.file_hashes), dict(history.told_hashes)
+        files = await asyncio.to_thread(self._watch.changed, known, told)
+        # A step that ended meanwhile may have changed a file itself.
+        files = [file for file in files if history.file_hashes.get(file.path) == known[file.path]]
+        if files:
+            await self.recorder.record(ContextStale(files=files))
 
     async def _make_room(self, history: History) -> None:
         """Compact the history when the window, or a limit, would soon have no room for it."""
@@ -152,8 +165,13 @@ class Agent:
         services = self.services
         model = services.catalog.find(services.conversation().model)
 
+        options = dict(model.options)
+        if services.client.diagnoses or services.conversation().offline:
+            last = history.last_turn
+            options["diagnostics"] = {"previous_message_id": last.message_id or None if last else None}
+
         def build(max_tokens: int) -> Request:
-            return build_request(trial, model=model.id, max_tokens=max_tokens, options=model.options)
+            return build_request(trial, model=model.id, max_tokens=max_tokens, options=options)
 
         def sent(request: Request) -> None:
             history.sent_prefix = request.prefix
@@ -162,7 +180,7 @@ class Agent:
         wanted = min(model.max_output, MAX_OUTPUT)
         metered = MeteredRequest(services, self.recorder, model, turn_id, build, wanted)
         guard_prefix(trial, metered.request)
-        return await Turn(services, self.recorder, metered, sent).take(self.hands.plan_steps)
+        return await Turn(services, self.recorder, metered, sent, history.last_turn).take(self.hands.plan_steps)
 
     async def _settle_steps(self) -> None:
         steps = self._open_steps()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
-from tui_agent.context import Request
+from tui_agent.context import LastTurn, Request, miss_reason
 from tui_agent.events import (
     BudgetStopped,
     JsonObject,
@@ -38,13 +38,14 @@ PlanSteps = Callable[[str, list[JsonObject]], list[StepPlanned]]
 class Turn:
     """One model request of an agent; `take` sees it through.
 
-    `sent` is called with the request once it is on disk that it will be sent.
+    `sent` is called with the request once it is on disk that it will be sent; `last` is the agent's turn before.
     """
 
     services: Services
     recorder: Recorder
     metered: MeteredRequest
     sent: Callable[[Request], None]
+    last: LastTurn | None = None
     attempt: int = 0
     _partial: dict[int, Delta] = field(default_factory=dict)
     _announced: bool = False
@@ -141,7 +142,13 @@ class Turn:
             cost=cost,
             seconds=seconds,
             message_id=response.message_id,
-            cache_miss_reason=response.cache_miss_reason,
+            cache_miss_reason=miss_reason(
+                self.last,
+                usage,
+                model=response.model,
+                begun=self.services.runtime.now() - seconds,
+                diagnosis=response.cache_miss_reason,
+            ),
         )
         self._over = True
         overrun = self.metered.overrun(usage, cost)

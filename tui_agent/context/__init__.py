@@ -1,5 +1,6 @@
 """What the model sees, and what a person sees of it: conversation, message history, request, compaction."""
 
+from tui_agent.context.cache import miss_reason
 from tui_agent.context.claims import find_doubts
 from tui_agent.context.compaction import (
     CarryOver,
@@ -11,18 +12,21 @@ from tui_agent.context.compaction import (
     summary_request,
 )
 from tui_agent.context.conversation import ActiveRun, ConversationState
-from tui_agent.context.history import History, fold_history
+from tui_agent.context.history import History, LastTurn, fold_history
 from tui_agent.context.memory import load_memory, nested_memory
 from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
+from tui_agent.context.stale import FileWatch
 from tui_agent.context.system_prompt import assemble_context, git_branch
 
 __all__ = [
     "ActiveRun",
     "CarryOver",
     "ConversationState",
+    "FileWatch",
     "History",
+    "LastTurn",
     "PrefixRewritten",
     "Request",
     "assemble_context",
@@ -38,6 +42,7 @@ __all__ = [
     "git_branch",
     "guard_prefix",
     "load_memory",
+    "miss_reason",
     "nested_memory",
     "read_record",
     "receipt_lines",

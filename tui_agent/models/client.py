@@ -86,6 +86,11 @@ class ModelClient:
         self._can_count = True
         self._can_compact: dict[str, bool] = {}
 
+    @property
+    def diagnoses(self) -> bool:
+        """Whether a request may ask why the cache was missed: other servers than the API may refuse the field."""
+        return not (self._base_url or self._runtime.environment.get("ANTHROPIC_BASE_URL"))
+
     async def prepare(self) -> None:
         """Import the SDK in a thread and make its client; does nothing when that is done already."""
         await self._ready()
