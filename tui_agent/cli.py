@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,7 +46,16 @@ Result = TypeVar("Result")
 
 def main(runtime: Runtime | None = None) -> None:
     """Run the command line and exit with its code; `runtime` is what the process takes from the world."""
+    _open_closed_streams()
     cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null where the caller closed a standard stream: else the next file opened would get its number."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # open as long as the process
 
 
 def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -54,6 +64,19 @@ def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: st
     data_dir = ctx.params.get("data_dir")
     ids = find_paths(os.environ, data_dir=Path(data_dir) if data_dir else None).session_ids()  # noqa: TID251  # a shell's completion has no runtime
     return [CompletionItem(session) for session in ids if session.startswith(incomplete)]
+
+
+class _Positive(click.FloatRange):
+    """A number above 0."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a number to stop at.", param, ctx)
+        return number
 
 
 _data_dir = click.option(
@@ -89,6 +112,24 @@ def _session_options(function: Decorated) -> Decorated:
             metavar="N",
             help="Stop a run before its turn N + 1. Default: 50.",
         ),
+        click.option(
+            "--max-tokens",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Stop a run before a turn that could take it over N tokens, of prompts (cached or not) and answers.",
+        ),
+        click.option(
+            "--max-cost",
+            type=_Positive(),
+            metavar="DOLLARS",
+            help="Stop a run before a turn that could take it over this cost. The practice model's is simulated.",
+        ),
+        click.option(
+            "--max-time",
+            type=_Positive(),
+            metavar="SECONDS",
+            help="Stop a run after this wall-clock time, in the middle of a turn too.",
+        ),
         click.option("--offline", is_flag=True, help="Use the built-in practice model; needs no key and no network."),
         click.option(
             "--scenario",
@@ -115,6 +156,11 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
         model=given["model"],
         mode=given["mode"] or "",
         max_turns=given["max_turns"],
+        limits={
+            f"run.{kind}": float(given[f"max_{kind}"])
+            for kind in ("tokens", "cost", "time")
+            if given[f"max_{kind}"] is not None
+        },
         offline=given["offline"] or given["scenario"] is not None,
         scenario=given["scenario"],
         data_dir=given["data_dir"],
@@ -199,6 +245,12 @@ def run(ctx: click.Context, /, *, prompt: str | None, output: Any, resume: str |
         # What is left in the buffer would raise once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
+        code = 1
     ctx.exit(code)
 
 
@@ -243,7 +295,7 @@ def sessions(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> 
     for session in found:
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated))
         title = inert_line(session.title) or "(no prompt yet)"
-        spent = f"{session.prompts:>3} prompts  ${session.cost:.2f}"
+        spent = f"{session.prompts:>3} prompts  ${session.cost:.2f}{' simulated' if session.offline else ''}"
         click.echo(f"{session.id}  {used}  {spent}  {session.state:<11}  {title}")
         click.echo(f"    {inert_line(str(session.workspace))}")
     if not found:
@@ -288,13 +340,21 @@ def verify(ctx: click.Context, /, *, session: str | None, all_sessions: bool, da
     if bool(session) == all_sessions:
         raise click.UsageError("Name a session, or use --all.")
     ids = paths.session_ids() if all_sessions else [_find(paths, session or "")]
+    from tui_agent.journal import JournalError
     from tui_agent.session import verify_session
+
+    async def check(name: str) -> tuple[bool, str]:
+        try:
+            result = await verify_session(paths.session_database(name), ctx.obj)
+        except JournalError as error:
+            return False, str(error)
+        return result.ok, result.message
 
     bad = 0
     for name in ids:
-        result = _await(lambda name=name: verify_session(paths.session_database(name), ctx.obj))  # type: ignore[misc]
-        bad += not result.ok
-        click.echo(f"{'ok ' if result.ok else 'BAD'} {name}  {inert_line(result.message)}")
+        ok, message = _await(lambda name=name: check(name))  # type: ignore[misc]
+        bad += not ok
+        click.echo(f"{'ok ' if ok else 'BAD'} {name}  {inert_line(message)}")
     if all_sessions:
         click.echo(f"{len(ids)} sessions checked, {bad} bad.")
     ctx.exit(1 if bad else 0)
@@ -308,10 +368,14 @@ def export(ctx: click.Context, /, *, session: str, data_dir: Path | None) -> Non
     """Write a session's events to standard output: a line of JSON each, with its place in the hash chain."""
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
     database = paths.session_database(_find(paths, session))
+    from tui_agent.journal import JournalError
     from tui_agent.journal.export import export_jsonl
 
-    for line in export_jsonl(database):
-        click.echo(line)
+    try:
+        for line in export_jsonl(database):
+            click.echo(line)
+    except JournalError as error:
+        raise _Unusable(inert(str(error))) from error
 
 
 @cli.command(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ class Start:
     model: str = ""
     mode: str = ""
     max_turns: int | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
     offline: bool = False
     scenario: Path | None = None
     data_dir: Path | None = None
@@ -47,6 +49,7 @@ class Start:
             model=self.model,
             mode=self.mode,
             max_turns=self.max_turns,
+            limits=self.limits,
             offline=self.offline,
             scenario=self.scenario,
             unattended=self.unattended,

@@ -1,7 +1,18 @@
 """What was spent, what the next turn may cost, and the hard limits that are checked before it is sent."""
 
 from tui_agent.budget.estimate import Estimate, counted_input, estimate_input
-from tui_agent.budget.limits import KINDS, SCOPES, Account, Demand, agent_stop, quantity, stop_reason
+from tui_agent.budget.limits import (
+    KINDS,
+    SCOPES,
+    Account,
+    Demand,
+    agent_stop,
+    limits_text,
+    quantity,
+    stop_reason,
+    stop_text,
+    warning_text,
+)
 from tui_agent.budget.meter import DayLedger, Meter
 from tui_agent.budget.state import BudgetState
 
@@ -17,6 +28,9 @@ __all__ = [
     "agent_stop",
     "counted_input",
     "estimate_input",
+    "limits_text",
     "quantity",
     "stop_reason",
+    "stop_text",
+    "warning_text",
 ]

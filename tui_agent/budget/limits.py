@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import get_args
 
-from tui_agent.events import Amounts, BudgetStopped, Scope
+from tui_agent.events import Amounts, BudgetStopped, BudgetWarned, Scope
 
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
@@ -114,7 +114,7 @@ def fit(limits: Mapping[str, float], accounts: Mapping[Scope, Account], demand: 
 def split(key: str) -> tuple[Scope, str]:
     """Return scope and kind of a limit's key."""
     scope, _, kind = key.partition(".")
-    return next(known for known in SCOPES if known == scope), kind
+    return next((known for known in SCOPES if known == scope), "run"), kind
 
 
 def _room(kind: str, left: float, demand: Demand) -> int:
@@ -213,3 +213,24 @@ def stop_reason(stop: BudgetStopped) -> str:
     held = f" and {quantity(stop.limit, stop.reserved)} reserved" if stop.reserved else ""
     needed = quantity(stop.limit, stop.projected)
     return f"{limit} leaves no room: {quantity(stop.limit, stop.used)} used{held}, the next turn needs {needed}"
+
+
+def stop_text(stop: BudgetStopped) -> str:
+    """Return a stop in a sentence or two: why, and what the person can do."""
+    return f"Stopped: {stop_reason(stop)}. {stop.hint}"
+
+
+def warning_text(warning: BudgetWarned) -> str:
+    """Return a warning in a line."""
+    share = warning.used / warning.maximum if warning.maximum else 1.0
+    used, maximum = quantity(warning.limit, warning.used), quantity(warning.limit, warning.maximum)
+    return f"{share:.0%} of the {warning.scope}'s {warning.limit.replace('_', ' ')} limit: {used} of {maximum}"
+
+
+def limits_text(layer: Mapping[str, float | None]) -> str:
+    """Return a layer of limits in a line."""
+    words = [
+        f"{key.replace('.', ' ')} {'off' if value is None else quantity(split(key)[1], value)}"
+        for key, value in layer.items()
+    ]
+    return ", ".join(words) or "none"

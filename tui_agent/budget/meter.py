@@ -135,7 +135,7 @@ class Meter:
         seen, date = None, ""
         if day_limited:
             date = self.today()
-            seen = await self._ledger.reserve(key, date, decide)
+            seen = await self._reserve_day(key, date, decide)
             self._runtime.failpoint("budget.after_day_reserved")
         else:
             decide(None)
@@ -163,6 +163,16 @@ class Meter:
         self._runtime.failpoint("budget.after_reserved")
         return filled
 
+    async def _reserve_day(self, key: str, date: str, decide: Decide) -> Account:
+        """Reserve of the day; cancelled meanwhile, give it back: the request will not go out."""
+        reserving = asyncio.ensure_future(self._ledger.reserve(key, date, decide))
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            await reserving
+            await self._ledger.release(key)
+            raise
+
     async def book(self, recorder: Recorder, events: Sequence[EventBase]) -> None:
         """Bring committed events into the day's books, and warn where a limit has come near."""
         if any(split(limit)[0] == "day" for limit in self._state().limits):
@@ -176,6 +186,10 @@ class Meter:
         self._live.discard(turn)
         async with self._changed:
             self._changed.notify_all()
+
+    def forget(self) -> None:
+        """Take no request for under way any more: no agent is at work. What is reserved on disk stays so."""
+        self._live.clear()
 
     def warnings(self) -> list[BudgetWarned]:
         """Return a warning for each limit that has come nearer than was told."""

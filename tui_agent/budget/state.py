@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tui_agent.budget.estimate import Anchor, Calibration, anchored, calibrated, without
-from tui_agent.budget.limits import LAYERS, Account, effective
+from tui_agent.budget.limits import LAYERS, Account, amount, effective, split
 from tui_agent.events import (
     MAIN_AGENT,
     Amounts,
@@ -100,6 +100,15 @@ class BudgetState:
             if projected.turn != beside:
                 held += reservation(projected)
         return Account(used, held)
+
+    def gauges(self, now: float) -> list[tuple[Scope, str, float, float, float]]:
+        """Return scope, kind, used, reserved and limit of each limit that holds; the day as this session knows it."""
+        found = []
+        for key, maximum in self.limits.items():
+            scope, kind = split(key)
+            account = self.account(scope, now)
+            found.append((scope, kind, amount(account.used, kind), amount(account.reserved, kind), maximum))
+        return found
 
 
 def reservation(projected: TurnProjected) -> Amounts:

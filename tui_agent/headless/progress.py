@@ -7,6 +7,7 @@ from enum import IntEnum
 
 from tui_agent.events import (
     MAIN_AGENT,
+    BudgetStopped,
     EventBase,
     JsonObject,
     Notice,
@@ -46,6 +47,8 @@ class Progress:
     titles: dict[str, str] = field(default_factory=dict)
     end: RunFinished | None = None
     stuck: bool = False
+    stop: BudgetStopped | None = None
+    simulated: bool = False
     _seen: dict[str, str] = field(default_factory=dict)
 
     def submitted(self, prompt_id: str) -> None:
@@ -66,8 +69,13 @@ class Progress:
                 self.titles[event.step] = event.title or event.tool
             case PermissionDecided() if event.verdict == "deny" and event.by == "unattended":
                 self.denied.append(self.titles.get(event.step, event.tool))
+            case BudgetStopped() if event.agent == MAIN_AGENT:
+                self.stop = event
             case RunFinished() if event.agent == MAIN_AGENT:
                 self.end = event
+                self.simulated = event.usage.simulated
+                if event.outcome != "stopped":
+                    self.stop = None
             case Notice() if event.code == "journal":
                 self.stuck = True
 

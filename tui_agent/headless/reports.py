@@ -21,6 +21,7 @@ from tui_agent.events import (
     TurnFinished,
 )
 from tui_agent.headless.progress import Progress, text_of
+from tui_agent.session import stop_text, warning_text
 from tui_agent.text import inert
 
 Output = Literal["text", "json", "stream-json"]
@@ -115,6 +116,8 @@ class JsonReport:
             "seconds": end.seconds if end else 0.0,
             "usage": end.usage.model_dump() if end else {},
             "cost": end.cost if end else None,
+            "cost_simulated": progress.simulated,
+            "stop": stop_facts(progress.stop) if progress.stop else None,
             "denied": progress.denied,
             "exit_code": int(exit_code),
         }
@@ -141,9 +144,9 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case RunFinished() if event.agent == MAIN_AGENT and event.outcome != "completed":
             return f"run {event.outcome}: {event.reason}"
         case BudgetStopped():
-            return f"stopped before the {event.limit} limit. {event.hint}"
+            return stop_text(event)
         case BudgetWarned():
-            return f"{event.limit}: {event.used:g} of {event.maximum:g} used"
+            return warning_text(event)
         case StepRecovered():
             return f"recovered: {titles.get(event.step, event.step)}: {event.finding}: {event.evidence}"
         case Crash():
@@ -151,3 +154,9 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case Notice():
             return f"{event.level}: {event.message}"
     return ""
+
+
+def stop_facts(stop: BudgetStopped) -> dict[str, object]:
+    """Return a budget's stop for programs: named as in the event; in turns, tokens, dollars or seconds."""
+    names = ("limit", "scope", "reason", "used", "reserved", "projected", "left", "maximum", "hint")
+    return {name: getattr(stop, name) for name in names}

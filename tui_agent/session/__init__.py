@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tui_agent.budget.limits import stop_text, warning_text
     from tui_agent.budget.state import BudgetState
     from tui_agent.context.conversation import ActiveRun, ConversationState
     from tui_agent.context.items import (
@@ -76,6 +77,8 @@ _HOMES = {
     "search_sessions": "tui_agent.session.sessions",
     "tool_reports": "tui_agent.session.reports",
     "workspace_files": "tui_agent.session.files",
+    "stop_text": "tui_agent.budget.limits",
+    "warning_text": "tui_agent.budget.limits",
     "list_sessions": "tui_agent.session.sessions",
     "load_commands": "tui_agent.registry.registry",
     "verify_session": "tui_agent.session.verify",
@@ -115,8 +118,10 @@ __all__ = [
     "list_sessions",
     "load_commands",
     "search_sessions",
+    "stop_text",
     "tool_reports",
     "verify_session",
+    "warning_text",
     "workspace_files",
 ]
 

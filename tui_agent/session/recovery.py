@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tui_agent.agents import partial_blocks
-from tui_agent.events import BudgetBooked, Crash, Event, TurnDelta, TurnFailed, Usage
+from tui_agent.events import BudgetBooked, Crash, Event, TurnDelta, TurnFailed, TurnProjected, Usage
 from tui_agent.journal import BootRecord, Journal, Recorder
 from tui_agent.models import Delta
 from tui_agent.session.state import SessionState
@@ -29,50 +29,50 @@ async def record_interruptions(journal: Journal, state: SessionState, price: Pri
         await Recorder(journal).record(_crash(boot))
     kind, message = ("crash" if boot is not None else "closed"), "The program stopped while this was being written."
     await end_open_turns(journal, state, price, kind, message)
-    for projected in state.budget.reserved:
-        if projected.purpose != "turn":
-            usage = Usage(input_tokens=projected.input_tokens, estimated=True, simulated=state.conversation.offline)
-            cost = price(usage, projected.model)
-            booked = BudgetBooked(turn=projected.turn, usage=usage, cost=cost, reason=f"{projected.purpose} cut off")
-            await Recorder(journal, projected.run, projected.agent).record(booked)
 
 
 async def end_open_turns(journal: Journal, state: SessionState, price: Price, kind: str, message: str) -> None:
     """Record each turn that nobody is working on any more as failed, with what had arrived of its answer.
 
-    It is booked with what was projected for its input, and with the output that arrived.
+    Every request that was under way is booked with what was projected for its input, and the output that arrived.
     """
     recorder = Recorder(journal)
-    cut = [run for run in state.conversation.runs if run.turn]
-    if not cut:
-        return
-    chunks = await journal.chunks()
+    chunks = (
+        await journal.chunks() if state.budget.reserved or any(run.turn for run in state.conversation.runs) else []
+    )
     reserved = {projected.turn: projected for projected in state.budget.reserved}
-    for run in cut:
+    for run in state.conversation.runs:
+        if not run.turn:
+            continue
         partial = _partial(chunks, run.turn)
         written = sum(len(delta.text) for delta in partial)
-        output = written // CHARACTERS_PER_TOKEN + 1 if partial else 0
-        projected = reserved.get(run.turn)
-        usage = Usage()
-        cost: float | None = 0.0
-        if projected is not None:
-            usage = Usage(
-                input_tokens=projected.input_tokens,
-                output_tokens=min(output, projected.max_output_tokens),
-                estimated=True,
-                simulated=state.conversation.offline,
-            )
-            cost = price(usage, projected.model)
+        held = reserved.pop(run.turn, None)
+        usage, cost = _cut_usage(held, written, state.conversation.offline, price)
         failed = TurnFailed(
             turn=run.turn,
-            attempt=projected.attempt if projected is not None else 1,
-            cost=cost,
+            attempt=held.attempt if held is not None else 1,
             kind=kind,
             message=message,
             partial=partial_blocks(partial),
             usage=usage,
+            cost=cost,
         )
         await recorder.scoped(run.id, run.agent).record(failed, drop_chunks=[run.turn])
+    for projected in reserved.values():
+        usage, cost = _cut_usage(projected, 0, state.conversation.offline, price)
+        booked = BudgetBooked(turn=projected.turn, usage=usage, cost=cost, reason=f"{projected.purpose}: cut off")
+        await recorder.scoped(projected.run, projected.agent).record(booked)
+
+
+def _cut_usage(
+    projected: TurnProjected | None, written: int, simulated: bool, price: Price
+) -> tuple[Usage, float | None]:
+    """Return what a request that was cut off is booked with, after `written` characters of its answer."""
+    if projected is None:
+        return Usage(), 0.0
+    output = min(projected.max_output_tokens, written // CHARACTERS_PER_TOKEN + 1) if written else 0
+    usage = Usage(input_tokens=projected.input_tokens, output_tokens=output, estimated=True, simulated=simulated)
+    return usage, price(usage, projected.model)
 
 
 def _crash(boot: BootRecord) -> Crash:

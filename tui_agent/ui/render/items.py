@@ -91,7 +91,7 @@ def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
     }[item.outcome]
     facts = [count(item.turns, "turn"), duration(item.seconds), count(item.tokens, "token")]
     if item.cost is not None:
-        facts.append(f"${item.cost:.4f}")
+        facts.append(f"${item.cost:.4f}" + (" simulated" if item.simulated else ""))
     reason = f": {inert_line(item.reason)}" if item.reason and item.outcome != "completed" else ""
     spans = [(glyph + reason, style), (" · " + " · ".join(facts), palette.dim)]
     return wrap(spans, width, (), [Prefix("  ", palette.base)])
