@@ -40,6 +40,7 @@ def main() -> int:
             print("strace is not there or may not trace: no power losses", file=sys.stderr)
             problems.append("no strace")
         else:
+
             def run(simulation: Simulation, name: str) -> PowerReport:
                 return simulation(folder / name, images=arguments.images, seed=arguments.seed)
 

@@ -19,12 +19,12 @@ class Fault:
     """A mistake in the product. `install` makes it, in this process only; call it before the app is imported.
 
     `trial` says how the harness looks for it: by power-loss images of `journal` or `session`, by two
-    `windows` on one session, or by a kill at a failpoint and its hit.
+    `windows` on one session, by a kill in the midst of a `stream`, or by one at a failpoint and its hit.
     """
 
     text: str
     install: Callable[[], None]
-    trial: Literal["journal", "session", "windows"] | tuple[str, int]
+    trial: Literal["journal", "session", "windows", "stream"] | tuple[str, int]
 
 
 def _rewrite(owner: Any, name: str, *changes: tuple[str, str], **names: Any) -> None:
@@ -126,7 +126,7 @@ def _commit_after_acknowledgement() -> None:
         original(self, file, *rest)
         self._connection = _Lazy(self._connection)  # type: ignore[assignment]
 
-    Writer.__init__ = careless  # type: ignore[method-assign]
+    Writer.__init__ = careless  # type: ignore[method-assign,assignment]
 
 
 class _Lazy:
@@ -139,6 +139,8 @@ class _Lazy:
     def execute(self, sql: str, *rest: Any) -> Any:
         if sql == "COMMIT":
             self._late = True
+            return None
+        if sql == "ROLLBACK" and self._late:
             return None
         self._catch_up()
         return self._connection.execute(sql, *rest)
@@ -162,7 +164,7 @@ def _paint_before_chunk() -> None:
     async def careless(self: Journal, *deltas: Any) -> None:
         for delta in deltas:
             for callback in self._callbacks:
-                callback((Committed(self._stamp(delta)[0], None, None),))
+                callback((Committed(self._stamp(delta)[0], self.item_count - 1, None),))
 
     Journal.append_chunks = careless  # type: ignore[method-assign]
 
@@ -200,7 +202,7 @@ FAULTS: dict[str, Fault] = {
     "late-commit": Fault(
         "an event is acknowledged before it is committed",
         _commit_after_acknowledgement,
-        ("effect.after", 2),
+        "session",
     ),
     "intent-after-effect": Fault(
         "a step's intent is written after its effect", _intent_after_effect, ("workflow.before_intent", 3)
@@ -208,6 +210,7 @@ FAULTS: dict[str, Fault] = {
     "no-probe": Fault("a step cut off is run again unseen", _no_probe, ("workflow.before_outcome", 3)),
     "write-in-place": Fault("a file is written in place", _write_in_place, ("fault.written", 2)),
     "no-runner": Fault("a command runs as a plain child", _command_without_runner, ("fault.ran", 1)),
+    "paint-first": Fault("streamed text is painted before it is on disk", _paint_before_chunk, "stream"),
     "no-lock": Fault("two windows write one session", _no_lock, "windows"),
 }
 """Every seeded fault by its name."""

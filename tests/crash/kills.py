@@ -119,6 +119,36 @@ def kill_at_random(folder: Path, seed: int, timing: Timing, fault: str = "") -> 
     return bring_to_end(life)
 
 
+def kill_while_streaming(folder: Path, fault: str = "") -> Verdict:
+    """Live a life that is killed when some of a streaming answer is on screen."""
+    life = Life(folder, fault=fault)
+    life.start(resume=False)
+    life.give(lives.make_talk())
+    life.terminal.wait_for(lambda: len(lives.painted_prose(life.terminal.text())) >= 3, lives.PATIENCE)
+    life.die()
+    return bring_to_end(life)
+
+
+def two_windows(folder: Path, fault: str = "") -> Verdict:
+    """Open one session twice: the second window must be read-only and say so; the first goes on."""
+    life = Life(folder, fault=fault)
+    life.start(resume=False)
+    life.give(lives.make_next("first"))
+    life.finish()
+    first = life.terminal
+    second = life.start(resume=True)
+    told = second.wait_for(lambda: "read-only" in second.text().lower(), 5.0)
+    if not told:
+        life.verdict.problems.append(f"the second window does not say that it is read-only:\n{second.text()}")
+    second.press("run echo stray >> ledger.txt\r")
+    second.pump(0.5)
+    life.use(first)
+    life.give(lives.make_next("last"))
+    life.finish()
+    second.kill()
+    return life.stop()
+
+
 def campaign(
     folder: Path,
     *,

@@ -17,16 +17,21 @@ from typing import Any
 from tests.crash import oracle
 from tests.crash.oracle import Record, Work
 from tests.crash.terminal import Terminal
+from tui_agent.models.offline.prose import markdown
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE = 30.0
 """Seconds after which an app that gets no further counts as stuck."""
 
+F4, F6, F7 = "\x1bOS", "\x1b[17~", "\x1b[18~"
+"""The keys that go to the permission queue, the conversation and the prompt."""
+PAGE_UP, ALT_RIGHT = "\x1b[5~", "\x1b[1;3C"
+
 DRAFT = "a draft that nobody sent"
 
 
 def make_work(token: str, *, durable: bool = False) -> Work:
-    """Return a prompt that writes a file, edits it twice, and runs commands, two of them in one turn.
+    """Return a prompt that writes a file, edits it twice, and runs commands, one of them slow.
 
     `durable` commands sync what they write, as a power loss must not take it from them.
     """
@@ -37,9 +42,11 @@ def make_work(token: str, *, durable: bool = False) -> Work:
         f"write {name}: mark",
         f"run echo {lines[0]} >> ledger.txt{sync}",
         f"edit {name}: mark => xmark",
-        f"run sleep 0.2; echo {lines[1]} >> ledger.txt{sync}\nrun echo {lines[2]} >> ledger.txt{sync}",
+        f"run sleep 0.2; echo {lines[1]} >> ledger.txt{sync}",
         f"edit {name}: mark => xmark",
+        f"run echo {lines[2]} >> ledger.txt{sync}",
         f"run echo {lines[3]} >> ledger.txt{sync}; echo done",
+        "say 80 at 200",
     ]
     return Work(" then ".join(steps), lines, {name: ("", "mark\n", "xmark\n", "xxmark\n")})
 
@@ -47,6 +54,26 @@ def make_work(token: str, *, durable: bool = False) -> Work:
 def make_next(token: str) -> Work:
     """Return a prompt that shows that a session still works: some text and a command."""
     return Work(f"say 40 then run echo {token}-0 >> ledger.txt", (f"{token}-0",))
+
+
+TALK = 400
+"""Tokens of the answer that is killed while it streams."""
+
+
+def make_talk() -> Work:
+    """Return a prompt that is answered by a long text, some seconds long."""
+    return Work(f"say {TALK} at 150")
+
+
+def painted_prose(screen: str) -> list[str]:
+    """Return the lines on screen that are the practice model's own text, letters and digits only."""
+    prose = _plain(markdown(TALK))
+    lines = [_plain(line[1:61]) for line in screen.splitlines() if line.startswith("│")]
+    return [line for line in lines if len(line) > 25 and line in prose]
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[A-Za-z0-9]+", text))
 
 
 @dataclass
@@ -144,7 +171,7 @@ class Life:
 
         def over() -> bool:
             record = self.record()
-            return unless_done and bool(record.of("run.finished")) and not record.unfinished
+            return unless_done and self.taken(record) and not record.unfinished
 
         self.terminal.wait_for(over, seconds)
         if self.terminal.alive:
@@ -166,7 +193,7 @@ class Life:
                 if request not in decided:
                     decided.add(request)
                     self.choose("y")
-            return bool(record.of("run.started")) and not record.unfinished
+            return self.taken(record) and not record.unfinished
 
         if not self.terminal.wait_for(done, PATIENCE):
             state = "has ended" if not self.terminal.alive else "is stuck"
@@ -176,11 +203,13 @@ class Life:
             )
 
     def choose(self, key: str) -> None:
-        """Go to the permission queue and press `key`, not before its half second of safety has passed."""
+        """Press `key` in the permission queue, not before its half second of safety has passed."""
         self.terminal.pump(0.2)
-        self.terminal.press("\x1bOS")  # F4
+        self.terminal.press(F4)
         self.terminal.pump(0.8)
         self.terminal.press(key)
+        self.terminal.pump(0.1)
+        self.terminal.press(F7)
 
     def wait_ready(self) -> bool:
         """Wait until this process has opened the session; False when it does not."""
@@ -190,33 +219,53 @@ class Life:
         self.verdict.problems.append(f"the app did not come up; its screen:\n{self.terminal.text()}")
         return False
 
+    def taken(self, record: Record) -> bool:
+        """Say whether all prompts are on disk."""
+        prompts = prompts_of(record)
+        return all(work.prompt in prompts for work in self.works)
+
     def ensure_asked(self) -> None:
         """Send again what a kill took away before it was acknowledged."""
-        record = self.record()
-        told = [event["prompt"] for kind in ("run.started", "prompt.queued") for event in record.of(kind)]
+        prompts = prompts_of(self.record())
         for work in self.works:
-            if work.prompt not in told:
-                self.terminal.press(f"{work.prompt}\r")
+            if work.prompt not in prompts:
+                self.clear_prompt()
+                self.give(work)
+
+    def clear_prompt(self) -> None:
+        """Empty the prompt, as a person does."""
+        self.terminal.press("\x1b[1;5F\x1b[F" + "\x15" * 4 + "\x7f" * 4)  # Ctrl+End, End, Ctrl+U
+
+    def use(self, terminal: Terminal) -> None:
+        """Go on with the process of this terminal."""
+        self._terminal = terminal
 
     def give_next(self, work: Work) -> None:
         """Send a prompt in place of the draft that came back."""
-        self.terminal.press("\x15" * 3 + "\x0b" * 3)  # Ctrl+U, Ctrl+K
+        self.clear_prompt()
         self.give(work)
 
     def check_layout(self) -> None:
         """Kill and resume the idle app; its layout and its screen must come back as they were."""
-        self.terminal.pump(0.6)
+        self.terminal.wait_for(lambda: not _STARTING.search(self.terminal.text()), PATIENCE)
+        # Scrolled up, with another division of the screen, and back in the prompt.
+        for keys in (F6, PAGE_UP, PAGE_UP, ALT_RIGHT, F7, "more"):
+            self.terminal.press(keys)
+            self.terminal.pump(0.05)
+        self.terminal.wait_for(lambda: "more" in json.dumps(self.record().layout), 5.0)
+        self.terminal.pump(0.5)
         before = self.die()
+        shown = self.verdict.deaths[-1].screen
         self.start(resume=True)
         if not self.wait_ready():
             return
-        self.terminal.pump(0.8)
+        self.terminal.wait_for(lambda: _stable(shown) == _stable(self.terminal.text()), 5.0)
+        self.terminal.pump(0.6)
         after = self.record()
-        if before.layout != after.layout:
+        if not before.layout or _settled(before.layout) != _settled(after.layout or {}):
             self.verdict.problems.append(f"layout: {before.layout} became {after.layout}")
-        draft = json.dumps(before.layout or {})
-        if DRAFT in draft and DRAFT not in self.terminal.text():
-            self.verdict.problems.append(f"layout: the draft is not on screen:\n{self.terminal.text()}")
+        if _stable(shown) != _stable(self.terminal.text()):
+            self.verdict.problems.append(f"screen:\n{shown}\nbecame\n{self.terminal.text()}")
 
     def stop(self) -> Verdict:
         """Quit the app as a person does, and judge."""
@@ -234,13 +283,18 @@ class Life:
         problems += oracle.check_history(record)
         for death in self.verdict.deaths:
             problems += oracle.check_kept(death.before, record)
-            problems += check_screen(death.screen, record)
+            problems += check_screen(death.screen, death.before)
         problems += verify(self.session)
         prompts = Counter(event["prompt"] for event in record.of("run.started"))
         problems += [f"the prompt {prompt[:40]!r} ran {n} times" for prompt, n in prompts.items() if n > 1]
         self.verdict.findings.update(event["finding"] for event in record.of("step.recovered"))
         self.verdict.findings.update("turn cut off" for e in record.of("turn.failed") if e["kind"] == "crash")
         return self.verdict
+
+
+def prompts_of(record: Record) -> list[str]:
+    """Return the prompts that are on disk."""
+    return [event["prompt"] for kind in ("run.started", "prompt.queued") for event in record.of(kind)]
 
 
 def waiting_requests(record: Record) -> list[str]:
@@ -269,16 +323,39 @@ def phase(record: Record) -> str:
     return "between steps"
 
 
+def _stable(screen: str) -> list[str]:
+    """Return the left part of a screen, without cursor, scroll bar and marker of news.
+
+    A resumed session has one item more, that of the crash, and its timeline tells of it.
+    """
+    return [re.sub("[▁▂▃▄▅▆▇█▌]| ↓ new ", " ", line[:55]).rstrip() for line in screen.splitlines()]
+
+
+def _settled(layout: dict[str, Any]) -> dict[str, Any]:
+    """Return a layout; of a view that follows its end, without the places, which move with the news."""
+    views = {
+        name: {"follow": True} if isinstance(view, dict) and view.get("follow") else view
+        for name, view in layout.items()
+    }
+    return {**layout, **views}
+
+
+_STARTING = re.compile("starting …|opening the session …")
 _DONE = re.compile(r"\d\d:\d\d:\d\d ✓ (?:write|edit|bash)\b")
 
 
 def check_screen(screen: str, record: Record) -> list[str]:
     """Return what had been painted as done in the timeline and is not in the session file."""
+    problems = []
     painted = len(_DONE.findall(screen))
     done = len(record.of("step.finished"))
     if painted > done:
-        return [f"lost: {painted} steps had been shown as done, {done} are on disk"]
-    return []
+        problems.append(f"lost: {painted} steps had been shown as done, {done} are on disk")
+    told = _plain("\n".join(oracle.texts(record).values()))
+    problems += [
+        f"lost: {line!r} had been painted, it is not on disk" for line in painted_prose(screen) if line not in told
+    ]
+    return problems
 
 
 def verify(path: Path) -> list[str]:

@@ -191,25 +191,25 @@ def check_kept(before: Record, after: Record) -> list[str]:
     new = [(event["seq"], event["hash"]) for event in after.events[: len(old)]]
     if old != new:
         problems.append(f"lost: the first {len(old)} events are not what they were")
-    story = _texts(after)
+    story = texts(after)
     for chunk in before.chunks:
         subject = str(chunk.get("turn") or chunk.get("step"))
-        text = str(chunk["text"])
+        text = str(chunk["text"]).strip()
         if chunk.get("kind") != "tool_input" and text not in story.get(subject, ""):
             problems.append(f"lost: {text[:60]!r} had been streamed by {subject}")
     return problems
 
 
-def _texts(record: Record) -> dict[str, str]:
+def texts(record: Record) -> dict[str, str]:
     """Return all text of each turn and step, decoded, in one string."""
-    texts: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}
     for chunk in record.chunks:
-        texts.setdefault(str(chunk.get("turn") or chunk.get("step")), []).append(str(chunk["text"]))
+        parts.setdefault(str(chunk.get("turn") or chunk.get("step")), []).append(str(chunk["text"]))
     for event in record.events:
         subject = event.get("turn") if event["type"].startswith("turn.") else event.get("step")
         if subject:
-            texts.setdefault(str(subject), []).extend(_strings(event))
-    return {subject: "".join(parts) for subject, parts in texts.items()}
+            parts.setdefault(str(subject), []).extend(_strings(event))
+    return {subject: "".join(told) for subject, told in parts.items()}
 
 
 def _strings(value: Any) -> list[str]:

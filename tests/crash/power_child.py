@@ -56,9 +56,9 @@ async def work(root: Path, mark: int) -> None:
         async def ignore(data: bytes, skipped: int) -> None: ...
 
         record = await command.wait(spool, ignore, runtime)
-        outcome = "ok" if record.exit_code == 0 else "error"
+        assert record.exit_code == 0
         await journal.append(
-            StepFinished(step=step, tool="bash", outcome=outcome, result=[], view="x" * 3000),
+            StepFinished(step=step, tool="bash", outcome="ok", result=[], view="x" * 3000),
             drop_chunks=[step],
         )
     await journal.close()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import ptyprocess
+import ptyprocess  # type: ignore[import-untyped]  # has no types
 import pyte
 
 COLUMNS, ROWS = 100, 30
@@ -79,7 +79,13 @@ class Terminal:
     @property
     def alive(self) -> bool:
         """Say whether the program is still there."""
-        return bool(self._process.isalive())
+        until = time.monotonic() + 1.0
+        while self._process.isalive():
+            # Its terminal closes a moment before it is gone.
+            if not self._ended or time.monotonic() > until:
+                return True
+            time.sleep(0.005)
+        return False
 
     def kill(self) -> None:
         """Kill the program, and it alone, as `kill -9` does."""

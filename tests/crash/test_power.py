@@ -1,4 +1,4 @@
-"""Power losses while journal and command runner work: nothing acknowledged is lost, nothing runs twice."""
+"""Power losses: nothing acknowledged is lost, nothing runs twice, every image can be resumed."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash import power, trace
+from tests.crash import __main__ as table
+from tests.crash import power, power_session, trace
 
 pytestmark = pytest.mark.skipif(not trace.available(), reason="strace is not there or may not trace")
 
 
-def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+def test_journal_and_runner_lose_nothing(tmp_path: Path) -> None:
     report = power.run_journal(tmp_path / "power", images=60, seed=1)
-    print(f"{report.images} images: {dict(report.outcomes)}")
-    assert report.problems == []
+    assert table.print_power("journal and runner", report) == []
     assert report.unsynced > 30
     assert len(report.outcomes) >= 3
 
 
-@pytest.mark.parametrize(
-    ("fault", "problem"),
-    [
-        ("outcome-not-synced", "lost: "),
-        ("folder-not-synced", "lost: the session file"),
-        ("start-not-synced", "would run again"),
-    ],
-)
-def test_a_seeded_fault_is_found(tmp_path: Path, fault: str, problem: str) -> None:
-    report = power.run_journal(tmp_path / "power", images=600, seed=1, fault=fault, enough=1)
-    assert any(text.startswith(problem) for text in report.problems), dict(report.outcomes)
+@pytest.mark.timeout(120)
+def test_the_app_resumes_from_what_is_left(tmp_path: Path) -> None:
+    report = power_session.run_session(tmp_path / "power", images=12, seed=1)
+    assert table.print_power("the whole app", report) == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_hundreds_of_power_losses(tmp_path: Path) -> None:
+    for what, report in (
+        ("journal and runner", power.run_journal(tmp_path / "journal", images=400, seed=2)),
+        ("the whole app", power_session.run_session(tmp_path / "app", images=200, seed=2)),
+    ):
+        assert table.print_power(what, report) == []

@@ -1,0 +1,38 @@
+"""Kills of the real app under a pseudo-terminal: the time-boxed form of ``python -m tests.crash``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash import __main__ as table
+from tests.crash import kills
+
+
+@pytest.mark.timeout(120)
+def test_no_kill_doubles_or_loses_anything(tmp_path: Path) -> None:
+    report = kills.campaign(tmp_path, kills=4, failpoints=6, seed=1, seconds=8)
+    assert table.print_kills(report) == []
+    assert report.kills > 0
+
+
+@pytest.mark.timeout(60)
+def test_what_was_painted_of_a_cut_off_answer_stays(tmp_path: Path) -> None:
+    verdict = kills.kill_while_streaming(tmp_path / "life")
+    assert verdict.problems == []
+    assert verdict.findings["turn cut off"] == 1
+
+
+@pytest.mark.timeout(60)
+def test_a_second_window_is_read_only(tmp_path: Path) -> None:
+    assert kills.two_windows(tmp_path / "life").problems == []
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_hundreds_of_kills(tmp_path: Path) -> None:
+    report = kills.campaign(tmp_path, kills=300, failpoints=None, seed=1)
+    assert table.print_kills(report) == []
+    assert report.kills >= 300
+    assert report.not_reached <= len(report.failpoints)
