@@ -19,6 +19,7 @@ from tui_agent.context.record import read_record
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
 from tui_agent.context.stale import FileWatch
 from tui_agent.context.system_prompt import assemble_context, git_branch
+from tui_agent.context.window import Window, WindowPart, mark_stale, window_parts
 
 __all__ = [
     "ActiveRun",
@@ -29,6 +30,8 @@ __all__ = [
     "LastTurn",
     "PrefixRewritten",
     "Request",
+    "Window",
+    "WindowPart",
     "assemble_context",
     "begin_anew",
     "build_request",
@@ -42,10 +45,12 @@ __all__ = [
     "git_branch",
     "guard_prefix",
     "load_memory",
+    "mark_stale",
     "miss_reason",
     "nested_memory",
     "read_record",
     "receipt_lines",
     "split_lines",
     "summary_request",
+    "window_parts",
 ]
