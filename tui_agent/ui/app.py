@@ -1,4 +1,4 @@
-"""The app: puts the pieces together, opens sessions, carries out commands.
+"""The app: what is on the screen, its keys and its themes.
 
 The first paint needs Textual and the light widgets only. The session room is imported and opened behind it,
 while keys already arrive in the prompt.
@@ -6,52 +6,36 @@ while keys already arrive in the prompt.
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import importlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import events, on
-from textual.app import App, ComposeResult
+from textual import events
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.message import Message
 
-from tui_agent.text import inert, inert_line
-from tui_agent.ui.commands import CommandProvider, ScreenCommand, parse_command
-from tui_agent.ui.header import Header, HeaderData, git_branch
+from tui_agent.text import inert
+from tui_agent.ui.commands import CommandProvider, ScreenCommand
+from tui_agent.ui.header import Header, HeaderData
 from tui_agent.ui.hints import KeyHints
-from tui_agent.ui.layout import LayoutSaver, parse_layout
 from tui_agent.ui.line import Line
-from tui_agent.ui.prompt import Prompt
+from tui_agent.ui.session_app import SessionApp
 from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
-    from tui_agent.session import OpenOptions, SessionHandle, Update
+    from tui_agent.session import OpenOptions, SessionHandle
     from tui_agent.ui.actions import PaneAction
     from tui_agent.ui.conversation import ConversationView
-    from tui_agent.ui.history import History
-    from tui_agent.ui.paged_view import PagedView
     from tui_agent.ui.permissions import PermissionQueue
 
 QUIT_SECONDS = 2.0
 """How soon the second Ctrl+C must follow the first to quit."""
 
 
-class SessionUpdated(Message):
-    """The session committed something."""
-
-    def __init__(self, update: Update) -> None:
-        super().__init__()
-        self.update = update
-
-
-class TuiAgentApp(App[int]):
+class TuiAgentApp(SessionApp):
     """The full-screen agent. Returns its exit code.
 
     `open_session` opens the first session; None lists the sessions to choose from, for which `options`
@@ -99,24 +83,9 @@ class TuiAgentApp(App[int]):
         theme_folders: Sequence[Path] = (),
         driver_class: Any = None,
     ) -> None:
-        super().__init__(driver_class=driver_class)
-        self._open_session = open_session
-        self._options = options
-        self._first_prompt = prompt
+        super().__init__(open_session, options=options, prompt=prompt, driver_class=driver_class)
         self._early: list[events.Event] | None = []
-        self._opened = asyncio.Event()
-        self._opening = open_session is not None
-        self._failed = ""
-        self._submitting = asyncio.Lock()
-        self._unsubscribe: Callable[[], None] = lambda: None
-        self._saver: LayoutSaver | None = None
-        self._history: History | None = None
-        self._run_began = 0.0
         self._quit_asked = -QUIT_SECONDS
-        self.handle: SessionHandle | None = None
-        """The session on screen, None until it is open."""
-        self.commands: tuple[ScreenCommand, ...] = ()
-        """The commands that can be carried out."""
         loaded = load_themes([packaged_themes(), *theme_folders])
         for own in loaded.themes.values():
             self.register_theme(own)
@@ -139,11 +108,6 @@ class TuiAgentApp(App[int]):
         small.content = Content("too small: 40×10 is needed")
         yield small
 
-    @property
-    def workbench(self) -> Workbench:
-        """The panes."""
-        return self.screen_stack[0].query_one(Workbench)
-
     async def on_event(self, event: events.Event) -> None:
         if self._early is not None and isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             # Typed before the prompt can take it: kept, and typed again when it can.
@@ -165,195 +129,6 @@ class TuiAgentApp(App[int]):
             self.notify(inert(problem), title="Theme", severity="warning", markup=False)
         self.set_interval(1.0, self._tick)
         self.start(self._begin())
-
-    async def _begin(self) -> None:
-        await asyncio.to_thread(_import_session_room)
-        await self.workbench.complete()
-        from tui_agent.ui.carry_out import offered_commands
-
-        self.commands = offered_commands()
-        self.workbench.prompt.commands = tuple((f"/{c.name}", c.description) for c in self.commands)
-        if self._open_session is None:
-            await self.action_sessions()
-            return
-        try:
-            handle = await self._open_session()
-        except Exception as error:
-            self._failed = self.report(error, "The session could not be opened")
-            self._opening = False
-            self._opened.set()  # prompts that waited are given back
-            if self._first_prompt:
-                self._give_back(self._first_prompt)
-                self._first_prompt = ""
-            self._tick()
-            return
-        await self.show_session(handle)
-
-    async def show_session(self, handle: SessionHandle) -> None:
-        """Put a session on the screen in place of the one that is there."""
-        from tui_agent.ui.history import History
-
-        await self.leave_session()
-        self._opened.clear()
-        workbench = self.workbench
-        self.handle = handle
-        self._failed = ""
-        layout = parse_layout(await handle.layout())
-        self._history = History(handle.items, handle.item_count)
-        self._unsubscribe = handle.subscribe(self._receive)
-        if layout.theme in self.available_themes:
-            self.theme = layout.theme
-        await workbench.attach(handle, layout)
-        self._show_header()
-        branch = await asyncio.to_thread(git_branch, Path(handle.state.conversation.workspace))
-        header = self.query_one(Header)
-        header.show(replace(header.data, branch=branch))
-        self._saver = LayoutSaver(workbench, lambda: workbench.collect(self.theme), handle.save_layout)
-        await handle.start()
-        self._opening = False
-        self._opened.set()
-        if self._first_prompt:
-            first, self._first_prompt = self._first_prompt, ""
-            await self.submit(first)
-
-    async def leave_session(self) -> None:
-        """Save and close the session on the screen, if there is one."""
-        if self.handle is None:
-            return
-        self._opened.clear()
-        self._unsubscribe()
-        if self._saver is not None:
-            if not self.handle.read_only:
-                await self._saver.flush()
-            self._saver.stop()
-            self._saver = None
-        handle, self.handle = self.handle, None
-        await handle.close()
-        self.workbench.prompt.clear_draft()
-
-    def _receive(self, update: Update) -> None:
-        self.post_message(SessionUpdated(update))
-
-    @on(SessionUpdated)
-    def _show_update(self, message: SessionUpdated) -> None:
-        from tui_agent.events import Notice
-
-        update = message.update
-        self.workbench.show(update)
-        if self._history is not None:
-            self._history.note(update.items)
-        for event in update.events:
-            if isinstance(event, Notice) and event.level != "info":
-                self.notify(inert(event.message), severity=event.level, markup=False)
-        self._show_header()
-
-    def _show_header(self) -> None:
-        if self.handle is None:
-            return
-        state = self.handle.state.conversation
-        header = self.query_one(Header)
-        header.show(
-            replace(
-                header.data,
-                workspace=state.workspace,
-                model=state.model,
-                mode=state.mode,
-                title=state.title,
-                offline=state.offline,
-                sandbox=state.sandbox,
-                read_only=self.handle.read_only,
-                waiting=self.workbench.waiting_count,
-                home=str(self.handle.options.runtime.home),
-            )
-        )
-        self._set_terminal_title(state.title)
-        self._tick()
-
-    def _tick(self) -> None:
-        run = self.handle.state.conversation.active_run if self.handle else None
-        status = ""
-        if run is not None and self.handle is not None:
-            status = f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s · Esc interrupts"
-        elif self._failed:
-            status = "no session is open: F2 lists them, /new begins one"
-        elif self.handle is None:
-            status = "opening the session …" if self._open_session else ""
-        self.query_one(KeyHints).show_status(status, "interrupt" if run is not None else "")
-
-    def _set_terminal_title(self, title: str) -> None:
-        text = inert_line(f"{title} · tui-agent" if title else "tui-agent")
-        if text != self.sub_title:
-            self.sub_title = text
-            if self._driver is not None and not self.is_headless:
-                self._driver.write(f"\x1b]2;{text}\x07")
-
-    def on_workbench_waiting_changed(self, event: Workbench.WaitingChanged) -> None:
-        """Ring when something waits and the person looks elsewhere."""
-        wanted = self.handle is not None and self.handle.settings.settings.notifications
-        if event.arrived and wanted and not self.app_focus:
-            self.bell()
-        self._show_header()
-
-    def on_workbench_layout_changed(self) -> None:
-        """Save the layout soon."""
-        if self._saver is not None and self.handle is not None and not self.handle.read_only:
-            self._saver.touch()
-
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something in the background; an error is shown and ends nothing."""
-
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception as error:
-                self.report(error)
-
-        self.run_worker(guarded(), exit_on_error=False)
-
-    def report(self, error: Exception, what: str = "") -> str:
-        """Show an error; return what was shown."""
-        # The program's own errors are sentences for the person; others say little without their name.
-        own = type(error).__module__.startswith("tui_agent.")
-        text = str(error) if own else f"{type(error).__name__}: {error}"
-        message = inert(f"{what}: {text}" if what else text)
-        self.notify(message, severity="error", timeout=15, markup=False)
-        return message
-
-    def on_prompt_sent(self, event: Prompt.Sent) -> None:
-        """Send a prompt, or carry out a command."""
-        self.start(self.submit(event.text))
-
-    async def submit(self, text: str) -> None:
-        """Send a prompt or carry out a command. What cannot be taken goes back into the prompt."""
-        from tui_agent.ui.carry_out import CommandError, carry_out
-
-        command = parse_command(text)
-        if command and command[0] in {"quit", "help", "sessions"}:
-            # These need no session, and leaving waits for the prompts before it.
-            await carry_out(self, *command)
-            return
-        async with self._submitting:
-            try:
-                await self._opened.wait()
-                if self._failed and not (command and command[0] in {"new", "resume"}):
-                    self._give_back(text)
-                    self.notify(self._failed, severity="warning", markup=False)
-                elif command:
-                    await carry_out(self, *command)
-                elif self.handle is not None:
-                    await self.handle.submit(text)
-                    if self._history is not None:
-                        self._history.reset()
-            except CommandError as error:
-                self._give_back(text)
-                self.notify(inert(str(error)), severity="warning", markup=False)
-            except Exception:
-                self._give_back(text)
-                raise
-
-    def _give_back(self, text: str) -> None:
-        prompt = self.workbench.prompt
-        prompt.take(f"{text}\n{prompt.text}" if prompt.text else text)
 
     def start_pane_action(self, action: PaneAction) -> None:
         """Do what the palette offers besides commands."""
@@ -387,47 +162,6 @@ class TuiAgentApp(App[int]):
     def on_conversation_view_copy_requested(self, event: ConversationView.CopyRequested) -> None:
         """Copy an item of the conversation."""
         self.copy_to_clipboard(event.text)
-
-    def on_paged_view_fetch_failed(self, event: PagedView.FetchFailed) -> None:
-        """Say what could not be read."""
-        self.notify(inert(event.reason), severity="error", markup=False)
-
-    def on_prompt_older_wanted(self) -> None:
-        """Show an older prompt."""
-        self.start(self._older())
-
-    async def _older(self) -> None:
-        prompt = self.workbench.prompt
-        if self._history is not None and (text := await self._history.older(prompt.text)) is not None:
-            prompt.take(text)
-
-    def on_prompt_newer_wanted(self) -> None:
-        """Show a newer prompt, in the end the draft."""
-        if self._history is not None and (text := self._history.newer()) is not None:
-            self.workbench.prompt.take(text)
-
-    def on_permission_queue_decided(self, event: PermissionQueue.Decided) -> None:
-        """Tell the session of a decision."""
-        if self.handle is not None:
-            work = self.handle.decide(event.request, event.verdict, scope=event.scope, comment=event.comment)
-            self.start(self._answer(event.request, work))
-
-    def on_permission_queue_resolved(self, event: PermissionQueue.Resolved) -> None:
-        """Tell the session what became of an uncertain step."""
-        if self.handle is not None:
-            self.start(self._answer(event.step, self.handle.resolve(event.step, event.resolution)))
-
-    def on_permission_queue_answered(self, event: PermissionQueue.Answered) -> None:
-        """Tell the model what the person answered."""
-        if self.handle is not None:
-            self.start(self._answer(event.question, self.handle.answer(event.question, event.text)))
-
-    async def _answer(self, identifier: str, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except Exception:
-            self.workbench.reopen(identifier)
-            raise
 
     def on_permission_queue_preview_wanted(self, event: PermissionQueue.PreviewWanted) -> None:
         """Show a request in full size."""
@@ -487,6 +221,11 @@ class TuiAgentApp(App[int]):
         finally:
             self.exit(0)
 
+    async def carry_out(self, name: str, argument: str) -> None:
+        from tui_agent.ui.carry_out import carry_out
+
+        await carry_out(self, name, argument)
+
     async def action_sessions(self) -> None:
         """Choose another session."""
         from tui_agent.ui.carry_out import browse
@@ -504,28 +243,6 @@ class TuiAgentApp(App[int]):
         self.theme = name
         self.on_workbench_layout_changed()
 
-    def open_options(self) -> OpenOptions:
-        """Return the options sessions are opened with. Raises `RuntimeError` when there are none."""
-        if self.handle is not None:
-            return self.handle.options
-        if self._options is None:
-            raise RuntimeError("There is no session to take the options from.")
-        return self._options()
-
     def on_prompt_draft_changed(self) -> None:
         """Show what the word being typed could become."""
         self.workbench.show_completions()
-
-
-def _import_session_room() -> None:
-    """Import what a session needs, off the loop; a collection in the middle would stall every key."""
-    gc.disable()
-    try:
-        session = importlib.import_module("tui_agent.session")
-        for name in ("SessionHandle", "SessionState", "PromptItem", "load_commands", "SessionError"):
-            getattr(session, name)
-        for name in ("budget", "carry_out", "conversation", "history", "permissions", "timeline"):
-            importlib.import_module(f"tui_agent.ui.{name}")
-    finally:
-        gc.freeze()
-        gc.enable()

@@ -95,7 +95,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         entry: Waiting
 
     class AllAnswered(Message):
-        """The person answered the last thing that waited: nothing is left to do here."""
+        """The last thing that waited was answered, or went by itself: nothing is left to do here."""
 
     class Stray(Message):
         """A key came that was typed after the last answer: it was not meant for the queue."""
@@ -147,6 +147,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         if arrived or self._current != before:
             self._guard()
         self._show(keep_scroll=self._current == before)
+        if not entries and self.has_focus:
+            self._hand_over()
 
     def _show(self, *, keep_scroll: bool = False) -> None:
         entry = self.current
@@ -341,8 +343,12 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             self._guard()
         self._show()
         if not others:
-            self._handed_over = self._clock() + GUARD_SECONDS
-            self.post_message(self.AllAnswered())
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Nothing is left to do here: keys that still come were meant for what comes after."""
+        self._handed_over = self._clock() + GUARD_SECONDS
+        self.post_message(self.AllAnswered())
 
     def _write(self, what: Literal["comment", "answer"], placeholder: str) -> None:
         self._writing = what
