@@ -157,6 +157,48 @@ def test_verify_names_a_stored_state_that_no_fold_gives(tmp_path: Path) -> None:
     assert "is not what its events fold to" in done.stdout
 
 
+def test_verify_all_goes_on_after_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    good, broken = result("-p", "say 5")["session"], result("-p", "say 6")["session"]
+    database = tmp_path / "data" / "sessions" / broken / "session.db"
+    os.truncate(database, 9000)
+    done = tui_agent("verify", "--all")
+    assert done.exit_code == 1
+    assert f"ok  {good}" in done.stdout
+    assert f"BAD {broken}" in done.stdout
+    assert done.stdout.endswith("2 sessions checked, 1 bad.\n")
+
+
+def test_export_of_a_damaged_session_says_so(tmp_path: Path) -> None:
+    session = result("-p", "say 5")["session"]
+    os.truncate(tmp_path / "data" / "sessions" / session / "session.db", 9000)
+    done = tui_agent("export", session)
+    assert done.exit_code == 2
+    assert "is damaged" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("output", ["text", "json", "stream-json"])
+def test_an_output_that_is_full_ends_the_run_with_a_message(output: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "run", "-o", output, "-p", "say 5"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=50,
+        )
+    assert done.returncode == 1
+    assert "The output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_closed_standard_streams_are_no_error() -> None:
+    command = " ".join([*COMMAND, "run", "-p", "'say 5'", "<&-", ">&-"])
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_scenario_with_a_mistake_is_named_with_its_line(isolated: Path) -> None:
     (isolated / "play.toml").write_text('title = "x"\nbogus = 1\n')
     done = run("--scenario", "play.toml", "-p", "go")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.journal.conftest import created, execute, turn
-from tui_agent.journal import Journal, JournalError, SessionLocked
+from tui_agent.journal import Journal, JournalDamaged, JournalError, SessionLocked
 from tui_agent.journal.export import copy_session, export_jsonl, read_events, read_head
 from tui_agent.runtime import Runtime
 
@@ -25,6 +25,16 @@ async def test_export_is_the_journal_as_json(journal: Journal, path: Path) -> No
 async def test_export_of_what_is_no_session(path: Path) -> None:
     with pytest.raises(JournalError, match="no session"):
         list(export_jsonl(path))
+
+
+@pytest.mark.parametrize("body", ["x'ff'", "'{'"])
+async def test_export_names_a_damaged_event(journal: Journal, path: Path, body: str) -> None:
+    await journal.append(*turn(1))
+    await journal.close()
+    execute(path, f"UPDATE event SET body = CAST({body} AS TEXT) WHERE seq = 2")
+    lines = []
+    with pytest.raises(JournalDamaged, match="event 2"):
+        lines.extend(export_jsonl(path))
 
 
 async def test_a_fork_has_the_same_past_and_its_own_future(

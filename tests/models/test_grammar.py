@@ -45,6 +45,7 @@ FORMS = [
     ),
     ("ask which one?", "ask", {"question": "which one?"}),
     ("explore where is the login", "task", {"agent": "explore", "prompt": "search login"}),
+    ("explore is f (x)", "task", {"agent": "explore", "prompt": r"search is f \(x\)"}),
     ("explore read a.py", "task", {"agent": "explore", "prompt": "read a.py"}),
 ]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tui_agent.journal.chain import event_hash, gap_hash, start_hash
 from tui_agent.journal.codec import decode
-from tui_agent.journal.errors import JournalError
+from tui_agent.journal.errors import JournalDamaged, JournalError, explain
 from tui_agent.journal.head import INSERT_EVENT, Row
 from tui_agent.journal.lock import FileLock
 from tui_agent.journal.migrations import MIGRATIONS, read_header, require_current, schema_version
@@ -18,8 +19,6 @@ from tui_agent.journal.opening import build_file, make_folder, put_in_place, ref
 from tui_agent.journal.schema import EVENT_COLUMNS, connect
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from tui_agent.events import Event
     from tui_agent.runtime import Runtime
 
@@ -28,16 +27,33 @@ def export_jsonl(path: Path) -> Iterator[str]:
     """Yield each event of a session file as one line of JSON with its seq and hash, without line ends.
 
     A pruned body gives its type, seq and hash only. The session may be open meanwhile. Raises
-    JournalError when the file is none of ours, sqlite3.DatabaseError when it is damaged.
+    JournalError when the file is none of ours, JournalDamaged at the first event that cannot be read.
     """
-    with closing(_connect(path)) as connection:
-        for type, body, seq, hashed in connection.execute("SELECT type, body, seq, hash FROM event ORDER BY seq"):
-            event = json.loads(body) if body is not None else {"type": type}
-            yield json.dumps({**event, "seq": seq, "hash": hashed.hex()}, ensure_ascii=False)
+    try:
+        with closing(_connect(path)) as connection:
+            rows = connection.execute("SELECT type, CAST(body AS BLOB), seq, hash FROM event ORDER BY seq")
+            for type, body, seq, hashed in rows:
+                yield json.dumps(
+                    {**_body(path, seq, type, body), "seq": seq, "hash": hashed.hex()}, ensure_ascii=False
+                )
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+
+
+def _body(path: Path, seq: int, type: str, body: bytes | None) -> dict[str, Any]:
+    if body is None:
+        return {"type": type}
+    try:
+        return dict(json.loads(body))
+    except (ValueError, TypeError) as error:
+        raise JournalDamaged(f"In {path} event {seq} is damaged ({error}); `tui-agent verify` tells more.") from error
 
 
 def read_events(path: Path, types: Sequence[str] = ()) -> Iterator[Event]:
-    """Yield the events of a session file, of some types or all. Raises as `export_jsonl`; ValueError."""
+    """Yield the events of a session file, of some types or all.
+
+    Raises JournalError when the file is none of ours, sqlite3.DatabaseError or ValueError when it is damaged.
+    """
     where = f"WHERE type IN ({', '.join('?' * len(types))})" if types else ""
     with closing(_connect(path)) as connection:
         rows = connection.execute(
@@ -48,7 +64,7 @@ def read_events(path: Path, types: Sequence[str] = ()) -> Iterator[Event]:
 
 
 def read_head(path: Path) -> tuple[str, float]:
-    """Return the id of the session in a file and the time of its last event. Raises as `export_jsonl`."""
+    """Return the id of the session in a file and the time of its last event. Raises as `read_events`."""
     with closing(_connect(path)) as connection:
         session = connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0]
         last = connection.execute("SELECT time FROM event ORDER BY seq DESC LIMIT 1").fetchone()

@@ -176,8 +176,13 @@ def _explore(rest: str, where: str) -> Call:
     if _VERB.match(question):
         return Call("task", {"agent": "explore", "prompt": question})
     words = [word for word in re.findall(r"\w+", question) if len(word) > 3 and word.lower() not in _EMPTY_WORDS]
-    pattern = "|".join(dict.fromkeys(words)) or re.escape(question)
+    pattern = "|".join(dict.fromkeys(words)) or _literal(question)
     return Call("task", {"agent": "explore", "prompt": f"search {pattern}"})
+
+
+def _literal(text: str) -> str:
+    """Return a pattern for exactly `text`; `re.escape` also escapes spaces, which ripgrep takes for a mistake."""
+    return re.sub(r"[\\.^$*+?{}\[\]|()]", r"\\\g<0>", text)
 
 
 _EMPTY_WORDS_TEXT = "where what which when does this that with from have there their about find show tell"
