@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.support import driven
+from tui_agent.ui.browser import SessionBrowser
 from tui_agent.ui.dialogs import TextDialog
 
 
@@ -85,8 +86,12 @@ async def test_session_grant_shows_its_reach_first(workspace):
         await me.until(lambda: me.queue.has_focus)
         await me.armed()
         await me.pilot.press("s")
-        keys = me.queue.query_one("#waiting-keys").content.plain
-        assert me.queue.current.scope in keys
+        shown = me.queue.query_one("#waiting-text")._lines
+        assert any(me.queue.current.scope in line for line, _ in shown)
+        assert "y grant it" in me.queue.query_one("#waiting-keys").content.plain
+        footer = me.app.query_one("#footer").content.plain
+        assert "y grant for the session" in footer
+        assert "allow once" not in footer
         assert me.state.permissions.pending
         await me.armed()
         await me.pilot.press("y")
@@ -306,7 +311,33 @@ async def test_a_session_that_cannot_be_opened_leaves_the_app_alive(workspace):
     async with driven(workspace, resume="session_nonsense", opened=False) as me:
         await me.until(lambda: me.app._notifications)
         await me.type("still here")
+        await me.pilot.press("enter")
+        await me.until(lambda: len(me.app._notifications) > 1, "why nothing was sent")
         assert me.app.workbench.prompt.text == "still here"
+        assert "no session is open" in me.app.query_one("#footer").content.plain
+        me.app.workbench.prompt.clear_draft()
+        await me.ask("/new")
+        await me.until(lambda: me.app.handle, "another session is open")
+        await me.ask("list")
+        await me.idle()
+
+
+async def test_a_prompt_for_a_session_that_cannot_be_opened_is_given_back(workspace):
+    async with driven(workspace, resume="session_nonsense", prompt="list", opened=False) as me:
+        await me.until(lambda: me.app.workbench.prompt.text == "list")
+
+
+async def test_sessions_that_cannot_be_listed_do_not_look_like_none(workspace, monkeypatch):
+    async def broken(data_dir):
+        raise RuntimeError("no [/] index")
+
+    monkeypatch.setattr("tui_agent.ui.carry_out.list_sessions", broken)
+    async with driven(workspace) as me:
+        await me.pilot.press("f2")
+        await me.until(lambda: isinstance(me.app.screen, SessionBrowser))
+        listing = me.app.screen.query_one("#browser-list")
+        await me.until(lambda: listing.option_count)
+        assert "cannot be listed: no [/] index" in str(listing.get_option_at_index(0).prompt)
 
 
 async def test_hostile_names_style_nothing(workspace):

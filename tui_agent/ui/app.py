@@ -65,6 +65,7 @@ class TuiAgentApp(SessionApp):
         Binding("f5", "place('budget')", "budget", show=False),
         Binding("f6", "place('conversation')", "conversation", show=False, priority=True),
         Binding("f7", "place('prompt')", "prompt", show=False, priority=True),
+        Binding("f8", "carry_out('context')", "context", show=False),
         Binding("alt+left", "resize(4, 0)", "wider right column", show=False, priority=True),
         Binding("alt+right", "resize(-4, 0)", "narrower right column", show=False, priority=True),
         Binding("alt+down", "resize(0, 5)", "taller timeline", show=False, priority=True),
@@ -231,6 +232,10 @@ class TuiAgentApp(SessionApp):
         from tui_agent.ui.carry_out import browse
 
         self.start(browse(self))
+
+    def action_carry_out(self, command: str) -> None:
+        """Carry out a command that a key stands for."""
+        self.start(self.submit(f"/{command}"))
 
     def action_help(self) -> None:
         """Show all keys and commands."""
