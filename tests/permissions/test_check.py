@@ -47,11 +47,23 @@ def test_other_programs_names_for_tools_are_known() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"{", b"\xff", b"[]", b"1", b"null", b'"x"', b'{"tool": 1, "input": {}}', b'{"tool": "bash"}', b'{"tool": "bash", "input": []}',
-     b'{"tool": "bash", "input": {"command": "ls"}, "mode": "yolo"}', b'{"tool": "bash", "input": {"command": "ls"}, "cwd": "x"}',
-     b'{"tool": "bash", "input": {"command": "ls"}, "allow": [1]}', b'{"tool": "bash", "input": {"command": "ls"}, "cwd": "/a\\u0000"}',
-     b"[" * 100_000],
-)  # fmt: skip
+    [
+        b"{",
+        b"\xff",
+        b"[]",
+        b"1",
+        b"null",
+        b'"x"',
+        b'{"tool": 1, "input": {}}',
+        b'{"tool": "bash"}',
+        b'{"tool": "bash", "input": []}',
+        b'{"tool": "bash", "input": {"command": "ls"}, "mode": "yolo"}',
+        b'{"tool": "bash", "input": {"command": "ls"}, "cwd": "x"}',
+        b'{"tool": "bash", "input": {"command": "ls"}, "allow": [1]}',
+        b'{"tool": "bash", "input": {"command": "ls"}, "cwd": "/a\\u0000"}',
+        b"[" * 100_000,
+    ],
+)
 def test_a_bad_line_is_an_error_with_its_number(line: bytes) -> None:
     answers = [
         json.loads(answer)

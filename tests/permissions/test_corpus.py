@@ -39,8 +39,20 @@ def test_a_denied_line_stays_denied_among_others_and_in_wrappers() -> None:
             ("!", "tui-agent", "for", "while", "cd")
         ):
             continue
-        for form in (f"ls; {line}", f"true && {line}", f"({line})", f"bash -c '{line}'", f"sudo {line}", f"env {line}",
-                     f"echo $({line})", f"if true; then {line}; fi", f"timeout 5 nice {line}", f"{line} &", f"{line} ; ((", f"cat <<E\n$({line})\nE"):  # fmt: skip
+        for form in (
+            f"ls; {line}",
+            f"true && {line}",
+            f"({line})",
+            f"bash -c '{line}'",
+            f"sudo {line}",
+            f"env {line}",
+            f"echo $({line})",
+            f"if true; then {line}; fi",
+            f"timeout 5 nice {line}",
+            f"{line} &",
+            f"{line} ; ((",
+            f"cat <<E\n$({line})\nE",
+        ):
             if judge(form, allow=["Bash(*)"]).verdict != "deny":
                 missed.append(form)
     assert not missed

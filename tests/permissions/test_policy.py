@@ -56,8 +56,13 @@ def test_modes_for_commands(room: Room, mode: str, sandbox: Any, reading: str, w
 
 @pytest.mark.parametrize(
     ("mode", "read", "write", "write_outside"),
-    [("ask", "allow", "ask", "ask"), ("accept-edits", "allow", "allow", "ask"), ("plan", "allow", "deny", "deny"), ("bypass", "allow", "allow", "allow")],
-)  # fmt: skip
+    [
+        ("ask", "allow", "ask", "ask"),
+        ("accept-edits", "allow", "allow", "ask"),
+        ("plan", "allow", "deny", "deny"),
+        ("bypass", "allow", "allow", "allow"),
+    ],
+)
 def test_modes_for_files(room: Room, mode: str, read: str, write: str, write_outside: str) -> None:
     assert room.decide("read", "a.py", mode=mode).verdict == read
     assert room.decide("write", "a.py", mode=mode).verdict == write
@@ -103,9 +108,18 @@ def test_reads_that_do_not(room: Room, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "wanted"),
-    [(".git/config", "deny"), (".git/hooks/pre-commit", "deny"), (".GIT/hooks/x", "deny"), (".git/index", "ask"), (".envrc", "ask"),
-     (".vscode/settings.json", "ask"), (".git/../.git/hooks/x", "deny"), ("sub/.git/config", "deny"), ("src/git/x.py", "allow")],
-)  # fmt: skip
+    [
+        (".git/config", "deny"),
+        (".git/hooks/pre-commit", "deny"),
+        (".GIT/hooks/x", "deny"),
+        (".git/index", "ask"),
+        (".envrc", "ask"),
+        (".vscode/settings.json", "ask"),
+        (".git/../.git/hooks/x", "deny"),
+        ("sub/.git/config", "deny"),
+        ("src/git/x.py", "allow"),
+    ],
+)
 def test_files_that_steer_programs(room: Room, path: str, wanted: str) -> None:
     assert room.decide("write", path, mode="accept-edits").verdict == wanted
 
@@ -164,9 +178,15 @@ def test_rules_about_files(room: Room) -> None:
 
 @pytest.mark.parametrize(
     ("call", "wanted"),
-    [({"pattern": "**/*.py"}, "allow"), ({"pattern": "../**"}, "ask"), ({"pattern": "/etc/*"}, "ask"), ({"pattern": "~/*"}, "ask"),
-     ({"pattern": "*.py", "path": "src"}, "allow"), ({"pattern": "*", "path": ".."}, "ask")],
-)  # fmt: skip
+    [
+        ({"pattern": "**/*.py"}, "allow"),
+        ({"pattern": "../**"}, "ask"),
+        ({"pattern": "/etc/*"}, "ask"),
+        ({"pattern": "~/*"}, "ask"),
+        ({"pattern": "*.py", "path": "src"}, "allow"),
+        ({"pattern": "*", "path": ".."}, "ask"),
+    ],
+)
 def test_glob(room: Room, call: dict[str, str], wanted: str) -> None:
     assert room.decide("glob", call).verdict == wanted
 
@@ -183,8 +203,16 @@ def test_tiers(room: Room) -> None:
 
 @pytest.mark.parametrize(
     ("url", "wanted"),
-    [("https://example.org/x", "allow"), ("https://EXAMPLE.org./", "allow"), ("https://example.org.evil/", "ask"), ("https://x.example.org/", "ask"),
-     ("https://example.org@evil.net/", "ask"), ("https://evil.net/?example.org", "ask"), ("nonsense", "ask"), ("http://[", "ask")],
-)  # fmt: skip
+    [
+        ("https://example.org/x", "allow"),
+        ("https://EXAMPLE.org./", "allow"),
+        ("https://example.org.evil/", "ask"),
+        ("https://x.example.org/", "ask"),
+        ("https://example.org@evil.net/", "ask"),
+        ("https://evil.net/?example.org", "ask"),
+        ("nonsense", "ask"),
+        ("http://[", "ask"),
+    ],
+)
 def test_web(room: Room, url: str, wanted: str) -> None:
     assert room.decide("webfetch", {"url": url}, allow=["WebFetch(domain:example.org)"]).verdict == wanted

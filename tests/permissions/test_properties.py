@@ -11,13 +11,41 @@ from tui_agent.permissions.guard.shell import parse_line
 
 RANK = {"allow": 0, "ask": 1, "deny": 2}
 RULES = st.sampled_from(
-    ["Bash", "Bash(*)", "Bash(git *)", "Bash(git push *)", "Bash(ls *)", "Bash(rm -rf *)", "Bash(npm test)", "Bash(cat:*)", "Bash(sudo *)",
-     "Bash(git; x)", "Read(./src/**)", "Edit(*.py)", "Bash(find *)", "Bash(bash -c *)", "nonsense("]
-)  # fmt: skip
+    [
+        "Bash",
+        "Bash(*)",
+        "Bash(git *)",
+        "Bash(git push *)",
+        "Bash(ls *)",
+        "Bash(rm -rf *)",
+        "Bash(npm test)",
+        "Bash(cat:*)",
+        "Bash(sudo *)",
+        "Bash(git; x)",
+        "Read(./src/**)",
+        "Edit(*.py)",
+        "Bash(find *)",
+        "Bash(bash -c *)",
+        "nonsense(",
+    ]
+)
 LINES = st.sampled_from(
-    ["ls", "git push", "git log | cat src/a", "rm -rf build", "sudo git push", "npm test && ls", "cat src/a > b.py", "bash -c 'git push'",
-     "find . -exec git push {} +", "echo $(git push)", "git $x", "cat a.py", "f() { ls; }; f"]
-)  # fmt: skip
+    [
+        "ls",
+        "git push",
+        "git log | cat src/a",
+        "rm -rf build",
+        "sudo git push",
+        "npm test && ls",
+        "cat src/a > b.py",
+        "bash -c 'git push'",
+        "find . -exec git push {} +",
+        "echo $(git push)",
+        "git $x",
+        "cat a.py",
+        "f() { ls; }; f",
+    ]
+)
 SOME = st.lists(RULES, max_size=4)
 SHELL = st.text(st.sampled_from("abls -\n\t;&|<>(){}[]$`'\"\\*?~!#=./@,0é\x00\r\x1b"), max_size=40)
 
@@ -26,7 +54,7 @@ SHELL = st.text(st.sampled_from("abls -\n\t;&|<>(){}[]$`'\"\\*?~!#=./@,0é\x00\r
 @given(LINES, SOME, SOME, SOME, SOME, SOME)
 def test_more_ask_and_deny_rules_never_allow_more(
     line: str, allow: list[str], ask: list[str], deny: list[str], more_ask: list[str], more_deny: list[str]
-) -> None:  # noqa: E501, PLR0917
+) -> None:
     before = judge(line, allow=allow, ask=ask, deny=deny).verdict
     after = judge(line, allow=allow, ask=[*ask, *more_ask], deny=[*more_deny, *deny]).verdict
     assert RANK[after] >= RANK[before]
@@ -71,8 +99,30 @@ def _quoted(word: str, how: int) -> str:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(WORDS), st.lists(st.integers(0, 5), min_size=3, max_size=3), st.lists(st.sampled_from(
-    ["{}", "sudo {}", "env {}", "timeout 5 {}", "ls; {}", "({})", "nice -n 5 {}", "command {}", "busybox {}", "if true; then {}; fi", "{} | cat", "true && {} &", "setsid {}"]), max_size=4))  # fmt: skip
+@given(
+    st.sampled_from(WORDS),
+    st.lists(st.integers(0, 5), min_size=3, max_size=3),
+    st.lists(
+        st.sampled_from(
+            [
+                "{}",
+                "sudo {}",
+                "env {}",
+                "timeout 5 {}",
+                "ls; {}",
+                "({})",
+                "nice -n 5 {}",
+                "command {}",
+                "busybox {}",
+                "if true; then {}; fi",
+                "{} | cat",
+                "true && {} &",
+                "setsid {}",
+            ]
+        ),
+        max_size=4,
+    ),
+)
 def test_quotes_and_wrappers_never_lift_a_denial(line: str, how: list[int], wrappers: list[str]) -> None:
     words = line.split()
     text = " ".join(_quoted(word, way) for word, way in zip(words, [*how, 0], strict=False))
@@ -80,8 +130,8 @@ def test_quotes_and_wrappers_never_lift_a_denial(line: str, how: list[int], wrap
         simple = not any(char in text for char in ";|&()") and not text.startswith("if ")
         if (
             "sudo" in wrapper
-            or "{}" == wrapper[-2:]
-            and wrapper.split()[0] in ("env", "timeout", "nice", "command", "busybox", "setsid")
+            or (wrapper[-2:] == "{}"
+            and wrapper.split()[0] in ("env", "timeout", "nice", "command", "busybox", "setsid"))
         ):
             if not simple:
                 continue
@@ -95,6 +145,6 @@ def test_quotes_and_wrappers_never_lift_a_denial(line: str, how: list[int], wrap
     st.sampled_from(["ls; {}", "{}; ls", "ls | {}", "{} && ls", "({})", "ls\n{}"]),
 )
 def test_a_harmless_neighbour_never_helps(line: str, form: str) -> None:
-    if judge(line).verdict == "allow" or form != "ls; {}" and line.startswith(("cd", "pushd")):
+    if judge(line).verdict == "allow" or (form != "ls; {}" and line.startswith(("cd", "pushd"))):
         return
     assert judge(form.format(line)).verdict != "allow"

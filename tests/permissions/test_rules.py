@@ -56,19 +56,38 @@ def test_an_allow_rule(rule: str, line: str, wanted: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "line"),
     [
-        ("Bash(git push *)", "git push"), ("Bash(git push *)", "git push origin x"), ("Bash(git push *)", "/usr/bin/git push"),
-        ("Bash(git push *)", "git -C sub push"), ("Bash(git push *)", "git --no-pager push"), ("Bash(git push *)", "git -c a=b push"),
-        ("Bash(git push *)", "sudo git push"), ("Bash(git push *)", "ls; git push"), ("Bash(git push *)", "echo $(git push)"),
-        ("Bash(git push *)", "bash -c 'git push'"), ("Bash(git push *)", "xargs git push"), ("Bash(git push *)", "g''it push"),
-        ("Bash(git push --force *)", "git push origin main --force"), ("Bash(rm -rf *)", "rm -fr x"), ("Bash(rm -rf *)", "rm -r -f x"),
-        ("Bash(rm -rf *)", "rm --recursive --force x"), ("Bash(rm -rf *)", "rm -rfv x"), ("Bash(rm *)", "\\rm x"),
-        ("Bash(rm *)", "find . -exec rm {} +"), ("Bash(rm *)", "find . -name x | xargs rm"), ("Bash(rm *)", "trap 'rm x' EXIT"),
-        ("Bash(curl *)", "true && env A=1 timeout 5 curl x"), ("Bash(curl *)", "if true; then curl x; fi"),
-        ("Read(./secrets/**)", "cat secrets/a"), ("Read(./secrets/**)", "grep x ./secrets/a/b"), ("Read(./secrets/**)", "cat < secrets/a"),
-        ("Read(./secrets/**)", "cat SECRETS/a"), ("Edit(./docs/**)", "echo x > docs/a"), ("Edit(./docs/**)", "tee docs/a"),
+        ("Bash(git push *)", "git push"),
+        ("Bash(git push *)", "git push origin x"),
+        ("Bash(git push *)", "/usr/bin/git push"),
+        ("Bash(git push *)", "git -C sub push"),
+        ("Bash(git push *)", "git --no-pager push"),
+        ("Bash(git push *)", "git -c a=b push"),
+        ("Bash(git push *)", "sudo git push"),
+        ("Bash(git push *)", "ls; git push"),
+        ("Bash(git push *)", "echo $(git push)"),
+        ("Bash(git push *)", "bash -c 'git push'"),
+        ("Bash(git push *)", "xargs git push"),
+        ("Bash(git push *)", "g''it push"),
+        ("Bash(git push --force *)", "git push origin main --force"),
+        ("Bash(rm -rf *)", "rm -fr x"),
+        ("Bash(rm -rf *)", "rm -r -f x"),
+        ("Bash(rm -rf *)", "rm --recursive --force x"),
+        ("Bash(rm -rf *)", "rm -rfv x"),
+        ("Bash(rm *)", "\\rm x"),
+        ("Bash(rm *)", "find . -exec rm {} +"),
+        ("Bash(rm *)", "find . -name x | xargs rm"),
+        ("Bash(rm *)", "trap 'rm x' EXIT"),
+        ("Bash(curl *)", "true && env A=1 timeout 5 curl x"),
+        ("Bash(curl *)", "if true; then curl x; fi"),
+        ("Read(./secrets/**)", "cat secrets/a"),
+        ("Read(./secrets/**)", "grep x ./secrets/a/b"),
+        ("Read(./secrets/**)", "cat < secrets/a"),
+        ("Read(./secrets/**)", "cat SECRETS/a"),
+        ("Edit(./docs/**)", "echo x > docs/a"),
+        ("Edit(./docs/**)", "tee docs/a"),
         ("Bash(npm publish:*)", "npm publish --tag x"),
     ],
-)  # fmt: skip
+)
 def test_a_deny_rule_holds(rule: str, line: str) -> None:
     assert judge(line, allow=["Bash(*)"], deny=[rule]).verdict == "deny"
     assert judge(line, allow=["Bash(*)"], ask=[rule]).verdict in ("ask", "deny")
@@ -82,9 +101,28 @@ def test_a_word_that_is_not_known_never_slips_past_a_deny_rule() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Bash(", "Bash()", "Bash(ls; rm x)", "Bash(ls && rm)", "Bash(ls > x)", "Bash($x)", "Bash($(id))", "Bash(`id`)", "Bash(g* push)",
-     "Bash(X=1 ls)", "Bash(ls\nrm)", "Bash('ls)", "(ls)", "git log", "B*(ls)", "mcp__a__b(x)", "WebFetch(example.org)", "Bash(ls | wc)"],
-)  # fmt: skip
+    [
+        "",
+        "Bash(",
+        "Bash()",
+        "Bash(ls; rm x)",
+        "Bash(ls && rm)",
+        "Bash(ls > x)",
+        "Bash($x)",
+        "Bash($(id))",
+        "Bash(`id`)",
+        "Bash(g* push)",
+        "Bash(X=1 ls)",
+        "Bash(ls\nrm)",
+        "Bash('ls)",
+        "(ls)",
+        "git log",
+        "B*(ls)",
+        "mcp__a__b(x)",
+        "WebFetch(example.org)",
+        "Bash(ls | wc)",
+    ],
+)
 def test_a_rule_that_cannot_be_used_is_refused(text: str) -> None:
     with pytest.raises(RuleError):
         parse_rule(text, "allow", ORIGIN, HOME)

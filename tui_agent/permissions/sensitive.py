@@ -65,14 +65,19 @@ def secret_level(path: str) -> Level:
     return "ask" if _ASKED.search(path) else ""
 
 
-def could_name_secret(pattern: str) -> bool:
-    """Say whether a glob, such as `.e*`, could stand for a secret file's name."""
+def could_name_secret(pattern: str, *, searched: bool = False) -> bool:
+    """Say whether a glob, such as `.e*`, could stand for a secret file's name.
+
+    A shell's `*` at the start stands for no hidden file; where a program `searched` by it, it does.
+    """
     last = pattern.rstrip("/").rsplit("/", 1)[-1]
     if last.strip("*?") == "" or not re.search(r"[*?\[]", last):
         return False
-    if not last.startswith((".", "[", "?", "*")) and re.fullmatch(r"[\w-]+\*?\.\w{1,4}", last):
-        return bool(re.search(r"(?i)\.(pem|key|env|p12|pfx)$", last))
-    hidden = last.startswith(".")
+    if re.search(r"(?i)\.(pem|key|env|p12|pfx|kdbx|ppk)$", last):
+        return True
+    if last.startswith("*.") or (not searched and re.fullmatch(r"\*?[\w-]+\*?\.\w{1,4}", last)):
+        return False
+    hidden = searched or last.startswith((".", "["))
     return any(fnmatch.fnmatchcase(name, last) for name in _EXAMPLES if hidden or not name.startswith("."))
 
 

@@ -102,6 +102,11 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
         return f"the folder that {command.shown()} runs in is not known"
     if command.name in _READS_CWD and not _all_allowed(".", command, surroundings, False):
         return f"{command.shown()} runs outside the workspace"
+    usage = line.usages.get(command.index)
+    for word in command.words[1:] if usage is not None else ():
+        free = usage is not None and any(word is other for other in usage.free)
+        if word.glob and not free and _matches(word, command):
+            return f"{word.raw} stands for the names of files, which changes what the other words mean"
     for word in words:
         if (
             command.index in line.usages
@@ -118,6 +123,11 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
     if command.appended and not _known_names(line, command):
         return f"nobody knows which names {command.name} will be given"
     return ""
+
+
+def _matches(word: Word, command: Command) -> bool:
+    """Say whether a glob matches a file; one that does not stays as it is written."""
+    return any(cwd is None or any(True for _ in globbing.iglob(word.text, root_dir=cwd)) for cwd in command.cwds)
 
 
 def _may_be_flag(word: Word, line: Line, command: Command) -> bool:
@@ -185,6 +195,9 @@ def _known_names(line: Line, command: Command) -> bool:
     if any(c.name not in _FILTERS and c.name not in _PRODUCERS for c in sources):
         return False
     flags = {text for c in sources for text in c.argv[1:]}
+    usage = line.usages.get(first.index)
+    if usage is not None and first.name in ("rg", "grep"):
+        flags |= {flag for flag, _ in usage.flags}
     if first.name in ("rg", "grep"):
         return bool(
             flags & {"-l", "-rl", "-lr", "-ril", "-rli", "-L", "--files", "--files-with-matches", "-rlE", "-lE"}

@@ -5,6 +5,8 @@ Class of attack: reading what lets somebody else act as the person, into a conve
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
 from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to, path_words, revision_path
 from tui_agent.permissions.sensitive import could_name_secret, secret_level
@@ -22,7 +24,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
             words = []
         usage = line.usages.get(command.index)
         if usage is not None and usage.names and (len(line.commands) > 1):
-            words = [*words, *usage.names]
+            words = [*words, *(replace(name, glob=True, quoted=True) for name in usage.names)]
         words = words + [r.target for r in command.redirections if r.operator in ("<", "<>")]
         for word in words:
             level, reason = _level(command, word)
@@ -40,7 +42,7 @@ def _level(command: Command, word: Word) -> tuple[str, str]:
     for candidate in (text, inner):
         if not candidate:
             continue
-        if word.glob and could_name_secret(candidate):
+        if word.glob and could_name_secret(candidate, searched=word.quoted):
             worst, reason = worst or "ask", f"{word.raw} could name a secret file"
         try:
             for place in leads_to(

@@ -47,6 +47,7 @@ class Usage:
     names: list[Word] = field(default_factory=list)
     flags: list[tuple[str, str]] = field(default_factory=list)
     operands: list[Word] = field(default_factory=list)
+    free: list[Word] = field(default_factory=list)  # words that may become several without changing the others
     appended: bool = False
     recursive: bool = False
 
@@ -66,6 +67,8 @@ def _spec(entries: dict[str, dict[str, object]], name: str) -> Spec:
     for item in str(entry.get("flags", "")).split():
         if item.endswith("[=]"):
             flags[item[:-3]] = "optional"
+        elif item.endswith("=="):
+            flags[item[:-2]] = "two"
         elif item.endswith("=p"):
             flags[item[:-2]] = "path"
         elif item.endswith("="):
@@ -179,6 +182,10 @@ def _flag(spec: Spec, words: tuple[Word, ...], at: int, usage: Usage) -> int:
                 raise NotHarmless(f"the flag {name} takes no value")
             _take(usage, name, value, kind, word)
             return at + 1
+        if kind == "two":
+            if at + 2 >= len(words):
+                raise NotHarmless(f"the flag {name} lacks its values")
+            return at + 3
         if kind in ("value", "path"):
             if at + 1 >= len(words):
                 raise NotHarmless(f"the flag {name} lacks its value")
@@ -237,6 +244,7 @@ def _operands(spec: Spec, operands: list[Word], usage: Usage) -> None:
             raise NotHarmless("an operand is missing")
         for word in taken:
             _operand(spec, bare, word, usage)
+        usage.free += taken if many else []
         at += len(taken)
     if at < len(operands):
         raise NotHarmless(f"one operand too many: {operands[at].raw!r}")

@@ -9,7 +9,7 @@ from tui_agent.permissions.guard.usage import NotHarmless, Spec, Usage, apply_sp
 
 _SPEC = Spec({"-F": "value", "-v": "value", "--version": ""}, ("text", "path*"))
 _WORDS = re.compile(
-    r"\b(system|getline|ENVIRON|PROCINFO|ARGV|ARGC|SYMTAB|FUNCTAB|close|fflush|function|func|eval)\b|[@`]"
+    r"\b(system|getline|ENVIRON|PROCINFO|ARGV|ARGC|SYMTAB|FUNCTAB|close|fflush|eval)\b|[@`]"
 )
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|\d[\w.]*|\+\+|--|\|\||&&|>=|[\s\S]')
 _REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]/\\\n]|\\.)+\])*/")

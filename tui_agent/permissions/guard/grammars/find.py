@@ -94,7 +94,8 @@ _FILE = frozenset(["-newer", "-anewer", "-cnewer", "-samefile", "-newermm", "-ne
 
 def use_find(command: Command) -> Usage:
     """Return what the call reads. Raises `NotHarmless` for actions that write or ask, and unknown words."""
-    usage, words = Usage(recursive=True), command.words
+    words = command.words
+    usage = Usage(recursive=True, free=list(words))
     at, started = 1, False
     while at < len(words):
         text = words[at].text

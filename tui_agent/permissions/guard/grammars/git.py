@@ -73,7 +73,7 @@ def _list(usage: Usage) -> None:
 
 def _remote(usage: Usage) -> None:
     texts = [word.text for word in usage.operands]
-    if texts and (texts[0] != "get-url" or len(texts) > 2):
+    if texts and texts != ["show"] and (texts[0] != "get-url" or len(texts) > 2):
         raise NotHarmless("only the list of remotes and get-url are harmless")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tui_agent.permissions.guard.model import Command
+from tui_agent.permissions.guard.model import Command, Word
 from tui_agent.permissions.guard.usage import NotHarmless, Spec, Usage, apply_spec
 
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential|auth|cookie|session|dsn|database_url)")
@@ -166,10 +166,12 @@ def check_test(command: Command, usage: Usage) -> None:
 def use_ps(command: Command) -> Usage:
     """Return what `ps` reads. Raises `NotHarmless` for the BSD flag `e`, which shows environments."""
     words = command.words[1:]
-    if words and not words[0].text.startswith("-") and not words[0].text.isdigit():
+    if words and not words[0].text.startswith("-") and not re.fullmatch(r"\d+|[axu]+o", words[0].text):
         if not _PS_BSD.fullmatch(words[0].text):
             raise NotHarmless("ps with a flag that is not known to be harmless")
         words = words[1:]
+    elif words and re.fullmatch(r"[axu]+o", words[0].text):
+        words = (Word("-o", "-o"), *words[1:])
     usage = apply_spec(_PS_FLAGS, words)
     if any("env" in value for flag, value in usage.flags if flag in ("-o", "--format")):
         raise NotHarmless("ps shows environments")
