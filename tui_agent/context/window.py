@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from tui_agent.context.history import encode, tokens_of
@@ -101,6 +102,36 @@ def window_parts(events: Iterable[EventBase]) -> list[WindowPart]:
                 name = "note of changed files"
                 parts.append(WindowPart("conversation", name, 20 + 20 * len(event.files), event.time, event.seq or 0))
     return head + parts
+
+
+def describe_window(window: Window) -> list[tuple[str, Literal["title", "muted", "warning", ""]]]:
+    """Return the window as lines of text, each with how it is to be shown: sums by kind, then every part."""
+    used = f"{window.used:,} tokens in use by the last response's count" if window.used else "nothing sent yet"
+    lines: list[tuple[str, Literal["title", "muted", "warning", ""]]] = [
+        (f"{window.model}: {used}, of a window of {window.size:,}", "title"),
+        (f"The parts are estimated: {window.estimated:,} tokens in all.", "muted"),
+        ("", ""),
+    ]
+    for kind, tokens in window.by_kind().items():
+        share = tokens / max(1, window.estimated)
+        lines.append((f"{kind:<13}{tokens:>10,}  {share:>4.0%}  {'▓' * round(share * 30)}", ""))
+    for kind in window.by_kind():
+        lines += [("", ""), (kind, "title")]
+        for part in (part for part in window.parts if part.kind == kind):
+            lines.append((f"{part.tokens:>8,}  {part.name}", "warning" if part.stale else ""))
+            facts = []
+            if part.stale:
+                facts.append("CHANGED on disk since")
+            if part.imported_by:
+                facts.append(f"imported by {part.imported_by}")
+            if part.sha256:
+                facts.append(f"sha256 {part.sha256[:12]}")
+            if part.time:
+                facts.append(f"since {datetime.fromtimestamp(part.time, UTC):%Y-%m-%d %H:%M:%S} UTC")
+            if part.seq:
+                facts.append(f"event {part.seq}")
+            lines.append((" " * 10 + " · ".join(facts), "muted"))
+    return lines
 
 
 def mark_stale(parts: Iterable[WindowPart], now: Mapping[str, str | None]) -> list[WindowPart]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         StepItem,
         TimelineEntry,
     )
+    from tui_agent.context.window import Window, WindowPart, describe_window
     from tui_agent.permissions.state import Grant, PermissionsState
     from tui_agent.registry.metadata import CommandMetadata
     from tui_agent.registry.registry import load_commands
@@ -69,7 +70,10 @@ _HOMES = {
     "StepItem": "tui_agent.context.items",
     "TimelineEntry": "tui_agent.context.items",
     "Update": "tui_agent.session.state",
+    "Window": "tui_agent.context.window",
+    "WindowPart": "tui_agent.context.window",
     "WorkflowState": "tui_agent.workflow.state",
+    "describe_window": "tui_agent.context.window",
     "SearchHit": "tui_agent.session.sessions",
     "ToolReport": "tui_agent.session.reports",
     "delete_session": "tui_agent.session.sessions",
@@ -112,8 +116,11 @@ __all__ = [
     "TimelineEntry",
     "ToolReport",
     "Update",
+    "Window",
+    "WindowPart",
     "WorkflowState",
     "delete_session",
+    "describe_window",
     "export_session",
     "list_sessions",
     "load_commands",

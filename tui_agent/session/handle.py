@@ -16,7 +16,7 @@ from tui_agent.budget import Meter
 from tui_agent.budget.meter import TIME_KEY
 from tui_agent.config import find_paths
 from tui_agent.config.settings import LoadedSettings, load_settings
-from tui_agent.context import History
+from tui_agent.context import History, Window
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
     MAIN_AGENT,
@@ -44,7 +44,7 @@ from tui_agent.events import (
 )
 from tui_agent.journal import Committed, Journal, JournalError, Recorder, SessionLocked, copy_session
 from tui_agent.models import ModelClient
-from tui_agent.permissions import MODES, PermissionBroker
+from tui_agent.permissions import MODES, PermissionBroker, RuleSet, SandboxState, load_rules
 from tui_agent.registry import load_tools
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox import Sandbox
@@ -59,6 +59,7 @@ from tui_agent.session.recovery import end_open_turns, record_interruptions
 from tui_agent.session.sessions import Sessions
 from tui_agent.session.state import SessionState, apply, digest, dump_state, load_state
 from tui_agent.session.view import Listener, SessionView
+from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
 
 FOLLOW_SECONDS = 1.0
@@ -135,7 +136,16 @@ class SessionHandle:
             tools=load_tools(),
             client=ModelClient(base_url=backend.base_url, api_key=backend.api_key, runtime=self._runtime),
             catalog=backend.catalog,
-            broker=PermissionBroker(self._runtime, lambda: self.state.permissions, options.unattended),
+            broker=PermissionBroker(
+                self._runtime,
+                lambda: self.state.permissions,
+                Path(state.conversation.workspace or options.workspace),
+                self._rules,
+                self._sandbox_state,
+                protected=(str(options.config_dir), str(options.data_dir)),
+                folders=(str(journal.path.parent / "steps"),),
+                unattended=options.unattended,
+            ),
             conversation=lambda: self.state.conversation,
             workflow=lambda: self.state.workflow,
             budget=lambda: self.state.budget,
@@ -424,6 +434,22 @@ class SessionHandle:
             finally:
                 self._compacting.cancel()
 
+    async def context(self) -> Window:
+        """Return what is in the main agent's window, by source."""
+        history = await self._load_history(MAIN_AGENT)
+        model = self._services.catalog.find(self.state.conversation.model)
+        return await read_window(self._journal, self.state, history, model)
+
+    async def receipts(self) -> list[ContextCompacted]:
+        """Return the compactions of the main agent's history, the newest last, each with its receipt."""
+        found = await self._journal.read(agent=MAIN_AGENT, types=["context.compacted"])
+        return [event for event in found if isinstance(event, ContextCompacted)]
+
+    async def prompts_in_window(self) -> list[int]:
+        """Return the events of the prompts that the model still has before it, oldest first."""
+        history = await self._load_history(MAIN_AGENT)
+        return [seq for _, seq in history.prompts]
+
     async def put_back(self, seq: int) -> None:
         """Let what a compaction dropped (the event of a line in its receipt) go with the next message.
 
@@ -598,6 +624,14 @@ class SessionHandle:
         asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
         if asked:
             await self._recorder.record(changes)
+
+    def _rules(self) -> RuleSet:
+        workspace = Path(self.state.conversation.workspace)
+        return load_rules(self.options.config_dir, workspace, self._runtime.home).rules
+
+    async def _sandbox_state(self) -> SandboxState:
+        found = await self._sandbox.state()
+        return "none" if found.kind == "none" else "reduced" if found.reduced else "available"
 
     async def _probe_sandbox(self) -> None:
         """Find out what commands run in, and record it when that is not as before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tui_agent.session import (
 from tui_agent.ui import reports
 from tui_agent.ui.browser import Choice, SessionBrowser
 from tui_agent.ui.commands import ScreenCommand
+from tui_agent.ui.context import show_context, show_receipt
 
 if TYPE_CHECKING:
     from tui_agent.ui.app import TuiAgentApp
@@ -26,7 +28,7 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "mode", "max-turns",
-        "title", "interrupt", "theme", "copy", "verify", "export", "registry",
+        "title", "interrupt", "theme", "copy", "verify", "export", "registry", "context", "receipt",
     }
 )  # fmt: skip
 """Commands that work on the screen."""
@@ -80,7 +82,11 @@ async def carry_out(app: TuiAgentApp, name: str, argument: str) -> None:
 async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argument: str) -> None:
     match name:
         case "compact":
-            await handle.compact(argument)
+            await _compact(handle, argument)
+        case "context":
+            await show_context(app, handle)
+        case "receipt":
+            await _receipt(app, handle, argument)
         case "interrupt":
             await handle.interrupt()
         case "fork":
@@ -112,6 +118,38 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             if argument not in {"", "tools", "commands"}:
                 raise CommandError("Write /registry, /registry tools or /registry commands.")
             await reports.registry(app, handle, argument)
+
+
+_PART = re.compile(r"--(keep|last)\s+(\d+)(?:\s+|$)")
+
+
+async def _compact(handle: SessionHandle, argument: str) -> None:
+    """Compact all, or with `--keep N` all but the newest N prompts, or with `--last N` only those."""
+    part = _PART.match(argument)
+    if part is None:
+        if argument.startswith("--"):
+            raise CommandError("Write /compact, /compact --keep 3 or /compact --last 3, each with what to keep.")
+        await handle.compact(argument)
+        return
+    prompts = await handle.prompts_in_window()
+    number = int(part[2])
+    if not 0 < number <= len(prompts):
+        raise CommandError(f"There are {len(prompts)} prompts in the window: write a number up to that.")
+    rest, event = argument[part.end() :], prompts[-number]
+    if part[1] == "keep":
+        await handle.compact(rest, before=event)
+    else:
+        await handle.compact(rest, since=event)
+
+
+async def _receipt(app: TuiAgentApp, handle: SessionHandle, argument: str) -> None:
+    receipts = await handle.receipts()
+    if not receipts:
+        raise CommandError("Nothing was compacted in this session yet.")
+    number = int(argument) if argument.isdecimal() else len(receipts)
+    if not 0 < number <= len(receipts):
+        raise CommandError(f"There are {len(receipts)} receipts: write a number up to that.")
+    await show_receipt(app, handle, receipts[number - 1], f"Receipt {number} of {len(receipts)}")
 
 
 _SHORT = {"input": "input_tokens", "output": "output_tokens"}
