@@ -104,6 +104,8 @@ class Agent:
                 if outcome == "completed" and self._is_main and self.services.conversation().queued:
                     continue
                 await self._finish(outcome, reason)
+            if outcome != "completed" and not self._is_main:
+                return f"{history.last_text}\n[This agent {outcome}: {reason}]".strip()
             return history.last_text
 
     @property

@@ -106,7 +106,7 @@ def book(connection: sqlite3.Connection, session: str, event: EventBase) -> None
         case TurnProjected() if event.day:
             row = (int(event.purpose == "turn" and event.attempt == 1), event.input_tokens, event.max_output_tokens)
             connection.execute(
-                "INSERT OR IGNORE INTO reservation VALUES (?, ?, ?, ?, ?, ?, 0)",
+                "INSERT OR IGNORE INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
                 (session, f"{event.turn}.{event.attempt}", event.day, *row, event.max_cost or 0.0),
             )
         case TurnFinished() | TurnFailed():

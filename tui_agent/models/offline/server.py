@@ -209,7 +209,7 @@ class OfflineServer:
             return await self._messages(body, reader, writer, request_id)
         if route == ("POST", "/v1/messages/count_tokens"):
             check_body(body, self._catalog, counting=True)
-            answer: dict[str, Any] = {"input_tokens": Request(body).tokens}
+            answer: dict[str, Any] = {"input_tokens": self.counted(Request(body))}
         elif route == ("GET", "/v1/models"):
             models = [self._model(name) for name in self._catalog.models]
             answer = {"data": models, "has_more": False, "first_id": models[0]["id"], "last_id": models[-1]["id"]}
@@ -247,6 +247,7 @@ class OfflineServer:
             return True
         answer = _changed(answer, fault)
         message = Message(request, answer, self._cache.usage(request))
+        message.usage = self.billed(request, message.usage)
         message.diagnostics = self._memory.diagnose(request)
         self._memory.remember(request, message.id, message.content, message.stop_reason)
         if not body.get("stream"):
@@ -257,6 +258,14 @@ class OfflineServer:
         speed = answer.speed or self._speed
         stream = _Stream(reader, writer, request_id)
         return await stream.send(message.pieces(1 if speed else self._delta_tokens), speed, fault)
+
+    def counted(self, request: Request) -> int:
+        """Return what `count_tokens` says; a server of a test may be wrong on purpose."""
+        return request.tokens
+
+    def billed(self, request: Request, usage: dict[str, Any]) -> dict[str, Any]:
+        """Return the `usage` that the response reports; a server of a test may ask for more."""
+        return usage
 
     def _check_compaction(self, body: Any, headers: Mapping[str, str]) -> None:
         """Raise `ApiError` for a request to compact that the beta would refuse."""
