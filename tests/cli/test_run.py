@@ -22,6 +22,7 @@ from tui_agent.cli import cli
 from tui_agent.headless.reports import TextReport
 from tui_agent.headless.run import HeadlessRun, waiting_for_person
 from tui_agent.runtime import Runtime
+from tui_agent.sandbox.runner import first_inside
 from tui_agent.session import OpenOptions, SessionHandle, SessionState
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
@@ -302,8 +303,10 @@ def test_a_step_that_only_a_person_can_decide_on_ends_the_run_with_its_own_code(
     process.communicate()
     (record,) = Path(os.environ["TUI_AGENT_DATA_DIR"]).glob("sessions/*/steps/*/start")
     pids = json.loads(record.read_text())
-    os.kill(pids["runner"], signal.SIGKILL)
-    os.kill(pids["pid"], signal.SIGKILL)
+    inside = first_inside(str(record.parent))
+    for pid in (pids["runner"], pids["pid"], inside):
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
     session = record.parents[2].name
     found = result("--resume", session, "-p", "say 5")
     assert (found["exit_code"], found["outcome"]) == (4, "waiting")

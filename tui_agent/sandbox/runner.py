@@ -233,6 +233,10 @@ class _Command:
             if pid:
                 self.status = status
                 self.seconds = time.monotonic() - self.began
+                if self.boxed and os.WIFSIGNALED(status):
+                    # Somebody killed bubblewrap, and the command in it goes on: that must not be taken for its end.
+                    self._ask_to_end()
+                    self.kill_at = time.monotonic()
 
     def _ended(self) -> bool:
         """Return whether the end can be recorded: of a killed command, when nothing of it is left."""
