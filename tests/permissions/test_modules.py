@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def test_repo_config_sees_where_git_would_look(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
     workspace = tmp_path / "w"
     workspace.mkdir()
-    os.rename(bare, workspace / "sub")
+    bare.rename(workspace / "sub")
     for line in ("cd sub && git status", "git -C sub log"):
         assert judge(line, cwd=str(workspace)).verdict == "ask", line
     (workspace / "other").mkdir()

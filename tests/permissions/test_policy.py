@@ -48,7 +48,9 @@ def room(tmp_path: Path) -> Room:
         ("bypass", "none", "allow", "allow", "deny"),
     ],
 )
-def test_modes_for_commands(room: Room, mode: str, sandbox: Any, reading: str, writing: str, wiping: str) -> None:
+def test_modes_for_commands(  # noqa: PLR0917 - pytest names them
+    room: Room, mode: str, sandbox: Any, reading: str, writing: str, wiping: str
+) -> None:
     for command, wanted in (("ls -la", reading), ("touch x", writing), ("rm -rf /", wiping)):
         assert room.decide("bash", command, mode=mode, sandbox=sandbox).verdict == wanted
     assert room.decide("bash", "touch x", mode=mode, sandbox=sandbox, deny=["Bash(touch *)"]).verdict == "deny"

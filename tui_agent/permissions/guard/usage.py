@@ -49,7 +49,6 @@ class Usage:
     operands: list[Word] = field(default_factory=list)
     free: list[Word] = field(default_factory=list)  # words that may become several without changing the others
     appended: bool = False
-    recursive: bool = False
 
 
 @functools.cache

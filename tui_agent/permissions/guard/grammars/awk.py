@@ -8,9 +8,7 @@ from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless, Spec, Usage, apply_spec
 
 _SPEC = Spec({"-F": "value", "-v": "value", "--version": ""}, ("text", "path*"))
-_WORDS = re.compile(
-    r"\b(system|getline|ENVIRON|PROCINFO|ARGV|ARGC|SYMTAB|FUNCTAB|close|fflush|eval)\b|[@`]"
-)
+_WORDS = re.compile(r"\b(system|getline|ENVIRON|PROCINFO|ARGV|ARGC|SYMTAB|FUNCTAB|close|fflush|eval)\b|[@`]")
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|[A-Za-z_]\w*|\d[\w.]*|\+\+|--|\|\||&&|>=|[\s\S]')
 _REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]/\\\n]|\\.)+\])*/")
 _KEYWORDS = frozenset(

@@ -95,7 +95,7 @@ _FILE = frozenset(["-newer", "-anewer", "-cnewer", "-samefile", "-newermm", "-ne
 def use_find(command: Command) -> Usage:
     """Return what the call reads. Raises `NotHarmless` for actions that write or ask, and unknown words."""
     words = command.words
-    usage = Usage(recursive=True, free=list(words))
+    usage = Usage(free=list(words))
     at, started = 1, False
     while at < len(words):
         text = words[at].text
