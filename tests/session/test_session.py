@@ -73,7 +73,7 @@ async def test_a_session_grant_covers_the_next_call_of_its_kind(tmp_path: Path, 
 
 async def test_a_decision_is_single_use(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run true")
+        await session.handle.submit("run touch one")
         request = await session.event("permission.requested")
         await session.handle.decide(request.request, "allow")
         from tui_agent.permissions import NoSuchRequest
@@ -114,7 +114,7 @@ async def test_an_edit_of_a_file_that_was_read_before_a_restart(tmp_path: Path, 
 
 async def test_a_prompt_typed_while_it_works_is_seen(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run echo one")
+        await session.handle.submit("run touch one")
         request = await session.event("permission.requested")
         await session.handle.submit("read missing.txt")
         assert len(session.handle.state.conversation.queued) == 1
@@ -127,7 +127,7 @@ async def test_a_prompt_typed_while_it_works_is_seen(tmp_path: Path, isolated: P
 
 async def test_a_queued_prompt_can_be_withdrawn(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run echo one")
+        await session.handle.submit("run touch one")
         request = await session.event("permission.requested")
         prompt = await session.handle.submit("never mind")
         await session.handle.withdraw(prompt)
@@ -198,7 +198,7 @@ async def test_compaction_leaves_a_receipt_and_a_shorter_history(tmp_path: Path,
 
 async def test_compaction_waits_for_the_end_of_a_run(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run echo one")
+        await session.handle.submit("run touch one")
         request = await session.event("permission.requested")
         with pytest.raises(SessionBusy):
             await session.handle.compact()

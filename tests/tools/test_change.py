@@ -92,7 +92,6 @@ async def test_a_link_out_of_the_workspace_is_not_written_through(bench: Bench, 
         with pytest.raises(ToolError, match="symbolic link out of the workspace"):
             await bench.do("edit", path=path, edits=[{"old": "secret", "new": "x"}])
     assert outside.read_text() == "secret\n"
-    assert not (await bench.plan(bench.call("edit", path=str(outside), edits=[{"old": "secret", "new": "x"}]))).inside
 
 
 async def test_a_folder_swapped_for_a_link_after_the_check_is_not_followed(
@@ -382,8 +381,8 @@ async def test_a_file_read_back_different_is_an_error(bench: Bench) -> None:
 async def test_what_git_runs_is_not_covered_by_a_grant_for_the_workspace(bench: Bench) -> None:
     ordinary = await bench.plan(bench.call("write", path="a.txt", content="x"))
     hook = await bench.plan(bench.call("write", path=".git/hooks/pre-commit", content="x"))
-    assert ordinary.scope == "edit: files in the workspace"
-    assert hook.scope == f"edit: {bench.workspace}/.git/hooks/pre-commit"
+    assert ordinary.scope == "Edit(./**)"
+    assert hook.scope == ""
 
 
 async def test_a_folder_or_pipe_is_not_written(bench: Bench) -> None:

@@ -39,6 +39,5 @@ async def test_what_changes_nothing_is_run_again(bench: Bench, tool: str) -> Non
     call = bench.call(tool, **given.get(tool, {"path": "."}))
     plan = await bench.plan(call)
     assert plan.intent.effect == "pure"
-    assert plan.inside
     assert plan.title
     assert (await bench.probe(call, plan.intent)).state == "not_started"

@@ -136,6 +136,7 @@ class Hands:
             images=model.images,
             documents=model.documents,
             closing=lambda: services.closing,
+            environment=step.decision.environment if step.decision else {},
             sandbox=services.sandbox,
         )
 

@@ -371,8 +371,41 @@ class StepResolved(StepEvent):
 # --- permission ----------------------------------------------------------------------------------
 
 
+class RuleMatch(Part):
+    """A rule that matched a call, with where it stands; `line` is None for one that is not from a file."""
+
+    rule: str
+    verdict: Literal["allow", "ask", "deny"]
+    source: str
+    file: str = ""
+    line: int | None = None
+
+
+class ModuleVerdict(Part):
+    """What one module of the guard said of a call; modules that passed it are left out."""
+
+    name: str
+    verdict: Literal["allow", "ask", "deny"]
+    reason: str
+
+
+class Judgement(Part):
+    """What the policy said of a call, and every reason for it. `winner` is the rule, module or mode that decided."""
+
+    verdict: Literal["allow", "ask", "deny"]
+    reason: str
+    winner: str
+    mode: str = ""
+    tier: TrustTier = "built-in"
+    rules: list[RuleMatch] = Field(default_factory=list)
+    modules: list[ModuleVerdict] = Field(default_factory=list)
+
+
 class PermissionRequested(StepEvent):
-    """A step needs a decision. `call_hash` is the SHA-256 of tool, input and workspace: what is decided on."""
+    """A step needs a decision. `call_hash` is the SHA-256 of tool, input and workspace: what is decided on.
+
+    `session_scope` is the rule that a grant for the session would be; empty: it would be for exactly this call.
+    """
 
     type: Literal["permission.requested"] = "permission.requested"
     request: str
@@ -385,12 +418,15 @@ class PermissionRequested(StepEvent):
     why: str
     preview: str = ""
     session_scope: str = ""
+    judgement: Judgement | None = None
 
 
 class PermissionDecided(StepEvent):
     """The decision on one exact call. `by` is `person`, `mode`, `grant` or `policy`; `scope` how long it holds.
 
-    A decision without a request (`request` empty) was made by a rule or the mode alone.
+    A decision without a request (`request` empty) was made by a rule or the mode alone. `grant` is the rule
+    that a session-long decision adds. `environment` are variables that the run must have: the allowance rests on
+    them.
     """
 
     type: Literal["permission.decided"] = "permission.decided"
@@ -404,6 +440,8 @@ class PermissionDecided(StepEvent):
     reason: str = ""
     comment: str = ""
     seconds: float = 0.0
+    judgement: Judgement | None = None
+    environment: dict[str, str] = Field(default_factory=dict)
 
 
 # --- question ------------------------------------------------------------------------------------

@@ -1,19 +1,24 @@
-"""Who may do what: modes, grants, decisions.
+"""Who may do what: rules, modes, the bash guard, grants, decisions.
 
 A decision is bound to the hash of one exact call; a grant says for how long others like it hold.
 """
 
-from tui_agent.permissions.broker import NoSuchRequest, PermissionBroker
-from tui_agent.permissions.engine import MODES, Verdict, hash_call, judge
+from tui_agent.permissions.broker import EXACT, NoSuchRequest, PermissionBroker, hash_call
+from tui_agent.permissions.policy import MODES, SandboxState
+from tui_agent.permissions.rule_sources import LoadedRules, load_rules
+from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import Grant, PermissionsState
 
 __all__ = [
+    "EXACT",
     "MODES",
     "Grant",
+    "LoadedRules",
     "NoSuchRequest",
     "PermissionBroker",
     "PermissionsState",
-    "Verdict",
+    "RuleSet",
+    "SandboxState",
     "hash_call",
-    "judge",
+    "load_rules",
 ]

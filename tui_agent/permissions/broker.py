@@ -6,53 +6,82 @@ Requests and decisions are events: a request that a crash left open is simply th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
-from tui_agent.events import PermissionDecided, PermissionRequested
+from tui_agent.events import (
+    JsonObject,
+    Judgement,
+    ModuleVerdict,
+    PermissionDecided,
+    PermissionRequested,
+    RuleMatch,
+)
 from tui_agent.journal import Recorder
-from tui_agent.permissions.engine import judge
+from tui_agent.permissions.policy import Policy, PolicyDecision, Request, SandboxState
+from tui_agent.permissions.rule_sources import listed_rules
+from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import PermissionsState
 from tui_agent.runtime import Runtime
+
+EXACT = "exact:"
+"""Begins a grant for one exact call, by its hash; any other grant is a rule."""
 
 
 class NoSuchRequest(Exception):
     """The request was decided already, or never was."""
 
 
+def hash_call(tool: str, call_input: JsonObject, workspace: Path) -> str:
+    """Return the SHA-256 that a decision on this exact call is bound to."""
+    call = json.dumps([tool, call_input, str(workspace)], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(call.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 @dataclass
 class PermissionBroker:
-    """The waiting requests of one session. `unattended` sessions have nobody to ask: they deny."""
+    """Decides the calls of one session, and keeps those that wait for the person.
+
+    `rules` reads the rules that hold in the workspace (blocking; they are read for each decision, so that a change
+    counts at once). `protected` are the program's own folders; `folders` what is open besides the workspace.
+    `sandbox` says what commands run in. `unattended` sessions have nobody to ask: they deny.
+    """
 
     runtime: Runtime
     state: Callable[[], PermissionsState]
+    workspace: Path
+    rules: Callable[[], RuleSet]
+    sandbox: Callable[[], Awaitable[SandboxState]]
+    protected: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     unattended: bool = False
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
 
-    async def decide(self, request: PermissionRequested, *, inside: bool, mode: str, recorder: Recorder) -> None:
+    async def decide(self, request: PermissionRequested, *, mode: str, recorder: Recorder) -> None:
         """Bring a call to its decision; it is on disk when this returns."""
-        verdict = judge(
-            effect=request.effect,
-            inside=inside,
-            scope=request.session_scope,
-            mode=mode,
-            grants=self.state().grants,
-        )
+        sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
+        found = await asyncio.to_thread(self._judge, request, mode, sandbox, recorder.agent)
+        judgement = _judgement(found)
         decision = PermissionDecided(
             step=request.step,
             tool=request.tool,
             call_hash=request.call_hash,
             verdict="deny",
-            by=verdict.by,
-            reason=verdict.reason,
+            by=_by(found),
+            reason=found.reason,
+            judgement=judgement,
+            environment=dict(found.environment),
         )
-        if verdict.verdict != "ask":
-            await recorder.record(decision.model_copy(update={"verdict": verdict.verdict}))
+        if found.verdict != "ask":
+            await recorder.record(decision.model_copy(update={"verdict": found.verdict}))
             return
-        request = request.model_copy(update={"why": verdict.reason})
+        request = request.model_copy(update={"why": found.reason, "judgement": judgement})
         if self.unattended:
-            reason = f"nobody is there to be asked ({verdict.reason})"
+            reason = f"nobody is there to be asked ({found.reason})"
             update = {"request": request.request, "by": "unattended", "reason": reason}
             await recorder.record(request, decision.model_copy(update=update))
             return
@@ -87,9 +116,70 @@ class PermissionBroker:
             verdict=verdict,
             by="person",
             scope=scope,
-            grant=request.session_scope if granted else "",
+            grant=(request.session_scope or EXACT + request.call_hash) if granted else "",
             comment=comment,
             seconds=max(0.0, self.runtime.now() - request.time),
+            judgement=request.judgement,
         )
         await recorder.scoped(request.run, request.agent).record(decision)
         self._decided.setdefault(request_id, asyncio.Event()).set()
+
+    def _judge(self, request: PermissionRequested, mode: str, sandbox: SandboxState, agent: str) -> PolicyDecision:
+        granted = [grant.pattern for grant in self.state().grants]
+        home = str(self.runtime.home)
+        session = listed_rules(
+            [pattern for pattern in granted if not pattern.startswith(EXACT)],
+            [],
+            [],
+            source="session",
+            home=home,
+            base=str(self.workspace),
+        )
+        policy = Policy(self.rules().plus(session), home, self.protected)
+        found = policy.decide(
+            Request(
+                tool=request.tool,
+                input=request.input,
+                workspace=str(self.workspace),
+                mode=mode,
+                tier=request.tier,
+                effect=request.effect,
+                agent=agent,
+                folders=self.folders,
+                sandbox=sandbox,
+            )
+        )
+        access = request.input.get("access", "sandbox")
+        if found.verdict == "allow" and access != "sandbox" and mode != "bypass" and sandbox != "none":
+            wanted = "network" if access == "network" else "to run outside the sandbox"
+            found = replace(found, verdict="ask", reason=f"it asks for {wanted}", winner="access")
+        if found.verdict == "ask" and EXACT + request.call_hash in granted:
+            return replace(
+                found, verdict="allow", reason="granted for this session: exactly this call", winner="grant"
+            )
+        return found
+
+
+def _judgement(found: PolicyDecision) -> Judgement:
+    return Judgement(
+        verdict=found.verdict,
+        reason=found.reason,
+        winner=found.winner,
+        mode=found.mode,
+        tier=found.tier,
+        rules=[
+            RuleMatch(rule=r.rule, verdict=r.verdict, source=r.source, file=r.file, line=r.line) for r in found.rules
+        ],
+        modules=[
+            ModuleVerdict(name=m.name, verdict=m.verdict, reason=m.reason)
+            for m in found.modules
+            if m.verdict != "pass"
+        ],
+    )
+
+
+def _by(found: PolicyDecision) -> Literal["mode", "grant", "policy"]:
+    if found.winner == "mode":
+        return "mode"
+    granted = any(rule.source == "session" and rule.verdict == "allow" for rule in found.rules)
+    return "grant" if found.winner == "grant" or (granted and found.verdict == "allow") else "policy"

@@ -14,7 +14,10 @@ from tui_agent.events import (
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Something allowed for the rest of the session. `pattern` is what `PermissionRequested.session_scope` named."""
+    """Something allowed for the rest of the session.
+
+    `pattern` is a rule such as `Bash(git log *)`, or the hash of one exact call.
+    """
 
     pattern: str
     step: str

@@ -15,10 +15,8 @@ class PureTool:
         return call.tool
 
     async def plan(self, call: Call, context: ToolContext) -> Plan:
-        """Return the plan, which only says whether the call's `path` is inside the workspace or the session's own."""
-        path = call.input.get("path")
-        inside = not isinstance(path, str) or _at_home(target_of(call, context), context)
-        return Plan(Intent(effect="pure", key=call.step), self.title(call), inside=inside)
+        """Return the plan: there is nothing to prepare."""
+        return Plan(Intent(effect="pure", key=call.step), self.title(call))
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Do it."""
@@ -31,11 +29,6 @@ class PureTool:
     async def attach(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Refuse: there is nothing that outlives a crash."""
         raise NotImplementedError(f"{call.tool} leaves nothing running")
-
-
-def _at_home(target: Target, context: ToolContext) -> bool:
-    """Return whether the target is in the workspace, or is what this session's own steps left in their folders."""
-    return target.inside or target.real.is_relative_to(context.spool.parent.resolve())
 
 
 def target_of(call: Call, context: ToolContext) -> Target:

@@ -45,7 +45,7 @@ class Bash:
             raise ToolError(str(error)) from error
         intent = Intent(effect="supervised", key=f"{call.step}.{call.attempt}", spool=str(context.spool))
         # A grant for the sandbox is none for more than that.
-        scope = f"bash{_ACCESS_SHOWN[_access(call)]}: {grant_scope(command)}"
+        scope = grant_scope(command) if _access(call) == "sandbox" else ""
         preview = f"{await _where(call, context)}\n\n{command}"
         return Plan(intent, self.title(call), preview=preview, scope=scope)
 
@@ -55,7 +55,7 @@ class Bash:
         Cancelled, it ends the command and all it started (SIGTERM, after 2 s SIGKILL) before it returns; but
         when the program closes, the command goes on.
         """
-        environment = sandbox.command_environment(context.runtime.environment)
+        environment = sandbox.command_environment(context.runtime.environment) | dict(context.environment)
         spool = Path(intent.spool)
         try:
             made = Enclosed(sandbox.shell_argv(str(call.input["command"]), environment), environment, None)

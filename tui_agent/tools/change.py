@@ -77,7 +77,6 @@ class FileChange(ABC):
                 after=[file_state(target.real, change.data)],
             ),
             self.title(call),
-            inside=target.inside,
             preview=unified_diff(target.shown, change.old, change.new),
             scope=_scope(target),
         )
@@ -161,7 +160,5 @@ class FileChange(ABC):
 
 
 def _scope(target: Target) -> str:
-    """Return what a grant would cover: the workspace's files, but of those that git runs only the file itself."""
-    if target.inside and ".git" not in target.real.parts:
-        return "edit: files in the workspace"
-    return f"edit: {display(str(target.real))}"
+    """Return the rule that a grant would be: the workspace's files, but none for those that git runs."""
+    return "Edit(./**)" if target.inside and ".git" not in target.real.parts else ""

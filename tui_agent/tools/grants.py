@@ -119,22 +119,22 @@ _OPEN_ENDED = frozenset(
 
 
 def grant_scope(command: str) -> str:
-    """Return what a grant for this command would cover: the first words of a simple command, else just it.
+    """Return the rule that a grant for this command would be; empty where it would be for exactly this call.
 
     One word for most programs, two for those with subcommands, three for `npm run NAME` and its like.
     """
     if _OPERATORS.search(command) or not command.isprintable():
-        return command
+        return ""
     try:
         words = shlex.split(command)
     except ValueError:
-        return command
+        return ""
     if not words or not command.startswith(words[0]) or words[0] in _OPEN_ENDED:
-        return command
+        return ""
     wanted = 1
     if words[0] in _WITH_SUBCOMMANDS:
         wanted = 3 if words[1:2] in (["run"], ["exec"]) else 2
     head = words[:wanted]
     if len(head) < wanted or not all(_WORD.fullmatch(word) for word in head):
-        return command
-    return " ".join(head)
+        return ""
+    return f"Bash({' '.join(head)} *)"

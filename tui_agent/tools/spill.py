@@ -32,6 +32,8 @@ def cut_result(context: ToolContext, text: str, *, lines: int, characters: int) 
     try:
         path = spill(context, text)
     except OSError as error:
-        return "\n".join(shown) + f"\n[cut here: {len(rows):,} lines in all; they could not be kept: {error.strerror}]"
+        return (
+            "\n".join(shown) + f"\n[cut here: {len(rows):,} lines in all; they could not be kept: {error.strerror}]"
+        )
     where = f"read {path} with offset={len(shown) + 1}, or grep it"
     return "\n".join(shown) + f"\n[cut after {len(shown):,} of {len(rows):,} lines; for the rest {where}]"

@@ -160,7 +160,7 @@ class StepExecutor:
             preview=plan.preview,
             session_scope=plan.scope,
         )
-        await self.broker.decide(request, inside=plan.inside, mode=self.mode(), recorder=self.recorder)
+        await self.broker.decide(request, mode=self.mode(), recorder=self.recorder)
 
     async def _run(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         decision = step.decision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -39,7 +39,7 @@ class ToolContext:
     runs a subagent and returns its final answer; `set_todo` replaces the todo list. `images` and
     `documents` say whether the model takes image and PDF blocks. `closing` tells a cancelled tool that the
     program closes: a command then goes on and is picked up at the next start. `sandbox` is what commands run
-    in; without one they run unconfined.
+    in; without one they run unconfined. `environment` are variables that the decision on the call demands.
     """
 
     runtime: Runtime
@@ -53,6 +53,7 @@ class ToolContext:
     images: bool = True
     documents: bool = True
     closing: Callable[[], bool] = lambda: False
+    environment: Mapping[str, str] = field(default_factory=dict)
     sandbox: Sandbox | None = None
 
 
@@ -60,14 +61,12 @@ class ToolContext:
 class Plan:
     """What a call would do, found by looking only.
 
-    `inside` is False when the call reaches outside the workspace. `preview` is a unified diff or other plain
-    text that a person sees before approving. `scope` is the pattern a session-long grant would cover,
-    e.g. `bash: pytest`; empty if such a grant makes no sense.
+    `preview` is a unified diff or other plain text that a person sees before approving. `scope` is the rule that
+    a session-long grant would be, e.g. `Bash(pytest *)`; empty if it could only be for exactly this call.
     """
 
     intent: Intent
     title: str
-    inside: bool = True
     preview: str = ""
     scope: str = ""
 

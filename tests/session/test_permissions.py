@@ -1,0 +1,129 @@
+"""Decisions in real sessions: the rules, the modes, the reasons that stay with each decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.session.support import opened, options
+
+
+@pytest.mark.parametrize("path", ["link", "..", "../outside.txt", "~/x", "/etc/passwd"])
+async def test_reading_outside_asks(tmp_path: Path, isolated: Path, path: str) -> None:
+    (tmp_path / "outside.txt").write_text("x")
+    (isolated / "link").symlink_to(tmp_path / "outside.txt")
+    async with opened(options(tmp_path, unattended=True)) as session:
+        await session.prompt(f"read {path}")
+        assert session.of("step.finished")[0].outcome == "denied"
+        assert session.of("permission.decided")[0].by == "unattended"
+
+
+@pytest.mark.parametrize("command", ["ls -la", "git status", "cat a.txt | head -3", "grep -rn x . 2>/dev/null"])
+async def test_ordinary_commands_that_only_read_do_not_ask(tmp_path: Path, isolated: Path, command: str) -> None:
+    (isolated / "a.txt").write_text("x\n")
+    async with opened(options(tmp_path, unattended=True)) as session:
+        await session.prompt(f"run {command}")
+        decided = session.of("permission.decided")[0]
+        assert decided.verdict == "allow"
+        assert decided.judgement.winner == "read_only"
+
+
+async def test_catastrophe_is_denied_even_in_bypass(tmp_path: Path) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.prompt("run rm -rf /")
+        decided = session.of("permission.decided")[0]
+        assert decided.verdict == "deny"
+        assert decided.judgement.winner == "catastrophe"
+        assert session.of("step.started") == []
+
+
+async def test_a_rule_of_the_person_allows_and_is_named(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "permissions.toml").write_text('allow = ["Bash(touch *)"]\n')
+    async with opened(options(tmp_path, unattended=True)) as session:
+        await session.prompt("run touch made")
+        decided = session.of("permission.decided")[0]
+        assert decided.verdict == "allow"
+        assert [(rule.rule, rule.line) for rule in decided.judgement.rules] == [("Bash(touch *)", 1)]
+        assert (isolated / "made").exists()
+
+
+async def test_a_project_cannot_allow_itself_anything(tmp_path: Path, isolated: Path) -> None:
+    (isolated / ".claude").mkdir()
+    (isolated / ".claude" / "settings.json").write_text('{"permissions": {"allow": ["Bash(touch *)"]}}')
+    async with opened(options(tmp_path, unattended=True)) as session:
+        await session.prompt("run touch made")
+        assert session.of("permission.decided")[0].verdict == "deny"
+
+
+async def test_a_project_can_forbid(tmp_path: Path, isolated: Path) -> None:
+    (isolated / "a.txt").write_text("x\n")
+    (isolated / ".claude").mkdir()
+    (isolated / ".claude" / "settings.json").write_text('{"permissions": {"deny": ["Read(./a.txt)"]}}')
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("read a.txt")
+        assert session.of("permission.decided")[0].verdict == "deny"
+
+
+async def test_plan_mode_changes_nothing(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, mode="plan")) as session:
+        await session.prompt("write b.txt: x")
+        assert not (isolated / "b.txt").exists()
+        assert session.of("permission.requested") == []
+
+
+async def test_accept_edits_lets_files_change_and_asks_for_commands(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, mode="accept-edits", unattended=True)) as session:
+        await session.prompt("write b.txt: x")
+        assert (isolated / "b.txt").exists()
+        await session.prompt("run touch made")
+        assert not (isolated / "made").exists()
+
+
+async def test_a_grant_for_exactly_one_call_covers_that_and_no_other(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run echo a > f; echo b > g")
+        request = await session.event("permission.requested")
+        assert request.session_scope == ""
+        await session.handle.decide(request.request, "allow", scope="session")
+        await session.idle()
+        await session.prompt("run echo a > f; echo b > g")
+        assert session.of("permission.decided")[-1].by == "grant"
+        await session.handle.submit("run echo a > f; echo c > g")
+        assert (await session.event("permission.requested", 2)).call_hash != request.call_hash
+
+
+async def test_a_grant_is_a_rule_and_lasts_over_a_restart(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run touch a")
+        request = await session.event("permission.requested")
+        assert request.session_scope == "Bash(touch *)"
+        await session.handle.decide(request.request, "allow", scope="session")
+        await session.idle()
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        await session.prompt("run touch b")
+        assert (isolated / "b").exists()
+        assert session.of("permission.decided")[0].by == "grant"
+        await session.handle.submit("run touch b; rm b")
+        await session.event("permission.requested")
+
+
+async def test_what_the_sessions_own_steps_left_can_be_read(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        steps = tmp_path / "data" / "sessions" / session.handle.session / "steps" / "step_x"
+        steps.mkdir(parents=True)
+        (steps / "output").write_text("all of it\n")
+        (steps / "link").symlink_to("/etc/passwd")
+        await session.prompt(f"read {steps}/output")
+        assert session.of("step.finished")[0].outcome == "ok"
+        await session.handle.submit(f"read {steps}/link")
+        await session.event("permission.requested")
+
+
+async def test_the_programs_own_settings_are_not_written(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.prompt(f"write {tmp_path}/config/permissions.toml: allow = []")
+        assert session.of("permission.decided")[0].verdict == "deny"
