@@ -42,8 +42,7 @@ def test_read_then_edit_with_approval(start, isolated, columns):
     terminal.until("waiting: F4")
     approve(terminal)
     terminal.until(lambda: "PRINT('hi')" in (isolated / "hello.py").read_text())
-    terminal.type("\x1b")
-    terminal.until("✓ done")
+    terminal.until("✓ done")  # at 80 columns too: after the last answer the conversation is back
 
 
 def test_keys_typed_at_full_speed_before_the_app_is_up_are_all_kept(start):
@@ -88,6 +87,34 @@ def test_after_a_kill_everything_is_back(start, isolated):
     again.until("waiting: F4")
     approve(again)
     again.until(lambda: "PRINT('hi')" in (isolated / "hello.py").read_text())
+
+
+def test_what_is_typed_with_the_answer_is_written_and_approves_nothing(start, isolated):
+    terminal = start()
+    terminal.type("edit hello.py: print => PRINT then edit hello.py: x => y\r")
+    terminal.until("waiting: F4")
+    terminal.type(F4)
+    terminal.until("y once")
+    time.sleep(0.7)  # the guard
+    terminal.type("yyes please\r")
+    terminal.until("│ yes please")
+    terminal.until(lambda: "PRINT('hi')" in (isolated / "hello.py").read_text())
+    terminal.until("waiting: F4")
+    terminal.type("y")
+    terminal.until("│ yes pleasey")
+    assert (isolated / "hello.py").read_text().startswith("x = 1")
+
+
+def test_a_second_window_follows_the_first(start):
+    first = start()
+    first.type("list\r")
+    first.until("✓ done")
+    second = start("--continue")
+    second.until("READ-ONLY")
+    first.type("edit hello.py: print => PRINT\r")
+    first.until("waiting: F4")
+    second.until("+PRINT")
+    second.until("waiting: F4")
 
 
 def test_the_shell_gets_its_terminal_back(start):

@@ -262,7 +262,14 @@ async def test_second_window_is_read_only_and_says_so(workspace):
         await me.idle()
         async with driven(workspace, resume=me.handle.session) as other:
             assert other.handle.read_only
-            assert "READ-ONLY" in other.app.query_one("#header").content.plain
+            assert "READ-ONLY: follows the other window" in other.app.query_one("#header").content.plain
+            await me.ask("read hello.py")
+            await me.idle(2)
+            await other.until(
+                lambda: other.state.conversation.prompts == 2 and not other.state.conversation.active_run
+            )
+            conversation = other.app.workbench.conversation
+            await other.until(lambda: conversation.item_count == me.handle.item_count, "the other window shows it")
             await other.ask("hello")
             await other.until(lambda: other.app.workbench.prompt.text == "hello")
 
@@ -282,6 +289,20 @@ async def test_any_size_works(workspace, size):
         await me.pilot.press("y")
         await me.idle()
         assert "PRINT" in (workspace / "hello.py").read_text()
+
+
+@pytest.mark.parametrize("size", [(100, 24), (80, 24), (110, 30), (60, 16)])
+async def test_a_request_and_its_keys_are_in_view(workspace, size):
+    async with driven(workspace, size=size) as me:
+        await me.request(EDIT)
+        await me.pilot.press("f4")
+        await me.until(lambda: me.queue.has_focus)
+
+        def shown():
+            return "\n".join(strip.text for strip in me.app.screen._compositor.render_strips())
+
+        await me.until(lambda: "y once" in shown())
+        assert "why asked" in shown()
 
 
 async def test_narrow_tabs_show_each_pane(workspace):

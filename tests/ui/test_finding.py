@@ -215,9 +215,7 @@ async def test_every_action_has_a_key_a_palette_entry_and_a_line_in_the_help(wor
                 assert any(binding.description.lower() in label for label in palette)
             bound.add(binding.action.partition("(")[0])
         own = {name.removeprefix("action_") for name in vars(place.kind) if name.startswith("action_")}
-        overridden = {
-            name for name in own for base in place.kind.__mro__[1:] if f"action_{name}" in vars(base)
-        }
+        overridden = {name for name in own for base in place.kind.__mro__[1:] if f"action_{name}" in vars(base)}
         commands = {"interrupt"} if place.kind is TuiAgentApp else set()
         assert own - overridden - commands <= bound, place.title
 
@@ -237,7 +235,7 @@ async def test_verify_export_registry_and_title_answer_on_the_screen(workspace):
             await me.pilot.press("escape")
             await me.until(lambda: not me.app.screen.is_modal)
         await me.app.submit("/export out.md")
-        await me.until(lambda: (workspace / "out.md").exists())
+        await me.until((workspace / "out.md").exists)
         assert (workspace / "out.md").read_text().startswith("> list")
         await me.app.submit("/title now named")
         await me.until(lambda: me.state.conversation.title == "now named")

@@ -92,7 +92,7 @@ class Prompt(TextArea):
             soft_wrap=True,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="What shall be done?  Enter sends, Ctrl+J begins a new line, / lists commands, @ files",
+            placeholder="What shall be done?   / commands   @ files   ^J new line",
         )
         self._had_text = False
         self._files: Sequence[str] = ()
