@@ -125,9 +125,8 @@ def test_a_fold_from_the_journal_says_what_was_sent(sequence: list[EventBase]) -
     written: list[EventBase] = []
     for event in sequence:
         live.apply(event)
-        if isinstance(event, TurnStarted):
-            event = event.model_copy(update={"prefix": hashlib.sha256(request_prefix(live)).hexdigest()})
-        written.append(event)
+        sent = {"prefix": hashlib.sha256(request_prefix(live)).hexdigest()}
+        written.append(event.model_copy(update=sent) if isinstance(event, TurnStarted) else event)
     again, repeats = fold_history(written)
     assert repeats
     assert request_prefix(again) == request_prefix(live)

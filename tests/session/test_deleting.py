@@ -60,7 +60,7 @@ async def test_prompts_and_answers_are_found(tmp_path):
     handle = await finished(tmp_path, "ask is the xylophone tuned? then list")
     await handle.close()
     hits = await search_sessions(options(tmp_path).data_dir, "xyloph")
-    assert [(hit.session, hit.kind) for hit in hits][0] == (handle.session, "prompt")
+    assert (hits[0].session, hits[0].kind) == (handle.session, "prompt")
     assert "xylophone" in hits[0].snippet
 
 

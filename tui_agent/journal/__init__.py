@@ -17,6 +17,8 @@ from tui_agent.journal.errors import (
 from tui_agent.journal.export import copy_session, export_jsonl
 from tui_agent.journal.index import SearchHit, SessionIndex
 from tui_agent.journal.journal import Journal
+from tui_agent.journal.lock import FileLock
+from tui_agent.journal.reader import Changes
 from tui_agent.journal.recorder import Recorder
 from tui_agent.journal.records import (
     BootRecord,
@@ -31,9 +33,11 @@ from tui_agent.journal.summary import SessionSummary
 
 __all__ = [
     "BootRecord",
+    "Changes",
     "Committed",
     "Durability",
     "FenceLost",
+    "FileLock",
     "Gap",
     "InvalidEvent",
     "Journal",

@@ -152,11 +152,11 @@ class SessionIndex:
         """Return what all sessions have used and reserved of a day (UTC)."""
         return await self._run(lambda connection: ledger.totals(connection, day))
 
-    async def days(self) -> list[str]:
+    async def days(self) -> tuple[str, ...]:
         """Return the days (UTC) on which anything was spent, the oldest first."""
 
-        def select(connection: sqlite3.Connection) -> list[str]:
-            return [day for (day,) in connection.execute("SELECT DISTINCT day FROM spend ORDER BY day")]
+        def select(connection: sqlite3.Connection) -> tuple[str, ...]:
+            return tuple(day for (day,) in connection.execute("SELECT DISTINCT day FROM spend ORDER BY day"))
 
         return await self._run(select)
 
