@@ -54,15 +54,19 @@ def begin(life: Life, kill: tuple[str, int] | None = None, hits: Path | None = N
     life.terminal.press(lives.DRAFT)
 
 
-def bring_to_end(life: Life) -> Verdict:
-    """Resume the session, let it finish, give it one more prompt, quit, and judge."""
+def bring_to_end(life: Life, *, layout: bool = True) -> Verdict:
+    """Resume the session, let it finish, give it one more prompt, quit, and judge.
+
+    `layout` says whether to kill it once more when it is idle, to compare the screen before and after.
+    """
     life.start(resume=True)
     if life.wait_ready():
         life.ensure_asked()
         life.finish()
         if life.verdict.problems:
             return life.stop()
-        life.check_layout()
+        if layout:
+            life.check_layout()
         life.give_next(lives.make_next("b"))
         life.finish()
     return life.stop()
@@ -91,7 +95,9 @@ def listing(folder: Path) -> tuple[Counter[str], Counter[str], Timing]:
     return hits[0], hits[1], Timing(in_life, in_recovery)
 
 
-def kill_at(folder: Path, name: str, hit: int, *, recovering: bool, fault: str = "") -> tuple[Verdict, bool]:
+def kill_at(
+    folder: Path, name: str, hit: int, *, recovering: bool, fault: str = "", layout: bool = True
+) -> tuple[Verdict, bool]:
     """Live a life that dies at the given hit of a failpoint; say also whether it got there."""
     life = Life(folder, fault=fault)
     if recovering:
@@ -103,10 +109,10 @@ def kill_at(folder: Path, name: str, hit: int, *, recovering: bool, fault: str =
     reached = life.died_at_failpoint(lives.PATIENCE, unless_done=True)
     if not reached:
         life.die()
-    return bring_to_end(life), reached
+    return bring_to_end(life, layout=layout), reached
 
 
-def kill_at_random(folder: Path, seed: int, timing: Timing, fault: str = "") -> Verdict:
+def kill_at_random(folder: Path, seed: int, timing: Timing, fault: str = "", *, layout: bool = True) -> Verdict:
     """Live a life that is killed at a random instant, and again at one of its recovery."""
     chance = random.Random(seed)
     life = Life(folder, fault=fault)
@@ -116,7 +122,7 @@ def kill_at_random(folder: Path, seed: int, timing: Timing, fault: str = "") -> 
     life.start(resume=True)
     wait(life.terminal, chance.uniform(0, timing.recovery * 1.05))
     life.die()
-    return bring_to_end(life)
+    return bring_to_end(life, layout=layout)
 
 
 def kill_while_streaming(folder: Path, fault: str = "") -> Verdict:
@@ -158,6 +164,7 @@ def campaign(
     workers: int = 2,
     fault: str = "",
     seconds: float = float("inf"),
+    layout: bool = True,
 ) -> KillReport:
     """Kill at every failpoint (or at `failpoints` of them, drawn at random) and `kills` times at random.
 
@@ -178,7 +185,7 @@ def campaign(
             return
         name, hit, recovering = point
         place = folder / f"point-{number}"
-        verdict, reached = kill_at(place, name, hit, recovering=recovering, fault=fault)
+        verdict, reached = kill_at(place, name, hit, recovering=recovering, fault=fault, layout=layout)
         report.failpoints[name] += reached
         report.not_reached += not reached
         report.add(verdict, f"killed at {name} #{hit}{' while recovering' if recovering else ''}")
@@ -186,7 +193,7 @@ def campaign(
     def at_random(number: int) -> None:
         if time.monotonic() > until:
             return
-        verdict = kill_at_random(folder / f"random-{number}", seed * 100_000 + number, timing, fault)
+        verdict = kill_at_random(folder / f"random-{number}", seed * 100_000 + number, timing, fault, layout=layout)
         report.add(verdict, f"killed at random, seed {seed * 100_000 + number}")
 
     with ThreadPoolExecutor(workers) as pool:

@@ -56,7 +56,7 @@ def make_next(token: str) -> Work:
     return Work(f"say 40 then run echo {token}-0 >> ledger.txt", (f"{token}-0",))
 
 
-TALK = 400
+TALK = 250
 """Tokens of the answer that is killed while it streams."""
 
 

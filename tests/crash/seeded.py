@@ -27,5 +27,5 @@ def try_fault(name: str, folder: Path, seed: int) -> list[str]:
         case "stream":
             return kills.kill_while_streaming(folder, fault=name).problems
     point, hit = trial
-    verdict, reached = kills.kill_at(folder, point, hit, recovering=False, fault=name)
+    verdict, reached = kills.kill_at(folder, point, hit, recovering=False, fault=name, layout=False)
     return verdict.problems if reached else []

@@ -21,7 +21,7 @@ def test_journal_and_runner_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_the_app_resumes_from_what_is_left(tmp_path: Path) -> None:
-    report = power_session.run_session(tmp_path / "power", images=12, seed=1)
+    report = power_session.run_session(tmp_path / "power", images=8, seed=1)
     assert table.print_power("the whole app", report) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.crash import seeded, trace
 from tests.crash.faults import FAULTS
 
-QUICK = {"outcome-not-synced", "folder-not-synced", "start-not-synced", "intent-after-effect", "no-runner"}
+QUICK = {"outcome-not-synced", "folder-not-synced", "start-not-synced", "no-runner"}
 """The faults that are tried each time; the others take longer."""
 
 
