@@ -36,6 +36,7 @@ class Spec:
     bundle: bool = True
     text_flags: bool = False
     needs_flag: bool = False
+    flags_first: bool = False
     check: str = ""
 
 
@@ -84,6 +85,7 @@ def _spec(entries: dict[str, dict[str, object]], name: str) -> Spec:
         bool(entry.get("bundle", True)),
         bool(entry.get("text_flags", False)),
         bool(entry.get("needs_flag", False)),
+        bool(entry.get("flags_first", False)),
         str(entry.get("check", "")),
     )
 
@@ -147,6 +149,8 @@ def apply_spec(spec: Spec, words: tuple[Word, ...]) -> Usage:
         elif text == "--":
             flags_end = True
             at += 1
+        elif spec.flags_first and operands:
+            raise NotHarmless(f"{text} after an operand is an operand too")
         else:
             at = _flag(spec, words, at, usage)
     if spec.needs_flag and not usage.flags:
