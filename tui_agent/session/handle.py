@@ -259,6 +259,11 @@ class SessionHandle:
         """How many entries the timeline has."""
         return self._view.entry_count
 
+    @property
+    def compacting(self) -> bool:
+        """Whether a compaction that the person asked for is under way; `interrupt` stops it."""
+        return self._compacting is not None and not self._compacting.done()
+
     def subscribe(self, on_update: Listener) -> Callable[[], None]:
         """Call `on_update` on the loop with each update, in commit order; return the function that ends it."""
         return self._view.subscribe(on_update)

@@ -179,8 +179,9 @@ class TuiAgentApp(SessionApp):
 
     def action_interrupt(self) -> None:
         """Stop the run, if there is one."""
-        if self.handle is not None and self.handle.state.conversation.active_run is not None:
-            self.start(self.handle.interrupt())
+        handle = self.handle
+        if handle is not None and (handle.state.conversation.active_run is not None or handle.compacting):
+            self.start(handle.interrupt())
 
     def action_place(self, name: str) -> None:
         """Go to a pane."""

@@ -191,7 +191,11 @@ class SessionApp(App[int]):
         run = self.handle.state.conversation.active_run if self.handle else None
         status = ""
         if run is not None and self.handle is not None:
-            status = f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s · Esc interrupts"
+            status = f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s"
+            if self.workbench.prompt.has_focus:
+                status += " · Esc interrupts"
+        elif self.handle is not None and self.handle.compacting:
+            status = "● compacting · Esc stops it"
         elif self._failed:
             status = "no session is open: F2 lists them, /new begins one"
         elif self.handle is None:
