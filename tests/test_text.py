@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_agent.text import inert, inert_line
+from tui_agent.text import inert, inert_line, inert_same_length
 
 
 @given(st.text())
@@ -53,3 +53,11 @@ def test_examples(text: str, safe: str) -> None:
 def test_one_line_is_one_line(text: str) -> None:
     assert "\n" not in inert_line(text)
     assert "\t" not in inert_line(text)
+
+
+@given(st.text())
+def test_inert_at_the_same_length_keeps_every_place(text: str) -> None:
+    shown = inert_same_length(text)
+    assert len(shown) == len(text)
+    assert inert(shown) == shown.replace("\r\n", "\n")
+    assert all(new == old or inert(old) != old or old == "\r" for old, new in zip(text, shown, strict=True))

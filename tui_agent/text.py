@@ -41,6 +41,18 @@ def inert(text: str) -> str:
     return _UNSAFE.sub(_escape, text.replace("\r\n", "\n"))
 
 
+def inert_same_length(text: str) -> str:
+    """Return `text` with one visible character for each that `inert` would escape, for where places count."""
+    return text if text.isascii() and text.isprintable() else _UNSAFE.sub(_picture, text)
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\u2421" if code == 0x7F else "\ufffd"
+
+
 def well_formed(text: str) -> str:
     """Return `text` with lone surrogates, which no UTF-8 can hold, replaced by U+FFFD."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

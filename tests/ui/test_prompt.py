@@ -100,3 +100,18 @@ async def test_it_grows_to_its_limit():
         prompt.insert("\n".join("abcdefghijklmnopqrstuvwxyz"))
         await pilot.pause()
         assert prompt.region.height == MAX_LINES + 2
+
+
+async def test_what_a_prompt_holds_never_acts_on_the_terminal():
+    text = "a \x1b]0;title\x07\x1b[2J\u202eb\u200b [red]c\x9b31m\x00\x7f"
+    app = Bench()
+    async with app.run_test() as pilot:
+        prompt = app.query_one(Prompt)
+        prompt.post_message(Paste(text))
+        await pilot.pause()
+        shown = "".join(prompt.render_line(y).text for y in range(prompt.size.height))
+        assert not set(shown) & set("\x1b\x07\u202e\u200b\x9b\x00\x7f"), ascii(shown)
+        assert "a ␛]0;title␇␛[2J�b" in shown
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.sent == [text]

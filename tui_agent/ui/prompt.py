@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Key, Paste
@@ -20,7 +21,7 @@ from textual.reactive import var
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 
-from tui_agent.text import inert_line
+from tui_agent.text import inert_line, inert_same_length
 from tui_agent.ui.line import Line
 from tui_agent.ui.mentions import matching_files, mention_before, mention_text
 
@@ -127,6 +128,10 @@ class Prompt(TextArea):
     def watch_chosen(self) -> None:
         """Show which one Tab takes."""
         self.post_message(self.DraftChanged())
+
+    def get_line(self, line_index: int) -> Text:
+        # Pastes, drafts and files' names bring escape sequences; what is sent keeps them, the screen must not.
+        return Text(inert_same_length(self.document.get_line(line_index)), end="", no_wrap=True)
 
     def action_send(self) -> None:
         """Send what is written, or take the completion when a command is half written or one was chosen."""
