@@ -154,7 +154,7 @@ async def test_sessions_are_found_by_what_was_said_and_deleted_after_a_yes(works
         row = str(browser.query_one("#browser-list").get_option_at_index(0).prompt)
         assert "plain words" in row
         assert "prompt: search xylophone" in row
-        await me.pilot.press("f8")
+        await me.pilot.press("f9")
         await me.until(lambda: isinstance(me.app.screen, ConfirmDialog))
         me.app.screen._clock = lambda: 0.0
         await me.pilot.press("y")
@@ -162,7 +162,7 @@ async def test_sessions_are_found_by_what_was_said_and_deleted_after_a_yes(works
         await me.pilot.press("n")
         await me.until(lambda: me.app.screen is browser)
         assert folder.exists()
-        await me.pilot.press("f8")
+        await me.pilot.press("f9")
         await me.until(lambda: isinstance(me.app.screen, ConfirmDialog))
         me.app.screen._armed_from = 0.0
         await me.pilot.press("y")
@@ -180,7 +180,7 @@ async def test_an_open_session_is_not_deleted(workspace):
             await other.type("list")
             browser = other.app.screen
             await other.until(lambda: browser._highlighted() == me.handle.session)
-            await other.pilot.press("f8")
+            await other.pilot.press("f9")
             await other.until(lambda: isinstance(other.app.screen, ConfirmDialog))
             other.app.screen._armed_from = 0.0
             await other.pilot.press("y")

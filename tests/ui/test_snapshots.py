@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,19 @@ NOON = 1_767_268_800.0
 EDIT = "read hello.py then edit hello.py: print => shout"
 
 
+async def _no_probe(self):
+    pass
+
+
 @pytest.fixture
-def picture(isolated, monkeypatch, snap_compare):
+def picture(isolated, monkeypatch, snap_compare, request):
     """Return a function that plays a prompt and compares the screen."""
-    (isolated / "hello.py").write_text("x = 1\nprint('hi')\n")
+    # The model is told the folder's name, and the screen how many tokens that took: it is always as long.
+    workspace = Path(tempfile.mkdtemp(prefix="acme-", dir="/tmp"))
+    request.addfinalizer(lambda: shutil.rmtree(workspace))
+    (workspace / "hello.py").write_text("x = 1\nprint('hi')\n")
+    # What commands run in is found on the machine, at some time during the first turn.
+    monkeypatch.setattr(SessionHandle, "_probe_sandbox", _no_probe)
     monkeypatch.setattr(Prompt, "cursor_blink", False)
     opened = SessionHandle.open
 
@@ -41,9 +52,11 @@ def picture(isolated, monkeypatch, snap_compare):
         return handle
 
     runtime = Runtime(now=lambda: NOON, monotonic=lambda: 1.0, home=Path("/home/ada"))
-    start = Start(runtime, isolated, offline=True)
+    start = Start(runtime, workspace, offline=True)
 
-    def compare(prompt: str, *keys: str, size: tuple[int, int] = (120, 36), theme: str = "") -> None:
+    def compare(
+        prompt: str, *keys: str, size: tuple[int, int] = (120, 36), theme: str = "", shows: str = ""
+    ) -> None:
         app = TuiAgentApp(lambda: open_in_acme(start.options()), options=start.options, prompt=prompt, theme=theme)
 
         async def play(pilot):
@@ -61,6 +74,10 @@ def picture(isolated, monkeypatch, snap_compare):
                 queue._armed_from = 0
                 queue._show_keys()
             await pilot.pause()
+            for _ in range(1500):
+                if not shows or shows in "\n".join(s.text for s in app.screen._compositor.render_strips()):
+                    break
+                await asyncio.sleep(0.01)
             await asyncio.sleep(0.3)  # the last frame of the conversation's own 20 a second
             app._tick()
 
@@ -99,3 +116,11 @@ def test_completion(picture):
 
 def test_too_small(picture):
     picture("", size=(38, 9))
+
+
+def test_search(picture):
+    picture("read hello.py", "f6", "slash", *"hello", "enter", shows="match in item")
+
+
+def test_sessions(picture):
+    picture("read hello.py", "f2", *"hel", size=(100, 30), shows="prompt: read hello.py")

@@ -46,7 +46,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
         Binding("pagedown", "move(10)", "page down", show=False),
         Binding("pageup", "move(-10)", "page up", show=False),
         Binding("ctrl+n", "new", "new session"),
-        Binding("f8", "delete", "delete the session"),
+        Binding("f9", "delete", "delete the session"),
     ]
 
     def __init__(
@@ -77,7 +77,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
                 " open  ",
                 ("^N", "bold"),
                 " new session  ",
-                ("F8", "bold"),
+                ("F9", "bold"),
                 " delete  ",
                 ("Esc", "bold"),
                 " back",

@@ -178,7 +178,7 @@ class Workbench(Container):
     def on_conversation_view_found(self, event: ConversationView.Found) -> None:
         """Say where the match is, or that there is none."""
         slot = self.query_one("#conversation-slot")
-        at = "nothing found" if event.position is None else f"match in {event.position + 1} of {event.count}"
+        at = "nothing found" if event.position is None else f"match in item {event.position + 1} of {event.count}"
         slot.border_subtitle = at
 
     async def on_search_bar_closed(self) -> None:
