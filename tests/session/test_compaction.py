@@ -238,3 +238,42 @@ async def _limit(session: Watcher, scope: str, kind: str, value: float) -> None:
     from tui_agent.events import SessionConfigured
 
     await session.handle._recorder.record(SessionConfigured(limits={"person": {f"{scope}.{kind}": value}}))
+
+
+async def test_a_limit_that_comes_near_is_reason_enough(tmp_path: Path, isolated: Path) -> None:
+    for number in range(8):
+        (isolated / f"{number}.txt").write_text(f"file {number}\n" * 1200)
+    prompt = " then ".join(f"read {number}.txt" for number in range(8))
+    async with opened(options(tmp_path)) as session:
+        await _limit(session, "run", "input_tokens", 110_000)
+        await session.prompt(prompt)
+        compacted = session.of("context.compacted")
+        assert compacted
+        assert "limit on input_tokens" in compacted[0].reason
+        used = session.handle.state.budget.run_usage.prompt_tokens
+        assert used <= 110_000
+
+
+async def test_a_prompt_that_comes_during_a_compaction_is_not_lost(tmp_path: Path, isolated: Path) -> None:
+    for number in range(5):
+        (isolated / f"{number}.txt").write_text(f"file {number}\n" * 1000)
+    server = OfflineServer(speed=400.0)
+    base_url = await asyncio.to_thread(server.start)
+    changes = {"offline": False, "base_url": base_url, "api_key": "k"}
+    prompt = " then ".join(f"read {number}.txt" for number in range(5))
+    try:
+        async with opened(small_window(tmp_path, 14_000, **changes)) as session:
+            await session.handle.submit(prompt)
+            await session.until(lambda: any(e.purpose == "compaction" for e in session.of("turn.projected")))
+            await session.handle.submit("say 7 and note-the-latecomer")
+            await session.idle()
+            compacted = session.of("context.compacted")
+            assert compacted
+            assert text_of(compacted[0]).count("note-the-latecomer") == 1
+            assert len(session.of("prompt.accepted")) == 1
+            name = session.handle.session
+        async with opened(small_window(tmp_path, 14_000, **changes), name) as session:
+            await session.prompt("say 5")
+            assert session.of("notice") == []
+    finally:
+        await asyncio.to_thread(server.stop)

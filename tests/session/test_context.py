@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+from tests.benchmarks.context import changed_prefixes
 from tests.session.support import opened, options
 from tui_agent.models.offline import OfflineServer
 
@@ -83,5 +84,36 @@ async def test_every_miss_has_its_reason(tmp_path: Path, isolated: Path) -> None
             assert "model was changed" in reasons[3]
             entries = await session.handle.entries(0, session.handle.entry_count)
             assert any("cache miss: first request" in entry.detail for entry in entries.values())
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_no_request_changes_its_prefix_whatever_is_added(tmp_path: Path, isolated: Path) -> None:
+    (isolated / "a.txt").write_text("one\n")
+    (isolated / "b.txt").write_text("two\n")
+    server = OfflineServer(record=True)
+    base_url = await asyncio.to_thread(server.start)
+    given = options(tmp_path, offline=False, base_url=base_url, api_key="k", mode="bypass")
+    try:
+        async with opened(given) as session:
+            handle = session.handle
+            await session.prompt("read a.txt")
+            await session.prompt("say 3 about @b.txt")
+            await handle.put_back(session.of("step.finished")[0].seq)
+            (isolated / "b.txt").write_text("changed\n")
+            await handle.submit("run sleep 0.2\nread a.txt")
+            await session.event("step.started", 2)
+            await handle.put_back(session.of("run.started")[0].seq)
+            await handle.submit("say 4")
+            await session.idle()
+            await session.prompt("say 5")
+            name = handle.session
+        async with opened(given, name) as session:
+            await session.prompt("say 6")
+            assert session.of("notice") == []
+        bodies = [request.body for request in server.requests if request.path == "/v1/messages"]
+        assert len(bodies) >= 6
+        assert changed_prefixes(bodies) == 0
+        assert json.dumps(bodies[-1]).count("<put-back>") == 2
     finally:
         await asyncio.to_thread(server.stop)

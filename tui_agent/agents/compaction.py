@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -38,6 +39,8 @@ from tui_agent.events import (
     FileState,
     JsonObject,
     Notice,
+    PromptAccepted,
+    PromptQueued,
     Receipt,
     ReceiptLine,
     Usage,
@@ -133,7 +136,7 @@ async def compact(
     conversation = services.conversation()
     model = services.catalog.find(conversation.model)
     start = conversation.history_start if recorder.agent == MAIN_AGENT else 0
-    events = await _read(services, max(start - 1, 0), agent=recorder.agent)
+    events = _since_last(await _read(services, max(start - 1, 0), agent=recorder.agent))
     record = read_record(await _read(services, 0, types=["step.planned", "step.finished"]))
     lines = receipt_lines(events)
     kept_since = history.seqs[cut.stop] if cut.stop < len(messages) else 1 << 62
@@ -156,40 +159,51 @@ async def compact(
         unresolved=_unresolved(services, recorder.agent, record),
         rules=_rules(services),
         doubts=doubts,
-        files=list(history.file_hashes),
+        files=[path for path in history.file_hashes if path not in history.memory_loaded],
         record=record,
     )
-    new = begin_anew(
-        carried.text("" if summary.block is not None else summary.text),
-        block=summary.block,
-        before=messages[: cut.start],
-        after=[*messages[cut.stop :], *_pending(history)],
-    )
-    receipt = Receipt(
-        until=services.journal.last_seq,
-        kept=[ReceiptLine(kind="todo", text=f"{item.text} ({item.state})") for item in todo] + kept,
-        dropped=dropped,
-        unresolved=list(carried.unresolved),
-        doubts=doubts,
-        tokens_before=history.window_tokens,
-        tokens_after=history.head_tokens + tokens_of_messages(new),
-    )
-    compacted = ContextCompacted(
-        messages=new,
-        summary=summary.text,
-        receipt=receipt,
-        trigger=trigger,
-        reason=reason,
-        author=summary.author,
-        files=[FileState(path=path, sha256=sha) for path, sha in history.file_hashes.items()],
-        turn=summary.metered.turn if summary.metered else "",
-        usage=summary.usage,
-        cost=summary.cost,
-    )
-    if summary.metered is not None:
-        await summary.metered.settle(compacted, *summary.metered.overrun(summary.usage, summary.cost))
-    else:
-        await recorder.record(compacted)
+    # A prompt that came meanwhile goes into the new history at once: whoever reads it again begins there.
+    automatic = main and trigger == "automatic"
+    async with services.prompts if automatic else contextlib.nullcontext():
+        queued = history.queued({prompt.prompt_id for prompt in services.conversation().queued}) if automatic else []
+        new = begin_anew(
+            carried.text("" if summary.block is not None else summary.text),
+            block=summary.block,
+            before=messages[: cut.start],
+            after=[*messages[cut.stop :], *_as_message(history.pending_blocks()), *map(_as_prompt, queued)],
+        )
+        receipt = Receipt(
+            until=services.journal.last_seq,
+            kept=[
+                *(ReceiptLine(kind="todo", text=f"{item.text} ({item.state})") for item in todo),
+                *kept,
+                *(ReceiptLine(kind="prompt", text=prompt.prompt, seq=prompt.seq or 0) for prompt in queued),
+            ],
+            dropped=dropped,
+            unresolved=list(carried.unresolved),
+            doubts=doubts,
+            tokens_before=history.window_tokens,
+            tokens_after=history.head_tokens + tokens_of_messages(new),
+        )
+        files = [FileState(path=path, sha256=sha) for path, sha in history.file_hashes.items()]
+        compacted = ContextCompacted(
+            messages=new,
+            summary=summary.text,
+            receipt=receipt,
+            trigger=trigger,
+            reason=reason,
+            author=summary.author,
+            files=[*files, *(file for prompt in queued for file in prompt.files)],
+            turn=summary.metered.turn if summary.metered else "",
+            usage=summary.usage,
+            cost=summary.cost,
+        )
+        taken = [PromptAccepted(prompt_id=prompt.prompt_id) for prompt in queued]
+        if summary.metered is not None:
+            overrun = summary.metered.overrun(summary.usage, summary.cost)
+            await summary.metered.settle(*taken, compacted, *overrun)
+        else:
+            await recorder.record(*taken, compacted)
     if doubts:
         message = f"The summary claims what the journal does not hold: {doubts[0]}"
         message += f" and {len(doubts) - 1} more, see the receipt." if len(doubts) > 1 else "."
@@ -301,9 +315,18 @@ async def _ignore(deltas: Sequence[Delta]) -> None:
     """A summary is shown when it is whole."""
 
 
-def _pending(history: History) -> list[JsonObject]:
-    blocks = history.pending_blocks()
+def _as_message(blocks: list[JsonObject]) -> list[JsonObject]:
     return [{"role": "user", "content": list(blocks)}] if blocks else []
+
+
+def _as_prompt(prompt: PromptQueued) -> JsonObject:
+    return _as_message(prompt.content or [{"type": "text", "text": prompt.prompt}])[0]
+
+
+def _since_last(events: list[Event]) -> list[Event]:
+    """Return the events from the newest compaction among them on: those before it are summarised already."""
+    last = max((i for i, event in enumerate(events) if isinstance(event, ContextCompacted)), default=0)
+    return events[last:]
 
 
 def _unresolved(services: Services, agent: str, record: WorkRecord) -> list[str]:

@@ -143,7 +143,7 @@ class CarryOver:
             ("Commands run in this session", commands, "- "),
             ("Permissions", self.rules, "- "),
             ("Claims of the summary without a fact behind them: check before you rely on them", self.doubts, "- "),
-            ("Files you know, whose content is not above any more", self.files[-MOST_FACTS:], "- "),
+            ("Files you know; their content may not be above any more", self.files[-MOST_FACTS:], "- "),
         ]
         parts = [
             "<compacted>\nThe conversation before this was compacted to make room. The lists below are from the "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
@@ -219,6 +219,10 @@ class History:
         """Return what waits to go with the next message of the user: put back, noted."""
         note: list[JsonObject] = [{"type": "text", "text": self._note}] if self._note else []
         return note + [json.loads(block) for block in self._held]
+
+    def queued(self, prompts: Collection[str]) -> list[PromptQueued]:
+        """Return those of the prompts with these ids that wait to become part of the history, in order."""
+        return [event for prompt_id, event in self._queued.items() if prompt_id in prompts]
 
     def until(self, message: int) -> History:
         """Return a history of the first `message` messages, for a request that leaves no trace in this one."""
