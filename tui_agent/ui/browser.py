@@ -18,6 +18,7 @@ from textual.widgets.option_list import Option
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.dialogs import ConfirmDialog
 from tui_agent.ui.line import Line
+from tui_agent.ui.line_input import LineInput
 
 if TYPE_CHECKING:
     from tui_agent.session import SearchHit, SessionSummary
@@ -69,7 +70,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
         """Lay out filter, list and keys."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Sessions"
-            yield Input(placeholder="search titles, folders, prompts and answers", id="browser-filter")
+            yield LineInput(placeholder="search titles, folders, prompts and answers", id="browser-filter")
             yield OptionList(id="browser-list", markup=False)
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(

@@ -21,6 +21,7 @@ from textual.widgets import Input
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
+from tui_agent.ui.line_input import LineInput
 from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.text_lines import StyledLine, TextLines
 from tui_agent.ui.waiting import Waiting
@@ -119,7 +120,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
     def compose(self) -> ComposeResult:
         """Lay out the request, its keys, and the line for a comment."""
         yield TextLines(id="waiting-text")
-        yield Input(id="waiting-input", classes="hidden")
+        yield LineInput(id="waiting-input", classes="hidden")
         yield Line(id="waiting-keys")
 
     def on_mount(self) -> None:

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Input
+
+from tui_agent.ui.line_input import LineInput
 
 if TYPE_CHECKING:
+    from textual.widgets import Input
+
     from tui_agent.ui.conversation import ConversationView
 
 
-class SearchBar(Input):
+class SearchBar(LineInput):
     """Asks what to look for. The view does the looking; its `n` and `N` go on when the bar is closed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
