@@ -146,8 +146,6 @@ async def run_headless(
     """
     handle = await open_session()
     try:
-        for problem in handle.settings.problems:
-            err.write(f"{inert_line(str(problem))}\n")
         if handle.read_only:
             err.write("Another window holds this session; close it there, or start a new one.\n")
             return ExitCode.USAGE
