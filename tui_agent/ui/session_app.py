@@ -200,7 +200,8 @@ class SessionApp(App[int]):
             status = "no session is open: F2 lists them, /new begins one"
         elif self.handle is None:
             status = "opening the session …" if self._open_session else ""
-        self.query_one(KeyHints).show_status(status, "interrupt" if run is not None else "")
+        for hints in self.query(KeyHints):  # gone already when a tick comes while the app ends
+            hints.show_status(status, "interrupt" if run is not None else "")
 
     def _set_terminal_title(self, title: str) -> None:
         text = inert_line(f"{title} · tui-agent" if title else "tui-agent")
