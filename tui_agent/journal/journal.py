@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
@@ -22,8 +23,10 @@ from tui_agent.journal.records import (
     Snapshot,
     Verification,
 )
+from tui_agent.journal.redacted import redacted
 from tui_agent.journal.schema import connect
 from tui_agent.journal.writer import Statement, Tip, Transaction, Writer
+from tui_agent.redaction import Redactor
 
 if TYPE_CHECKING:
     from tui_agent.events import Event, EventBase
@@ -40,7 +43,7 @@ class Journal:
     `boot` and `fence` number this opening; `last_seq` and `head` are the end of the chain, `item_count` and
     `entry_count` the positions used in the conversation and the timeline, all as of the last commit that
     was published. `crashed_boot` is an earlier opening that never ended; `salvage` says what became of
-    the file when it was damaged.
+    the file when it was damaged. `redactor` takes secrets out of what is written.
     """
 
     def __init__(self, path: Path, runtime: Runtime, upcasts: Mapping[tuple[str, int], Upcast]) -> None:
@@ -55,6 +58,7 @@ class Journal:
         self.entry_count = 0
         self.crashed_boot: BootRecord | None = None
         self.salvage: SalvageReport | None = None
+        self.redactor = Redactor(runtime.environment)
         self._runtime = runtime
         self._reader = Reader(path, upcasts)
         self._last_chunk = 0
@@ -148,8 +152,15 @@ class Journal:
     async def save_layout(self, layout: str) -> None:
         """Keep the layout, in place of the one before."""
         await self._submit(
-            Durability.NORMAL, statements=(("INSERT OR REPLACE INTO layout VALUES (1, ?)", (layout,)),)
+            Durability.NORMAL,
+            statements=(("INSERT OR REPLACE INTO layout VALUES (1, ?)", (self._clean_layout(layout),)),),
         )
+
+    def _clean_layout(self, layout: str) -> str:
+        # It holds the draft of the next prompt.
+        if self.redactor.text(layout) == layout:
+            return layout
+        return json.dumps(self.redactor.value(json.loads(layout)))
 
     def on_commit(self, callback: Callable[[tuple[Committed, ...]], None]) -> None:
         """Call `callback` on the event loop for each transaction of events or chunks, in commit order.
@@ -160,7 +171,7 @@ class Journal:
 
     def _stamp(self, event: EventBase) -> tuple[EventBase, Envelope]:
         time = event.time or self._runtime.now()
-        stamped = event.model_copy(update={"session": self.session, "time": time})
+        stamped = redacted(event.model_copy(update={"session": self.session, "time": time}), self.redactor)
         return stamped, encode(stamped)
 
     async def _submit(

@@ -202,6 +202,11 @@ def inspect(spool: Path) -> CommandRecord:
     )
 
 
+def lives(spool: Path) -> bool:
+    """Return whether the command, its runner or anything it left behind still runs."""
+    return _locked(spool / "lock")
+
+
 OutputCallback = Callable[[bytes, int], Awaitable[None]]
 """Takes some output and how many bytes before it were skipped, because more came than can be shown."""
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_SECRET = re.compile(
-    r"(^|_)(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE
-)
+from tui_agent.redaction import SECRET_NAME
 
 # What makes bash or a tool run code, or read the command differently, without being part of the command.
 _STEERING = re.compile(
@@ -36,5 +34,5 @@ def command_environment(base: Mapping[str, str]) -> dict[str, str]:
     Variables whose name looks like a secret's go, and so do those that inject code into bash. Pagers,
     editors and prompts are turned off, because there is no terminal.
     """
-    kept = {name: value for name, value in base.items() if not _SECRET.search(name) and not _STEERING.match(name)}
+    kept = {name: value for name, value in base.items() if not SECRET_NAME.search(name) and not _STEERING.match(name)}
     return {"PATH": DEFAULT_PATH, "LANG": "C.UTF-8", **kept, **_FIXED}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_agent.redaction import Redactor
 from tui_agent.workflow import ToolContext
 
 FILE_NAME = "result.txt"
@@ -13,7 +14,8 @@ def spill(context: ToolContext, text: str) -> Path:
     """Write a whole result to the step's spool folder and return the file. Blocking; raises `OSError`."""
     context.spool.mkdir(parents=True, exist_ok=True)
     path = context.spool / FILE_NAME
-    path.write_text(text, "utf-8", errors="backslashreplace")
+    clean = Redactor(context.runtime.environment).text(text)
+    path.write_text(clean, "utf-8", errors="backslashreplace")
     return path
 
 

@@ -277,10 +277,13 @@ class StepExecutor:
 
 
 def output_stream(recorder: Recorder, step: str) -> Callable[[str], Awaitable[None]]:
-    """Return the function by which a tool shows output while it runs."""
+    """Return the function by which a tool shows output while it runs. It may hold back the end for a while."""
+    stream = recorder.journal.redactor.stream()
 
     async def show(text: str) -> None:
-        await recorder.stream(StepOutput(step=step, text=text))
+        clean = stream.feed(text)
+        if clean:
+            await recorder.stream(StepOutput(step=step, text=clean))
 
     return show
 

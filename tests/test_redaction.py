@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tui_agent.redaction import Redactor
+
+# Put together here, so that no scanner takes this file for a leak.
+KEYS = {
+    "Anthropic key": "sk-ant-" + "api03-" + "Ab1_" * 20,
+    "API key": "sk-" + "proj-" + "a1B2" * 10,
+    "GitHub token": "ghp_" + "a1" * 18,
+    "GitLab token": "glpat-" + "a1_-" * 5,
+    "AWS access key": "AKIA" + "ABCDEFGH12345678",
+    "Google key": "AIza" + "a" * 35,
+    "Slack token": "xoxb-" + "1234567890-abc",
+    "Stripe key": "sk_live_" + "a1" * 12,
+    "npm token": "npm_" + "a" * 36,
+    "PyPI token": "pypi-AgE" + "a" * 60,
+    "Hugging Face token": "hf_" + "a" * 34,
+    "JSON web token": ".".join("eyJ" + "a" * 20 for _ in "ab") + "." + "b" * 20,
+    "private key": "-----BEGIN RSA " + "PRIVATE KEY-----\n" + ("a" * 64 + "\n") * 3 + "-----END RSA PRIVATE KEY-----",
+}
+ENVIRONMENT = {"MY_TOKEN": "correct horse battery", "DB_PASSWORD": "hunter2hunter2", "HOME": "/home/somebody"}
+REDACTOR = Redactor(ENVIRONMENT)
+SECRETS = [*KEYS.values(), ENVIRONMENT["MY_TOKEN"], ENVIRONMENT["DB_PASSWORD"]]
+
+
+@pytest.mark.parametrize("what", list(KEYS))
+def test_known_formats(what: str) -> None:
+    assert REDACTOR.text(f"x = '{KEYS[what]}';") == f"x = '[redacted: {what}]';"
+
+
+def test_values_of_secret_variables() -> None:
+    assert REDACTOR.text("say correct horse battery!") == "say [redacted: MY_TOKEN]!"
+    assert REDACTOR.text("/home/somebody") == "/home/somebody"
+    assert (
+        Redactor({"A_TOKEN": "short", "B_TOKEN": "longer than that", "C_KEY": "not a secret"}).text(
+            "short longer than that not a secret"
+        )
+        == "short [redacted: B_TOKEN] not a secret"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit 3f786850e387550fdab836ed7e6dc881de23001b",
+        "123e4567-e89b-12d3-a456-426614174000",
+        "sha256:" + "a1" * 32,
+        "task-force-of-the-most-notable-members",
+        "risk-adjusted-return-on-capital-2024-report",
+        "skeleton sk-learn disk-usage sk-short",
+        "-----BEGIN PUBLIC KEY-----",
+        "https://example.org/eyJ",
+        "ghp_tooshort",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert REDACTOR.text(text) == text
+
+
+def test_a_private_key_that_is_cut_off_or_numbered() -> None:
+    key = KEYS["private key"]
+    assert "aaaa" not in REDACTOR.text(key[:120])
+    numbered = "\n".join(f"  {n}→{line}" for n, line in enumerate(key.split("\n"), 1))
+    assert "aaaa" not in REDACTOR.text(numbered)
+
+
+def test_images_stay() -> None:
+    block = {"type": "image", "source": {"type": "base64", "data": KEYS["npm token"]}}
+    assert REDACTOR.value(block) is block
+    assert REDACTOR.value({"a": [KEYS["npm token"], 1]}) == {"a": ["[redacted: npm token]", 1]}
+
+
+pieces = st.lists(
+    st.one_of(st.sampled_from(SECRETS), st.text(string.ascii_letters + " \n-_.sk", max_size=12)), max_size=6
+)
+
+
+@given(pieces, st.lists(st.integers(1, 30), min_size=1, max_size=20))
+def test_no_secret_comes_out_of_a_stream_however_it_is_cut(parts: list[str], cuts: list[int]) -> None:
+    text = " ".join(parts)
+    stream = REDACTOR.stream()
+    shown, at, n = "", 0, 0
+    while at < len(text):
+        step = cuts[n % len(cuts)]
+        shown += stream.feed(text[at : at + step])
+        at, n = at + step, n + 1
+    shown += stream.end()
+    assert not any(secret in shown for secret in SECRETS)
+    assert shown == REDACTOR.text(text)
+
+
+def test_a_stream_without_secrets_is_not_held_back() -> None:
+    stream = REDACTOR.stream()
+    assert stream.feed("....") == "...."
+    assert stream.feed("50%\n") == "50%\n"
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces)
+def test_a_file_is_scrubbed(tmp_path: Path, parts: list[str]) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(b"\xff" + " ".join(parts).encode())
+    if REDACTOR.finds_in(path):
+        REDACTOR.scrub_file(path)
+    assert path.read_bytes() == b"\xff" + REDACTOR.text(" ".join(parts)).encode()

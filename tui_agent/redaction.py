@@ -1,0 +1,184 @@
+"""Keeps secrets out of what is written down: known key formats, and the values of secret variables.
+
+Applied to text when it becomes an event (prompts, results, output), so that the model and the disk get the same
+text. What the model itself said stays verbatim: it has only seen redacted text, and its blocks are signed.
+
+The formats are those that the issuers document by a fixed prefix; nothing is guessed from randomness, which
+would take commit hashes and ids for secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SECRET_NAME = re.compile(
+    r"(^|_)(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE
+)
+"""Names of environment variables whose values are secret."""
+
+SHORTEST_VALUE = 8
+"""Characters that a variable's value must have: a shorter one is no secret, and is found in many words."""
+
+_W = r"[A-Za-z0-9_-]"
+_PEM_LINE = r"(?:[\s\\rn→|]*+\d*+[\s→|]*+[A-Za-z0-9+/=]{40,}+)*+[\s\\rn]*+[A-Za-z0-9+/=]*+"
+
+_FORMATS: tuple[tuple[str, str, str], ...] = (
+    # what it is, how it begins, all of it
+    ("Anthropic key", "sk-ant-", rf"sk-ant-{_W}{{16,}}"),
+    ("API key", "sk-", rf"(?<!{_W})sk-(?!ant-)(?:proj-|svcacct-|or-v1-)?(?=[A-Za-z_-]*\d){_W}{{24,}}"),
+    *(("GitHub token", f"gh{kind}_", rf"\bgh{kind}_[A-Za-z0-9]{{36,}}") for kind in "pousr"),
+    ("GitHub token", "github_pat_", r"\bgithub_pat_\w{22,}"),
+    ("GitLab token", "glpat-", rf"\bglpat-{_W}{{20,}}"),
+    ("AWS access key", "AKIA", r"\bAKIA[A-Z0-9]{16}\b"),
+    ("AWS access key", "ASIA", r"\bASIA[A-Z0-9]{16}\b"),
+    ("Google key", "AIza", rf"\bAIza{_W}{{35}}"),
+    ("Google token", "ya29.", rf"\bya29\.{_W}{{20,}}"),
+    ("Slack token", "xox", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    ("Slack token", "xapp-", r"\bxapp-\d-[A-Za-z0-9-]{20,}"),
+    ("Slack webhook", "hooks.slack.com/", r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/_-]{20,}"),
+    ("Stripe key", "k_live_", r"\b[sr]k_live_[A-Za-z0-9]{16,}"),
+    ("Stripe key", "k_test_", r"\b[sr]k_test_[A-Za-z0-9]{16,}"),
+    ("npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}"),
+    ("PyPI token", "pypi-AgE", rf"\bpypi-AgE{_W}{{50,}}"),
+    ("Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
+    *(("DigitalOcean token", f"do{kind}_v1_", rf"\bdo{kind}_v1_[a-f0-9]{{64}}") for kind in "opr"),
+    ("SendGrid key", "SG.", rf"\bSG\.{_W}{{22}}\.{_W}{{43}}"),
+    ("JSON web token", "eyJ", rf"\beyJ{_W}{{10,}}\.eyJ{_W}{{10,}}\.{_W}{{10,}}"),
+    ("private key", "-----BEGIN ", rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----{_PEM_LINE}(?:-----END [A-Z0-9 ]*-----)?"),
+)
+_PATTERNS = tuple((what, prefix, re.compile(pattern)) for what, prefix, pattern in _FORMATS)
+
+_STARTS = (*dict.fromkeys(prefix for _, prefix, _ in _FORMATS), "rk_live_", "sk_live_", "rk_test_", "sk_test_")
+
+LONGEST_HELD = 8_192
+"""Characters of a stream held back at most while they may be the beginning of a secret."""
+
+_BLOCK = 1 << 20
+
+
+class Redactor:
+    """Replaces secrets by what they are: `[redacted: GitHub token]`."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        values = {
+            value: name
+            for name, value in environment.items()
+            if SECRET_NAME.search(name) and len(value) >= SHORTEST_VALUE and value.strip() == value
+        }
+        # Longest first: a value may hold another one.
+        self._values = sorted(values.items(), key=lambda item: -len(item[0]))
+
+    def text(self, text: str) -> str:
+        """Return `text` without secrets."""
+        for value, name in self._values:
+            if value in text:
+                text = text.replace(value, f"[redacted: {name}]")
+        for what, prefix, pattern in _PATTERNS:
+            # The search for the prefix is what costs, and it is fast.
+            if prefix in text:
+                text = pattern.sub(f"[redacted: {what}]", text)
+        return text
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value without secrets in its texts; the very same object where there are none.
+
+        Base64 data of images and documents stays as it is.
+        """
+        if isinstance(value, str):
+            clean = self.text(value)
+            return value if clean == value else clean
+        if isinstance(value, dict):
+            kept = {"data"} if value.get("type") == "base64" else set()
+            changed = {k: v if k in kept else self.value(v) for k, v in value.items()}
+            return changed if any(changed[k] is not v for k, v in value.items()) else value
+        if isinstance(value, list):
+            items = [self.value(item) for item in value]
+            return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+        return value
+
+    def stream(self) -> StreamRedactor:
+        """Return a redactor for text that comes in pieces."""
+        return StreamRedactor(self)
+
+    def safe_length(self, text: str) -> int:
+        """Return how many characters of `text` belong to no secret that may go on behind its end."""
+        cut = len(text) - self._held(text)
+        while 0 < cut < len(text) and (text[cut - 1].isalnum() or text[cut - 1] in "_-"):
+            cut -= 1
+        # Not in the middle of a value either, which can have blanks in it.
+        moved = cut < len(text)
+        while moved:
+            moved = False
+            for value, _ in self._values:
+                at = text.find(value, max(0, cut - len(value) + 1))
+                if 0 <= at < cut < at + len(value):
+                    cut, moved = at, True
+        return cut
+
+    def _held(self, text: str) -> int:
+        end = text[-LONGEST_HELD:]
+        longest = 0
+        for start in (*_STARTS, *(value for value, _ in self._values)):
+            at = end.find(start)
+            while at >= 0:
+                # A secret that has begun goes on to the end, or to the first blank but for a private key.
+                rest = end[at:]
+                if start.startswith("-----") or not any(c.isspace() for c in rest):
+                    longest = max(longest, len(rest))
+                    break
+                at = end.find(start, at + 1)
+            for length in range(min(len(start) - 1, len(end)), longest, -1):
+                if end.endswith(start[:length]):
+                    longest = length
+                    break
+        return longest
+
+    def finds_in(self, path: Path) -> bool:
+        """Return whether there are secrets in a file. Blocking; raises `OSError`."""
+        stream = self.stream()
+        with path.open("rb") as source:
+            while block := source.read(_BLOCK):
+                stream.feed(block.decode("utf-8", "surrogateescape"))
+        stream.end()
+        return stream.changed
+
+    def scrub_file(self, path: Path) -> None:
+        """Put a file without its secrets in the place of the file. Blocking; raises `OSError`."""
+        temporary = path.with_name(f"{path.name}.scrubbed")
+        stream = self.stream()
+        with path.open("rb") as source, temporary.open("wb") as target:
+            while block := source.read(_BLOCK):
+                text = stream.feed(block.decode("utf-8", "surrogateescape"))
+                target.write(text.encode("utf-8", "surrogateescape"))
+            target.write(stream.end().encode("utf-8", "surrogateescape"))
+        temporary.replace(path)
+
+
+class StreamRedactor:
+    """Redacts text that comes in pieces: holds back an end that may be the beginning of a secret."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+        self.changed = False
+
+    def feed(self, text: str) -> str:
+        """Return what can be shown by now."""
+        # Cut before it is cleaned: what has begun may match already and go on all the same.
+        text = self._held + text
+        cut = self._redactor.safe_length(text)
+        self._held = text[cut:]
+        return self._clean(text[:cut])
+
+    def end(self) -> str:
+        """Return what was held back."""
+        text, self._held = self._clean(self._held), ""
+        return text
+
+    def _clean(self, text: str) -> str:
+        clean = self._redactor.text(text)
+        self.changed = self.changed or clean != text
+        return clean
