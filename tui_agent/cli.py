@@ -15,6 +15,7 @@ import click
 from tui_agent import __version__
 from tui_agent.config.paths import Paths, find_paths
 from tui_agent.opening import Start, find_session
+from tui_agent.permission_commands import audit, permissions, trust
 from tui_agent.prompt_group import PromptGroup
 from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionError
@@ -324,6 +325,10 @@ def registry(*, kind: str, as_json: bool) -> None:
         name = entry.name if kind == "tools" else f"/{entry.name}"
         click.echo(f"{inert_line(name):<14} {entry.tier:<9} {entry.effect:<12} {inert_line(entry.source)}")
         click.echo(fill(inert_line(entry.description), 100, initial_indent="    ", subsequent_indent="    "))
+
+
+for _command in (permissions, audit, trust):
+    cli.add_command(_command)
 
 
 @cli.command(

@@ -33,6 +33,8 @@ KnownEvent = (
     | t.StepResolved
     | t.PermissionRequested
     | t.PermissionDecided
+    | t.PermissionRevoked
+    | t.StepEdited
     | t.QuestionAsked
     | t.QuestionAnswered
     | t.PoolAssembled

@@ -444,6 +444,29 @@ class PermissionDecided(StepEvent):
     environment: dict[str, str] = Field(default_factory=dict)
 
 
+class PermissionRevoked(EventBase):
+    """A grant of this session was taken back: from now on what it covered asks again."""
+
+    type: Literal["permission.revoked"] = "permission.revoked"
+    in_timeline: ClassVar[bool] = True
+    grant: str
+
+
+class StepEdited(StepEvent):
+    """The person changed a call that waited for their permission; it is decided anew, as if planned so.
+
+    `input` is the whole input as it is now, `call_hash` the hash of that call. `note` says to the model what was
+    changed, in a sentence.
+    """
+
+    type: Literal["step.edited"] = "step.edited"
+    request: str
+    tool: str
+    input: JsonObject
+    call_hash: str
+    note: str
+
+
 # --- question ------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -125,39 +125,44 @@ class PermissionBroker:
         self._decided.setdefault(request_id, asyncio.Event()).set()
 
     def _judge(self, request: PermissionRequested, mode: str, sandbox: SandboxState, agent: str) -> PolicyDecision:
+        call = Request(
+            tool=request.tool,
+            input=request.input,
+            workspace=str(self.workspace),
+            mode=mode,
+            tier=request.tier,
+            effect=request.effect,
+            agent=agent,
+            folders=self.folders,
+            sandbox=sandbox,
+        )
         granted = [grant.pattern for grant in self.state().grants]
-        home = str(self.runtime.home)
-        session = listed_rules(
-            [pattern for pattern in granted if not pattern.startswith(EXACT)],
-            [],
-            [],
-            source="session",
-            home=home,
-            base=str(self.workspace),
+        return judge(
+            call, request.call_hash, self.rules(), granted, home=str(self.runtime.home), protected=self.protected
         )
-        policy = Policy(self.rules().plus(session), home, self.protected)
-        found = policy.decide(
-            Request(
-                tool=request.tool,
-                input=request.input,
-                workspace=str(self.workspace),
-                mode=mode,
-                tier=request.tier,
-                effect=request.effect,
-                agent=agent,
-                folders=self.folders,
-                sandbox=sandbox,
-            )
-        )
-        access = request.input.get("access", "sandbox")
-        if found.verdict == "allow" and access != "sandbox" and mode != "bypass" and sandbox != "none":
-            wanted = "network" if access == "network" else "to run outside the sandbox"
-            found = replace(found, verdict="ask", reason=f"it asks for {wanted}", winner="access")
-        if found.verdict == "ask" and EXACT + request.call_hash in granted:
-            return replace(
-                found, verdict="allow", reason="granted for this session: exactly this call", winner="grant"
-            )
-        return found
+
+
+def judge(
+    call: Request, call_hash: str, rules: RuleSet, granted: Iterable[str], *, home: str, protected: tuple[str, ...]
+) -> PolicyDecision:
+    """Decide a call under the rules that stand in files and what was granted for the session. Never raises."""
+    granted = list(granted)
+    session = listed_rules(
+        [pattern for pattern in granted if not pattern.startswith(EXACT)],
+        [],
+        [],
+        source="session",
+        home=home,
+        base=call.workspace,
+    )
+    found = Policy(rules.plus(session), home, protected).decide(call)
+    access = call.input.get("access", "sandbox")
+    if found.verdict == "allow" and access != "sandbox" and call.mode != "bypass" and call.sandbox != "none":
+        wanted = "network" if access == "network" else "to run outside the sandbox"
+        found = replace(found, verdict="ask", reason=f"it asks for {wanted}", winner="access")
+    if found.verdict == "ask" and EXACT + call_hash in granted:
+        return replace(found, verdict="allow", reason="granted for this session: exactly this call", winner="grant")
+    return found
 
 
 def _judgement(found: PolicyDecision) -> Judgement:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_agent.config.toml_file import MAX_BYTES, TomlFileError, read_toml
-from tui_agent.permissions.rules import Origin, RuleBuilder, RuleSet, RuleVerdict, Source
+from tui_agent.permissions.rules import Origin, Rule, RuleBuilder, RuleSet, RuleVerdict, Source
 
 MANAGED = Path("/etc/tui-agent/permissions.toml")
 """The administrator's file; it counts only if root owns it and nobody else can write it."""
@@ -38,15 +38,25 @@ class LoadedRules:
     project_hash: str = ""
     trusted: bool = False
     # rules of the project that would allow something once the folder is trusted
-    held_back: int = 0
+    held_back_rules: tuple[Rule, ...] = ()
+
+    @property
+    def held_back(self) -> int:
+        """How many rules of the project wait for trust."""
+        return len(self.held_back_rules)
 
 
-def load_rules(config: Path, workspace: Path, home: Path, *, managed: Path = MANAGED) -> LoadedRules:
-    """Read all files that hold for `workspace`. Raises nothing: what is wrong is among the problems."""
+def load_rules(
+    config: Path, workspace: Path, home: Path, *, managed: Path = MANAGED, user_file: Path | None = None
+) -> LoadedRules:
+    """Read all files that hold for `workspace`. Raises nothing: what is wrong is among the problems.
+
+    `user_file` is read in place of the person's own file.
+    """
     found = RuleSet()
     if _by_root(managed):
         found = found.plus(_toml_rules(managed, "managed", str(managed.parent), str(home)))
-    found = found.plus(_toml_rules(config / PERMISSIONS_FILE, "user", str(config), str(home)))
+    found = found.plus(_toml_rules(user_file or config / PERMISSIONS_FILE, "user", str(config), str(home)))
     found = found.plus(_json_rules(home / ".claude" / "settings.json", "user", str(home / ".claude"), str(home)))
     digest = project_hash(workspace)
     trusted = bool(digest) and is_trusted(config, workspace, digest)
@@ -56,7 +66,8 @@ def load_rules(config: Path, workspace: Path, home: Path, *, managed: Path = MAN
         project = project.plus(read(workspace / name, "project", str(workspace), str(home)))
     kept = tuple(rule for rule in project.rules if trusted or rule.verdict != "allow")
     rules = found.plus(RuleSet(kept, project.problems, project.degraded))
-    return LoadedRules(rules, digest, trusted, len(project.rules) - len(kept))
+    held = tuple(rule for rule in project.rules if not trusted and rule.verdict == "allow")
+    return LoadedRules(rules, digest, trusted, held)
 
 
 def listed_rules(

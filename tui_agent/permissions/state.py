@@ -8,6 +8,8 @@ from tui_agent.events import (
     EventBase,
     PermissionDecided,
     PermissionRequested,
+    PermissionRevoked,
+    StepEdited,
     StepFinished,
 )
 
@@ -47,7 +49,9 @@ def apply(state: PermissionsState, event: EventBase) -> PermissionsState:
             allowed = state.allowed + (event.verdict == "allow")
             denied = state.denied + (event.verdict == "deny")
             return PermissionsState(pending, grants, allowed, denied)
-        case StepFinished():
+        case PermissionRevoked():
+            return replace(state, grants=tuple(g for g in state.grants if g.pattern != event.grant))
+        case StepFinished() | StepEdited():
             if any(p.step == event.step for p in state.pending):
                 return replace(state, pending=tuple(p for p in state.pending if p.step != event.step))
     return state

@@ -15,6 +15,7 @@ from tui_agent.events import (
     PermissionRequested,
     QuestionAnswered,
     QuestionAsked,
+    StepEdited,
     StepFinished,
     StepPlanned,
     StepRecovered,
@@ -30,7 +31,10 @@ StepStatus = Literal["planned", "waiting", "approved", "denied", "running", "unc
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step that has not finished. `order` is the seq of its plan: steps run in that order."""
+    """A step that has not finished. `order` is the seq of its plan: steps run in that order.
+
+    `edited` says what the person changed of the call before they allowed it, empty if nothing.
+    """
 
     id: str
     order: int
@@ -49,6 +53,7 @@ class Step:
     evidence: str = ""
     resolution: str = ""
     comment: str = ""
+    edited: str = ""
     decision: PermissionDecided | None = None
 
 
@@ -116,6 +121,8 @@ def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
         case PermissionDecided():
             status: StepStatus = "approved" if event.verdict == "allow" else "denied"
             known = replace(known, status=status, decision=event)
+        case StepEdited():
+            known = replace(known, status="planned", input=event.input, edited=event.note)
         case StepStarted():
             known = replace(
                 known,

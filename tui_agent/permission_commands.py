@@ -1,0 +1,299 @@
+"""The commands about permissions: the dry run, the audit, folder trust. Heavy imports are inside: `--help` is instant."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from tui_agent.config.paths import Paths, find_paths
+from tui_agent.session.errors import SessionError
+from tui_agent.text import inert, inert_line
+
+if TYPE_CHECKING:
+    from tui_agent.permissions.trail import AuditEntry, Query
+    from tui_agent.session.audit import Audit
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+_data_dir = click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Where sessions are kept."
+)
+_folder = click.option(
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
+    default=".",
+    metavar="DIR",
+    help="The folder. Default: the current one.",
+)
+_UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+@click.group()
+def permissions() -> None:
+    """Look what the rules decide, without running anything."""
+
+
+@permissions.command()
+@click.option("--tool", metavar="NAME", help="Check one call of this tool. Without: JSON lines on standard input.")
+@click.option("--input", "call_input", metavar="JSON", help="That call's input, an object.")
+@click.option("--mode", type=click.Choice(["ask", "accept-edits", "plan", "sandboxed", "bypass"]), default="ask")
+@_folder
+@_data_dir
+@click.pass_context
+def check(
+    ctx: click.Context,
+    /,
+    *,
+    tool: str | None,
+    call_input: str | None,
+    mode: str,
+    cwd: Path,
+    data_dir: Path | None,
+) -> None:
+    """Decide calls and print the decisions, a line of JSON each; nothing is run and nobody asked.
+
+    A line of input is {"tool", "input", "cwd", "mode", "allow": [rules], "ask": [rules], "deny": [rules]}; all
+    but tool and input may be left out. The rules come on top of those that hold in the folder.
+    """
+    if (tool is None) != (call_input is None):
+        raise click.UsageError("--tool and --input go together.")
+    from tui_agent.permissions.check import CheckDefaults, check_lines
+    from tui_agent.permissions.rule_sources import load_rules
+
+    paths = find_paths(ctx.obj.environment, data_dir=data_dir)
+    home = ctx.obj.home
+    defaults = CheckDefaults(
+        workspace=str(cwd),
+        home=str(home),
+        protected=(str(paths.config), str(paths.data)),
+        rules=load_rules(paths.config, cwd, home).rules,
+        mode=mode,
+    )
+    lines: Any = sys.stdin.buffer
+    if tool is not None:
+        try:
+            lines = [json.dumps({"tool": tool, "input": json.loads(call_input or "")})]
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"--input is not valid JSON: {error}") from error
+    failed = False
+    for answer in check_lines(lines, defaults):
+        failed = failed or answer.startswith('{"error"')
+        sys.stdout.write(answer + "\n")
+        sys.stdout.flush()
+    ctx.exit(1 if failed and tool is not None else 0)
+
+
+def _query_options(function: Decorated) -> Decorated:
+    options = [
+        click.option("--tool", default="", metavar="NAME", help="Only calls of this tool."),
+        click.option(
+            "--verdict",
+            type=click.Choice(["allow", "ask", "deny"]),
+            help="allow and deny: how it ended. ask: what a person was to decide.",
+        ),
+        click.option("--rule", default="", metavar="TEXT", help="Only where a rule with this text had a part in it."),
+        click.option("--agent", default="", metavar="ID", help="Only calls of this agent; main is the first one."),
+        click.option("--session", default="", metavar="ID", help="Only this session; a part of its id will do."),
+        click.option("--since", metavar="TIME", help="Not before: 30m, 12h, 7d, 2w ago, or 2026-01-31 (UTC)."),
+        click.option("--until", metavar="TIME", help="Before, written in the same way."),
+        _data_dir,
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@click.group(invoke_without_command=True)
+@_query_options
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each decision, with every reason.")
+@click.pass_context
+def audit(ctx: click.Context, /, *, as_json: bool, **given: Any) -> None:
+    """List what was decided in all sessions, oldest first, and by what."""
+    if ctx.invoked_subcommand is not None:
+        return
+    trail = _audit(ctx, given["data_dir"]).trail(_query(ctx, given))
+    for entry in trail.entries:
+        click.echo(json.dumps(entry.as_json(), ensure_ascii=True) if as_json else _line(entry))
+    _report(trail.problems)
+    if not as_json:
+        click.echo(f"{len(trail.entries)} decisions", err=True)
+
+
+@audit.command()
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each grant.")
+@_data_dir
+@click.pass_context
+def grants(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> None:
+    """List the grants that live: what sessions may do without asking until they are revoked."""
+    trail = _audit(ctx, data_dir).trail()
+    for session, found in trail.grants.items():
+        for grant in found:
+            if as_json:
+                click.echo(json.dumps({"session": session, "grant": grant.pattern, "granted": grant.granted}))
+            else:
+                click.echo(f"{session}  {_when(grant.granted)}  {inert_line(grant.pattern)}")
+    _report(trail.problems)
+
+
+@audit.command()
+@click.argument("session")
+@click.argument("grant")
+@_data_dir
+@click.pass_context
+def revoke(ctx: click.Context, /, *, session: str, grant: str, data_dir: Path | None) -> None:
+    """Take a grant of a session back. In a session that is open, do it there: /audit."""
+    import asyncio
+
+    from tui_agent.journal import JournalError
+    from tui_agent.opening import find_session
+    from tui_agent.session.audit import revoke_grant
+
+    paths = find_paths(ctx.obj.environment, data_dir=data_dir)
+    try:
+        asyncio.run(revoke_grant(paths, find_session(paths, session), grant, ctx.obj))
+    except (SessionError, JournalError) as error:
+        raise click.ClickException(inert(str(error))) from error
+    click.echo(f"Revoked: {inert_line(grant)}")
+
+
+@audit.command("what-if")
+@_query_options
+@click.option("--allow", multiple=True, metavar="RULE", help="Add this rule. Can be given several times.")
+@click.option("--ask", multiple=True, metavar="RULE", help="Add this rule.")
+@click.option("--deny", multiple=True, metavar="RULE", help="Add this rule.")
+@click.option("--without", multiple=True, metavar="RULE", help="Leave out rules with this text.")
+@click.option(
+    "--rules",
+    "user_file",
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+    metavar="FILE",
+    help="Take this file in place of your permissions.toml.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def what_if(
+    ctx: click.Context,
+    /,
+    *,
+    allow: tuple[str, ...],
+    ask: tuple[str, ...],
+    deny: tuple[str, ...],
+    without: tuple[str, ...],
+    user_file: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Decide the past anew under other rules: what would run, what not, how many questions fewer."""
+    from tui_agent.session.audit import RuleChange
+
+    change = RuleChange(allow, ask, deny, without, user_file)
+    found, problems = _audit(ctx, given["data_dir"]).what_if(_query(ctx, given), change)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), ensure_ascii=True))
+        _report(problems)
+        return
+    for title, changes in (("Newly allowed", found.newly_allowed), ("Newly blocked", found.newly_blocked)):
+        click.echo(f"{title}: {len(changes)}")
+        for one in changes:
+            click.echo(f"  {one.before} -> {one.after}  {_line(one.entry)}")
+    asking = [one for one in found.changes if one.after == "ask"]
+    click.echo(f"Newly asked: {len(asking)}")
+    for one in asking:
+        click.echo(f"  {one.before} -> ask  {_line(one.entry)}")
+    click.echo(f"Prompts saved: {found.prompts_saved} of {found.calls} calls")
+    for title, rules in (("Never matched", found.never_matched), ("Without effect", found.shadowed)):
+        click.echo(f"{title}: {len(rules)}")
+        for rule in rules:
+            where = f"{rule.origin.file}:{rule.origin.line}" if rule.origin.line else rule.origin.file
+            click.echo(f"  {rule.verdict} {inert_line(rule.text)}  ({inert_line(where)})")
+    _report(problems)
+
+
+@click.command()
+@_folder
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_data_dir
+@click.pass_context
+def trust(ctx: click.Context, /, *, cwd: Path, yes: bool, data_dir: Path | None) -> None:
+    """Let a folder's own rule files allow what they want to, as they are now.
+
+    When one of them changes, trust is gone: what they would allow asks again until you trust them anew.
+    """
+    found = _audit(ctx, data_dir)
+    rules = found.rules(str(cwd))
+    if not rules.project_hash:
+        raise click.ClickException(f"{inert_line(str(cwd))} has no rules of its own; there is nothing to trust.")
+    if rules.trusted:
+        click.echo("It is trusted already.")
+        return
+    for rule in rules.held_back_rules:
+        click.echo(f"  allow {inert_line(rule.text)}  ({inert_line(rule.origin.file)}:{rule.origin.line})")
+    if not yes:
+        click.confirm(f"Let the files of {inert_line(str(cwd))} allow this?", abort=True)
+    try:
+        found.trust(str(cwd))
+    except OSError as error:
+        raise click.ClickException(inert(f"The trust cannot be kept: {error}")) from error
+    click.echo("Trusted, as long as these files stay as they are.")
+
+
+def _audit(ctx: click.Context, data_dir: Path | None) -> Audit:
+    from tui_agent.session.audit import Audit
+
+    paths: Paths = find_paths(ctx.obj.environment, data_dir=data_dir)
+    return Audit(paths, ctx.obj)
+
+
+def _query(ctx: click.Context, given: dict[str, Any]) -> Query:
+    from tui_agent.permissions.trail import Query
+
+    verdict: Literal["", "allow", "ask", "deny"] = given["verdict"] or ""
+    return Query(
+        tool=given["tool"],
+        verdict=verdict,
+        rule=given["rule"],
+        agent=given["agent"],
+        session=given["session"],
+        since=_time(given["since"], ctx.obj.now()),
+        until=_time(given["until"], ctx.obj.now()),
+    )
+
+
+def _time(text: str | None, now: float) -> float | None:
+    if not text:
+        return None
+    ago = re.fullmatch(r"(\d{1,6})([mhdw])", text)
+    if ago:
+        return now - int(ago[1]) * _UNITS[ago[2]]
+    from datetime import UTC, datetime
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"{text!r} is no time: write 7d, 12h, 30m, or 2026-01-31.") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+def _line(entry: AuditEntry) -> str:
+    decided, judgement = entry.decision, entry.judgement
+    what = entry.input.get("command", entry.input.get("path", ""))
+    reason = judgement.winner if judgement and decided.by != "person" else decided.by
+    asker = "" if entry.agent == "main" else f" [{entry.agent}]"
+    shown = inert_line(f"{entry.tool}{asker} {what if isinstance(what, str) else ''}")
+    return f"{_when(entry.time)}  {decided.verdict:<5}  {shown}  ({inert_line(reason)})"
+
+
+def _report(problems: list[str]) -> None:
+    for problem in problems:
+        click.echo(inert_line(problem), err=True)

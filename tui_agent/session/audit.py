@@ -1,0 +1,98 @@
+"""The audit of a data folder: the trail of all sessions, what-if, rules and grants, folder trust."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_agent.config.paths import Paths
+from tui_agent.events import PermissionRevoked
+from tui_agent.journal import Journal, Recorder
+from tui_agent.permissions.audit import Redecider, RulesOf, WhatIf
+from tui_agent.permissions.rule_file import add_rule
+from tui_agent.permissions.rule_sources import LoadedRules, listed_rules, load_rules, trust
+from tui_agent.permissions.rules import RuleSet, RuleVerdict
+from tui_agent.permissions.trail import Query, Trail, read_trail
+from tui_agent.runtime import Runtime
+from tui_agent.session.errors import SessionError
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """Other rules than those that hold: some more, `without` some (by their text), another user file."""
+
+    allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    user_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Looks at what was decided. All its methods block on the disk: call them off the loop."""
+
+    paths: Paths
+    runtime: Runtime
+
+    def rules(self, workspace: str) -> LoadedRules:
+        """Return the rules that hold in a folder now."""
+        return load_rules(self.paths.config, Path(workspace), self.runtime.home)
+
+    def trail(self, query: Query | None = None) -> Trail:
+        """Return the decisions of all sessions, oldest first, and the grants that live."""
+        return read_trail(self.paths.sessions, query)
+
+    def what_if(self, query: Query, change: RuleChange) -> tuple[WhatIf, list[str]]:
+        """Decide the trail anew under changed rules; return the outcome and what is wrong with those rules."""
+        trail = self.trail(query)
+        problems = list(trail.problems)
+        seen: set[str] = set()
+
+        def after(workspace: str) -> RuleSet:
+            rules = self._changed(workspace, change)
+            problems.extend(p for p in rules.problems if p not in seen)
+            seen.update(rules.problems)
+            return rules
+
+        before: RulesOf = lambda workspace: self.rules(workspace).rules  # noqa: E731  # one line says it all
+        redecider = Redecider(
+            str(self.runtime.home), self.paths.sessions, (str(self.paths.config), str(self.paths.data))
+        )
+        return redecider.what_if(trail.entries, before, after), problems
+
+    def _changed(self, workspace: str, change: RuleChange) -> RuleSet:
+        found = load_rules(self.paths.config, Path(workspace), self.runtime.home, user_file=change.user_file).rules
+        kept = tuple(rule for rule in found.rules if rule.text not in change.without)
+        more = listed_rules(
+            change.allow, change.ask, change.deny, source="user", home=str(self.runtime.home), base=workspace
+        )
+        return RuleSet(kept, found.problems, found.degraded).plus(more)
+
+    def add_rule(self, text: str, verdict: RuleVerdict) -> Path:
+        """Add a rule to the person's file and return that. Raises `RuleFileError`."""
+        return add_rule(self.paths.config, text, verdict, str(self.runtime.home))
+
+    def trust(self, workspace: str) -> LoadedRules:
+        """Let the files of a project allow what they want to, as they are now; return the rules that hold then.
+
+        Raises `SessionError` when the project has no such files, `OSError`.
+        """
+        found = self.rules(workspace)
+        if not found.project_hash:
+            raise SessionError(f"{workspace} has no rules of its own; there is nothing to trust")
+        trust(self.paths.config, Path(workspace), found.project_hash)
+        return self.rules(workspace)
+
+
+async def revoke_grant(paths: Paths, session: str, grant: str, runtime: Runtime) -> None:
+    """Take a grant back in a session that no window holds. Raises the journal's errors and `SessionError`."""
+    if all(
+        known.pattern != grant for known in read_trail(paths.sessions, Query(session=session)).grants.get(session, ())
+    ):
+        raise SessionError(f"{session} has no grant {grant!r}; see: tui-agent audit grants")
+    journal = await Journal.open(paths.session_database(session), runtime)
+    try:
+        await Recorder(journal).record(PermissionRevoked(grant=grant))
+    finally:
+        await journal.close()
