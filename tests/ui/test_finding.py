@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.ui.support import driven
 from tui_agent.session import load_commands
+from tui_agent.session.mentions import find_mentions
 from tui_agent.ui.actions import bindings, pane_actions, places
 from tui_agent.ui.app import TuiAgentApp
 from tui_agent.ui.browser import SessionBrowser
@@ -57,6 +58,8 @@ def test_what_a_completion_writes_is_read_back_as_its_path(path):
     mention = mention_before(written)
     assert mention is not None
     assert mention.path == path
+    sent = next(find_mentions(f"look at {mention_text(path)} please"))
+    assert sent[0].path == path, "what is completed is what the session reads when it is sent"
 
 
 def test_the_likeliest_file_comes_first():

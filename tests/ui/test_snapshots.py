@@ -54,9 +54,7 @@ def picture(isolated, monkeypatch, snap_compare, request):
     runtime = Runtime(now=lambda: NOON, monotonic=lambda: 1.0, home=Path("/home/ada"))
     start = Start(runtime, workspace, offline=True)
 
-    def compare(
-        prompt: str, *keys: str, size: tuple[int, int] = (120, 36), theme: str = "", shows: str = ""
-    ) -> None:
+    def compare(prompt: str, *keys: str, size: tuple[int, int] = (120, 36), theme: str = "", shows: str = "") -> None:
         app = TuiAgentApp(lambda: open_in_acme(start.options()), options=start.options, prompt=prompt, theme=theme)
 
         async def play(pilot):

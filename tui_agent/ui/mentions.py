@@ -13,7 +13,7 @@ SHOWN = 50
 """Completions offered at most."""
 
 _BEGINS = re.compile(r'(?:^|(?<=[\s(\[{,;]))@(?:"([^"]*)|([^\s"]*))$')
-_PLAIN = re.compile(r'[^\s":,;(){}\[\]]+')
+_PLAIN = re.compile(r'[^\s"`\\:,;(){}\[\]]+')
 
 
 @dataclass(frozen=True, slots=True)
