@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -35,7 +34,7 @@ class Adversary(OfflineServer):
     def counted(self, request: Request) -> int:
         """Be off by up to a tenth, either way."""
         true = self._true(request)
-        share = self._random(request, "count").choice([-COUNT_ERROR, COUNT_ERROR, 0.0])
+        share = self._random(request, "count").choice([-COUNT_ERROR, -COUNT_ERROR, COUNT_ERROR, 0.0])
         counted = math.ceil(true * (1 + share)) if share < 0 else math.floor(true * (1 + share))
         with self._lock:
             self.counts.append(counted)
@@ -45,8 +44,8 @@ class Adversary(OfflineServer):
         """Read nothing from the cache, and use all the room for output, often."""
         random = self._random(request, "bill")
         prompt = math.ceil(self._true(request) * self._excess)
-        output = random.choice([request.max_tokens, request.max_tokens, int(usage["output_tokens"])])
-        written = random.choice([prompt, prompt, 0, prompt // 2])
+        output = random.choice([*[request.max_tokens] * 4, int(usage["output_tokens"])])
+        written = random.choice([prompt, prompt, prompt, prompt // 2])
         with self._lock:
             self.bills.append({"prompt": prompt, "output": output, "written": written})
         whole = _usage(prompt - written, written, output)

@@ -175,6 +175,7 @@ class Meter:
 
     async def book(self, recorder: Recorder, events: Sequence[EventBase]) -> None:
         """Bring committed events into the day's books, and warn where a limit has come near."""
+        self._runtime.failpoint("budget.before_booked")
         if any(split(limit)[0] == "day" for limit in self._state().limits):
             await self._ledger.book(events)
         warnings = self.warnings()
