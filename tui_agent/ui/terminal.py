@@ -63,10 +63,11 @@ class EarlyInput:
 
 def driver_class(early: EarlyInput) -> type[Driver]:
     """Return Textual's driver for this terminal, which first delivers what `early` kept."""
-    from textual._xterm_parser import XTermParser
-    from textual.drivers.linux_driver import LinuxDriver
+    from textual.drivers import linux_driver
 
-    class EarlyDriver(LinuxDriver):
+    from tui_agent.ui.paste_parser import PasteParser
+
+    class EarlyDriver(linux_driver.LinuxDriver):
         """Delivers what was typed before the app, then reads on."""
 
         def start_application_mode(self) -> None:
@@ -78,10 +79,12 @@ def driver_class(early: EarlyInput) -> type[Driver]:
         def run_input_thread(self) -> None:
             typed, early.typed = early.typed, b""
             if typed:
-                parser = XTermParser()
+                parser = PasteParser()
                 for chunk in (typed.decode("utf-8", errors="replace"), ""):
                     for message in parser.feed(chunk):
                         self.process_message(message)
+            # Textual has no other way to be given a parser.
+            linux_driver.XTermParser = PasteParser  # type: ignore[attr-defined]
             super().run_input_thread()
 
     return EarlyDriver
