@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import context, conversation, journal, screen
+from tests.benchmarks import context, conversation, journal, sandbox, screen
 from tests.benchmarks.figures import Figure, noise, table
 from tests.benchmarks.program import Place
 
@@ -60,6 +60,7 @@ GROUPS: dict[str, Callable[[Place], list[Figure]]] = {
     "long": screen.long_session,
     "turns": screen.turns,
     "events": events,
+    "sandbox": lambda _: sandbox.main(report=lambda line: None),
     "context": lambda _: context.main(report=lambda line: None),
 }
 
