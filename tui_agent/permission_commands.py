@@ -1,4 +1,4 @@
-"""The commands about permissions: the dry run, the audit, folder trust. Heavy imports are inside: `--help` is instant."""
+"""The commands about permissions: dry run, audit, folder trust. Heavy imports are inside: `--help` is instant."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from tui_agent.events import (
     RunStarted,
     SandboxProbed,
     SessionConfigured,
+    StepEdited,
     StepFinished,
     StepOutput,
     StepPlanned,
@@ -210,6 +211,8 @@ def _fold_step(item: StepItem, event: EventBase) -> StepItem:
     match event:
         case PermissionRequested():
             return replace(item, state="waiting", diff=event.preview or item.diff)
+        case StepEdited():
+            return replace(item, state="planned", input=event.input, title=event.title, diff="")
         case PermissionDecided():
             if event.verdict == "deny":
                 reason = event.comment or event.reason

@@ -455,8 +455,8 @@ class PermissionRevoked(EventBase):
 class StepEdited(StepEvent):
     """The person changed a call that waited for their permission; it is decided anew, as if planned so.
 
-    `input` is the whole input as it is now, `call_hash` the hash of that call. `note` says to the model what was
-    changed, in a sentence.
+    `input` is the whole input as it is now, `call_hash` the hash of that call. `note` tells the model what was
+    changed.
     """
 
     type: Literal["step.edited"] = "step.edited"
@@ -464,6 +464,7 @@ class StepEdited(StepEvent):
     tool: str
     input: JsonObject
     call_hash: str
+    title: str
     note: str
 
 

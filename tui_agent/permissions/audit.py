@@ -112,8 +112,11 @@ class Redecider:
         )
         return judge(call, entry.decision.call_hash, rules, entry.granted, home=self.home, protected=self.protected)
 
-    def what_if(self, entries: Iterable[AuditEntry], before: RulesOf, after: RulesOf) -> WhatIf:
-        """Decide all entries under both sets of rules (blocking; a millisecond or so a call)."""
+    def what_if(self, entries: Iterable[AuditEntry], before: RulesOf, after: RulesOf, *, uses: bool = True) -> WhatIf:
+        """Decide all entries under both sets of rules (blocking; a millisecond or so a call).
+
+        `uses` looks at what each rule was good for, too.
+        """
         found = WhatIf()
         matched: dict[Rule, list[tuple[AuditEntry, Decided]]] = {}
         sets: dict[str, tuple[RuleSet, RuleSet]] = {}
@@ -129,7 +132,7 @@ class Redecider:
             for rule in sets[entry.workspace][1].rules:
                 if any(_is(rule, hit) for hit in new.rules):
                     matched[rule].append((entry, new.verdict))
-        for rule, hits in matched.items():
+        for rule, hits in matched.items() if uses else ():
             decisive = any(
                 self.decide(entry, _without(sets[entry.workspace][1], rule)).verdict != verdict
                 for entry, verdict in hits

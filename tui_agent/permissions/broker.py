@@ -20,6 +20,7 @@ from tui_agent.events import (
     PermissionDecided,
     PermissionRequested,
     RuleMatch,
+    StepEdited,
 )
 from tui_agent.journal import Recorder
 from tui_agent.permissions.policy import Policy, PolicyDecision, Request, SandboxState
@@ -104,9 +105,7 @@ class PermissionBroker:
         recorder: Recorder,
     ) -> None:
         """Record the person's decision and let the step go on. Raises `NoSuchRequest` for one not waiting."""
-        request = next((p for p in self.state().pending if p.request == request_id), None)
-        if request is None:
-            raise NoSuchRequest(f"the request {request_id} is not waiting: it was decided or cancelled")
+        request = self.waiting(request_id)
         granted = scope == "session" and verdict == "allow"
         decision = PermissionDecided(
             request=request.request,
@@ -122,6 +121,45 @@ class PermissionBroker:
             judgement=request.judgement,
         )
         await recorder.scoped(request.run, request.agent).record(decision)
+        self._wake(request_id)
+
+    async def edit(self, change: StepEdited, recorder: Recorder) -> None:
+        """Put a changed call in the place of the one that waits: it is decided anew. Raises `NoSuchRequest`."""
+        request = self.waiting(change.request)
+        await recorder.scoped(request.run, request.agent).record(change)
+        self._wake(request.request)
+
+    async def reconsider(self, request_id: str, *, mode: str, recorder: Recorder) -> bool:
+        """Decide a waiting call anew, after the rules changed; return whether it still waits."""
+        request = self.waiting(request_id)
+        sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
+        found = await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent)
+        if found.verdict == "ask" or all(p.request != request_id for p in self.state().pending):
+            return found.verdict == "ask"
+        decision = PermissionDecided(
+            request=request_id,
+            step=request.step,
+            tool=request.tool,
+            call_hash=request.call_hash,
+            verdict=found.verdict,
+            by=_by(found),
+            reason=found.reason,
+            seconds=max(0.0, self.runtime.now() - request.time),
+            judgement=_judgement(found),
+            environment=dict(found.environment),
+        )
+        await recorder.scoped(request.run, request.agent).record(decision)
+        self._wake(request_id)
+        return False
+
+    def waiting(self, request_id: str) -> PermissionRequested:
+        """Return a request that waits. Raises `NoSuchRequest`."""
+        request = next((p for p in self.state().pending if p.request == request_id), None)
+        if request is None:
+            raise NoSuchRequest(f"the request {request_id} is not waiting: it was decided or cancelled")
+        return request
+
+    def _wake(self, request_id: str) -> None:
         self._decided.setdefault(request_id, asyncio.Event()).set()
 
     def _judge(self, request: PermissionRequested, mode: str, sandbox: SandboxState, agent: str) -> PolicyDecision:

@@ -43,8 +43,11 @@ class Audit:
         """Return the decisions of all sessions, oldest first, and the grants that live."""
         return read_trail(self.paths.sessions, query)
 
-    def what_if(self, query: Query, change: RuleChange) -> tuple[WhatIf, list[str]]:
-        """Decide the trail anew under changed rules; return the outcome and what is wrong with those rules."""
+    def what_if(self, query: Query, change: RuleChange, *, uses: bool = True) -> tuple[WhatIf, list[str]]:
+        """Decide the trail anew under changed rules; return the outcome and what is wrong with those rules.
+
+        `uses` looks at what each rule was good for, too.
+        """
         trail = self.trail(query)
         problems = list(trail.problems)
         seen: set[str] = set()
@@ -59,7 +62,7 @@ class Audit:
         redecider = Redecider(
             str(self.runtime.home), self.paths.sessions, (str(self.paths.config), str(self.paths.data))
         )
-        return redecider.what_if(trail.entries, before, after), problems
+        return redecider.what_if(trail.entries, before, after, uses=uses), problems
 
     def _changed(self, workspace: str, change: RuleChange) -> RuleSet:
         found = load_rules(self.paths.config, Path(workspace), self.runtime.home, user_file=change.user_file).rules

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ from tui_agent import __version__
 from tui_agent.agents import Agent, BudgetRefusedError, NothingToCompactError, Services, compact
 from tui_agent.budget import Meter
 from tui_agent.budget.meter import TIME_KEY
-from tui_agent.config import find_paths
+from tui_agent.config import Paths, find_paths
 from tui_agent.config.settings import LoadedSettings, load_settings
 from tui_agent.context import History, Window
 from tui_agent.context.items import Item, TimelineEntry
@@ -28,6 +28,8 @@ from tui_agent.events import (
     ForkPoint,
     JsonObject,
     Notice,
+    PermissionRequested,
+    PermissionRevoked,
     PoolAssembled,
     PoolEntry,
     PromptQueued,
@@ -44,12 +46,22 @@ from tui_agent.events import (
 )
 from tui_agent.journal import Committed, Journal, JournalError, Recorder, SessionLocked, copy_session
 from tui_agent.models import ModelClient
-from tui_agent.permissions import MODES, PermissionBroker, RuleSet, SandboxState, load_rules
+from tui_agent.permissions import (
+    MODES,
+    LoadedRules,
+    NoSuchRequest,
+    PermissionBroker,
+    RuleSet,
+    SandboxState,
+    load_rules,
+)
 from tui_agent.registry import load_tools
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox import Sandbox
+from tui_agent.session.audit import Audit
 from tui_agent.session.backend import Backend, start_backend
 from tui_agent.session.compaction import manual_cut, read_put_back
+from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
 from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
 from tui_agent.session.histories import Histories
 from tui_agent.session.limits import checked_limits, limit_layers
@@ -347,6 +359,56 @@ class SessionHandle:
         self._writable()
         await self._services.broker.resolve(request, verdict, scope=scope, comment=comment, recorder=self._recorder)
 
+    async def edit(self, request: str, call_input: JsonObject) -> None:
+        """Change a waiting call; it is decided anew. Raises `SessionError` when it is not valid, `NoSuchRequest`."""
+        self._writable()
+        await self._edit(self._services.broker.waiting(request), call_input, "")
+
+    async def hunks(self, request: str) -> list[Hunk]:
+        """Return the parts of the change that a waiting call would make to a file. Raises as `edit`."""
+        waiting = self._services.broker.waiting(request)
+        return await asyncio.to_thread(hunks_of, waiting, self._services.workspace)
+
+    async def choose_hunks(self, request: str, chosen: Collection[int]) -> None:
+        """Leave only these hunks (by number, from 0) in a waiting call; it is decided anew. Raises as `edit`."""
+        self._writable()
+        waiting = self._services.broker.waiting(request)
+        call_input, note = await asyncio.to_thread(with_hunks, waiting, self._services.workspace, chosen)
+        await self._edit(waiting, call_input, note)
+
+    async def always(self, rule: str) -> Path:
+        """Save a rule that allows to the person's file and return that; requests it covers go on.
+
+        Raises `RuleFileError`.
+        """
+        self._writable()
+        path = await asyncio.to_thread(self.audit.add_rule, rule, "allow")
+        await self._reconsider()
+        return path
+
+    async def revoke(self, grant: str) -> None:
+        """Take a grant of this session back; does nothing when there is none such."""
+        self._writable()
+        if any(known.pattern == grant for known in self.state.permissions.grants):
+            await self._recorder.record(PermissionRevoked(grant=grant))
+
+    async def trust(self) -> LoadedRules:
+        """Let the project's files allow what they want to, as they are now. Raises `SessionError`, `OSError`."""
+        self._writable()
+        rules = await asyncio.to_thread(self.audit.trust, self.state.conversation.workspace)
+        await self._reconsider()
+        return rules
+
+    async def why(self, step: str) -> list[EventBase]:
+        """Return what was asked, changed and decided about a step, oldest first."""
+        types = ["permission.requested", "permission.decided", "step.edited"]
+        return list(await self._journal.read(subject=step, types=types))
+
+    @property
+    def audit(self) -> Audit:
+        """The trail of all sessions, and the rules."""
+        return Audit(Paths(self.options.data_dir, self.options.config_dir), self._runtime)
+
     async def answer(self, question: str, text: str) -> None:
         """Answer a question of the model; does nothing when it is not open any more."""
         self._writable()
@@ -629,6 +691,19 @@ class SessionHandle:
         asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
         if asked:
             await self._recorder.record(changes)
+
+    async def _edit(self, request: PermissionRequested, call_input: JsonObject, note: str) -> None:
+        metadata = self._services.tools[request.tool]
+        change = await asyncio.to_thread(edited, request, metadata, call_input, self._services.workspace, note)
+        await self._services.broker.edit(change, self._recorder)
+
+    async def _reconsider(self) -> None:
+        """Decide what waits anew, since the rules changed."""
+        for request in self.state.permissions.pending:
+            with contextlib.suppress(NoSuchRequest):  # the person was faster
+                await self._services.broker.reconsider(
+                    request.request, mode=self.state.conversation.mode, recorder=self._recorder
+                )
 
     def _rules(self) -> RuleSet:
         workspace = Path(self.state.conversation.workspace)

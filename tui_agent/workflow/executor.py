@@ -217,7 +217,7 @@ class StepExecutor:
 
     async def _acknowledge(self, step_id: str, outcome: Outcome, seconds: float, *, recovered: bool) -> None:
         step = self.state().steps[step_id]
-        result = list(outcome.result)
+        result = _edit_note(step) + outcome.result
         difference = self.host.check_outcome(step, outcome)
         if difference:
             result.append({"type": "text", "text": f"Warning: {difference}"})
@@ -271,7 +271,12 @@ class StepExecutor:
         self, step: Step, outcome: FinalOutcome, result: list[JsonObject], summary: str, view: str = ""
     ) -> None:
         finished = StepFinished(
-            step=step.id, tool=step.tool, outcome=outcome, result=result, summary=_first_line(summary), view=view
+            step=step.id,
+            tool=step.tool,
+            outcome=outcome,
+            result=_edit_note(step) + result,
+            summary=_first_line(summary),
+            view=view,
         )
         await self.recorder.record(finished, drop_chunks=[step.id])
 
@@ -286,6 +291,11 @@ def output_stream(recorder: Recorder, step: str) -> Callable[[str], Awaitable[No
             await recorder.stream(StepOutput(step=step, text=clean))
 
     return show
+
+
+def _edit_note(step: Step) -> list[JsonObject]:
+    """Return what the model must know of a call that the person changed; its own call stands there unchanged."""
+    return text_result(step.edited) if step.edited else []
 
 
 def _first_line(text: str) -> str:

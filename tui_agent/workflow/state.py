@@ -122,7 +122,7 @@ def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
             status: StepStatus = "approved" if event.verdict == "allow" else "denied"
             known = replace(known, status=status, decision=event)
         case StepEdited():
-            known = replace(known, status="planned", input=event.input, edited=event.note)
+            known = replace(known, status="planned", input=event.input, title=event.title, edited=event.note)
         case StepStarted():
             known = replace(
                 known,
