@@ -152,6 +152,12 @@ class PermissionBroker:
         self._wake(request_id)
         return False
 
+    async def would(self, request_id: str, more: RuleSet, *, mode: str) -> PolicyDecision:
+        """Return what the policy would say of a waiting call with some rules more. Raises `NoSuchRequest`."""
+        request = self.waiting(request_id)
+        sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
+        return await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent, more)
+
     def waiting(self, request_id: str) -> PermissionRequested:
         """Return a request that waits. Raises `NoSuchRequest`."""
         request = next((p for p in self.state().pending if p.request == request_id), None)
@@ -162,7 +168,9 @@ class PermissionBroker:
     def _wake(self, request_id: str) -> None:
         self._decided.setdefault(request_id, asyncio.Event()).set()
 
-    def _judge(self, request: PermissionRequested, mode: str, sandbox: SandboxState, agent: str) -> PolicyDecision:
+    def _judge(
+        self, request: PermissionRequested, mode: str, sandbox: SandboxState, agent: str, more: RuleSet | None = None
+    ) -> PolicyDecision:
         call = Request(
             tool=request.tool,
             input=request.input,
@@ -175,9 +183,8 @@ class PermissionBroker:
             sandbox=sandbox,
         )
         granted = [grant.pattern for grant in self.state().grants]
-        return judge(
-            call, request.call_hash, self.rules(), granted, home=str(self.runtime.home), protected=self.protected
-        )
+        rules = self.rules().plus(more or RuleSet())
+        return judge(call, request.call_hash, rules, granted, home=str(self.runtime.home), protected=self.protected)
 
 
 def judge(

@@ -12,9 +12,12 @@ from tui_agent.permissions.audit import Redecider, RulesOf, WhatIf
 from tui_agent.permissions.rule_file import add_rule
 from tui_agent.permissions.rule_sources import LoadedRules, listed_rules, load_rules, trust
 from tui_agent.permissions.rules import RuleSet, RuleVerdict
-from tui_agent.permissions.trail import Query, Trail, read_trail
+from tui_agent.permissions.trail import AuditEntry, Query, Trail, read_trail
 from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionError
+
+PREVIEW_DAYS = 30
+"""How far back a preview of a rule looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,21 @@ class RuleChange:
     deny: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     user_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RulePreview:
+    """What one more rule that allows would do: to a call that waits, and to the calls of the trail.
+
+    `verdict` and `reason` are for the call that waits; `allowed` are the calls among the last `calls` that would not
+    have asked. `problem` says why it is no rule.
+    """
+
+    verdict: str = ""
+    reason: str = ""
+    calls: int = 0
+    allowed: tuple[AuditEntry, ...] = ()
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,16 @@ class Audit:
             change.allow, change.ask, change.deny, source="user", home=str(self.runtime.home), base=workspace
         )
         return RuleSet(kept, found.problems, found.degraded).plus(more)
+
+    def allowing(self, rule: str, workspace: str) -> RuleSet:
+        """Return a rule that allows, as it would stand in the person's file; problems if it is none."""
+        return listed_rules([rule], [], [], source="user", home=str(self.runtime.home), base=workspace)
+
+    def newly_allowed(self, rule: str) -> tuple[int, tuple[AuditEntry, ...]]:
+        """Return how many calls of the last `PREVIEW_DAYS` there are, and which of them the rule would allow anew."""
+        since = self.runtime.now() - PREVIEW_DAYS * 86_400
+        found, _ = self.what_if(Query(since=since), RuleChange(allow=(rule,)), uses=False)
+        return found.calls, tuple(change.entry for change in found.newly_allowed)
 
     def add_rule(self, text: str, verdict: RuleVerdict) -> Path:
         """Add a rule to the person's file and return that. Raises `RuleFileError`."""

@@ -58,7 +58,7 @@ from tui_agent.permissions import (
 from tui_agent.registry import load_tools
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox import Sandbox
-from tui_agent.session.audit import Audit
+from tui_agent.session.audit import Audit, RulePreview
 from tui_agent.session.backend import Backend, start_backend
 from tui_agent.session.compaction import manual_cut, read_put_back
 from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
@@ -375,6 +375,15 @@ class SessionHandle:
         waiting = self._services.broker.waiting(request)
         call_input, note = await asyncio.to_thread(with_hunks, waiting, self._services.workspace, chosen)
         await self._edit(waiting, call_input, note)
+
+    async def preview_rule(self, request: str, rule: str) -> RulePreview:
+        """Return what a rule would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
+        more = self.audit.allowing(rule, self.state.conversation.workspace)
+        if more.problems:
+            return RulePreview(problem=more.problems[0].partition(": ")[2])
+        found = await self._services.broker.would(request, more, mode=self.state.conversation.mode)
+        calls, allowed = await asyncio.to_thread(self.audit.newly_allowed, rule)
+        return RulePreview(found.verdict, found.reason, calls, allowed)
 
     async def always(self, rule: str) -> Path:
         """Save a rule that allows to the person's file and return that; requests it covers go on.

@@ -171,6 +171,18 @@ class TuiAgentApp(SessionApp):
         foot = Content.styled("Only for reading: Esc goes back, then y, n …", "$foreground-muted")
         self.push_screen(TextDialog("Request", event.entry.lines, foot))
 
+    def on_permission_queue_wanted(self, event: PermissionQueue.Wanted) -> None:
+        """Show why something is asked, or let the person change the call or the rules."""
+        from tui_agent.ui.approving import approve
+
+        self.start(approve(self, event.request, event.what))
+
+    def on_conversation_view_why_wanted(self, event: ConversationView.WhyWanted) -> None:
+        """Show why a step was asked about, or why not."""
+        from tui_agent.ui.approving import show_why
+
+        self.start(show_why(self, event.step))
+
     def action_escape(self) -> None:
         """Step back: out of a comment, a list, a pane; from the prompt, interrupt the run."""
         if self.workbench.step_back() or self.handle is None:

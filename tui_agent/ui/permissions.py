@@ -34,6 +34,10 @@ _KINDS = {
     "deny": "permission",
     "deny_comment": "permission",
     "preview": "permission",
+    "why": "permission",
+    "always": "permission",
+    "edit": "permission",
+    "parts": "permission",
     "resolve": "uncertain",
     "option": "question",
     "answer": "question",
@@ -52,7 +56,11 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         Binding("n", "ungrant", "back"),
         Binding("n", "deny", "deny"),
         Binding("N", "deny_comment", "deny and say why", key_display="N"),
+        Binding("a", "always", "always: a rule, with a preview"),
+        Binding("e", "edit", "edit the call"),
+        Binding("p", "parts", "allow parts of a change"),
         Binding("d", "preview", "show all"),
+        Binding("w", "why", "why was this asked"),
         Binding("h", "resolve('happened')", "it happened"),
         Binding("r", "resolve('run_again')", "run again"),
         Binding("k", "resolve('skip')", "skip"),
@@ -94,6 +102,13 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """The person wants to see the whole of a request, in full size."""
 
         entry: Waiting
+
+    @dataclass
+    class Wanted(Message):
+        """The person wants to see why something is asked, or to change the call or the rules before they decide."""
+
+        request: str
+        what: Literal["why", "always", "edit", "parts"]
 
     class AllAnswered(Message):
         """The last thing that waited was answered, or went by itself: nothing is left to do here."""
@@ -172,7 +187,9 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._show_keys()
 
     def _show_keys(self) -> None:
-        self.query_one("#waiting-keys", Line).content = self._keys()
+        keys = self.query_one("#waiting-keys", Line)
+        keys.content = self._keys()
+        keys.refresh(layout=True)  # they may need more rows than before
         if self.is_attached:
             self.refresh_bindings()
 
@@ -190,9 +207,13 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         keys: list[str | tuple[str, str]] = []
         match entry.kind:
             case "permission":
-                pairs = [("y", "once"), ("s", "session"), ("n", "deny"), ("N", "deny…"), ("d", "all")]
-                if not entry.scope:
-                    pairs.pop(1)
+                pairs = [("y", "once"), ("s", "session"), ("a", "always"), ("n", "deny"), ("N", "deny…")]
+                pairs += [("e", "edit"), ("p", "parts"), ("d", "all"), ("w", "why")]
+                pairs = [
+                    (key, label)
+                    for key, label in pairs
+                    if (key != "s" or entry.scope) and (key != "p" or entry.divisible)
+                ]
             case "uncertain":
                 pairs = [("h", "happened"), ("r", "run again"), ("k", "skip")]
             case "question":
@@ -252,8 +273,10 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 return False
             if action in {"grant", "ungrant"}:
                 return self._granting
-            if action in {"allow", "session", "deny", "deny_comment"} and self._granting:
+            if action in {"allow", "session", "always", "edit", "parts", "deny", "deny_comment"} and self._granting:
                 return False
+            if action == "parts":
+                return entry.divisible
             if action == "session":
                 return bool(entry.scope)
         return True
@@ -316,6 +339,28 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """Show the whole request in full size."""
         if entry := self.current:
             self.post_message(self.PreviewWanted(entry))
+
+    def action_why(self) -> None:
+        """Show every reason for the question."""
+        if entry := self.current:
+            self.post_message(self.Wanted(entry.id, "why"))
+
+    def action_always(self) -> None:
+        """Open the rule that would allow this from now on."""
+        self._want("always")
+
+    def action_edit(self) -> None:
+        """Open the call, to change it."""
+        self._want("edit")
+
+    def action_parts(self) -> None:
+        """Choose which parts of a change are to be made."""
+        self._want("parts")
+
+    def _want(self, what: Literal["always", "edit", "parts"]) -> None:
+        if entry := self._ready():
+            self._guard()  # keys that come before the dialog is up were meant for it
+            self.post_message(self.Wanted(entry.id, what))
 
     def action_move(self, by: int) -> None:
         """Look at another entry."""

@@ -28,7 +28,10 @@ EFFECTS = {
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One entry of the queue. `scope` is what a session-long grant would cover, empty if there is none."""
+    """One entry of the queue. `scope` is what a session-long grant would cover, empty if there is none.
+
+    `divisible` says that it changes a text, of which parts can be allowed.
+    """
 
     kind: Literal["permission", "uncertain", "question"]
     id: str
@@ -37,23 +40,27 @@ class Waiting:
     lines: tuple[StyledLine, ...]
     scope: str = ""
     options: tuple[str, ...] = ()
+    divisible: bool = False
 
 
 def waiting(state: SessionState) -> tuple[Waiting, ...]:
     """Return all that waits, permission requests first, each kind oldest first."""
-    entries = [_permission(request) for request in state.permissions.pending]
+    edited = {step.id: step.edited for step in state.workflow.steps.values() if step.edited}
+    entries = [_permission(request, request.step in edited) for request in state.permissions.pending]
     steps = sorted(state.workflow.steps.values(), key=lambda step: step.order)
     entries += [_uncertain(step) for step in steps if step.status == "uncertain"]
     entries += [_question(question) for question in state.workflow.questions.values()]
     return tuple(entries)
 
 
-def _permission(request: PermissionRequested) -> Waiting:
+def _permission(request: PermissionRequested, edited: bool) -> Waiting:
     lines: list[StyledLine] = [
         (request.title or request.tool, "title"),
         (f"{request.tool} · {request.tier} · {EFFECTS.get(request.effect, request.effect)}", "muted"),
         (f"why asked: {request.why}", "muted"),
     ]
+    if edited:
+        lines.append(("as you changed it; the model will be told", "warning"))
     preview = tuple(diff_lines(request.preview))
     if preview:
         lines += [*preview, ("", ""), ("the call in full:", "muted")]
@@ -65,6 +72,7 @@ def _permission(request: PermissionRequested) -> Waiting:
         request.agent,
         tuple(lines),
         request.session_scope,
+        divisible=request.tool in {"edit", "write"},
     )
 
 

@@ -46,6 +46,7 @@ class ConversationView(PagedView["Item", "Drawing"]):
         Binding("enter,space", "toggle_fold", "Fold"),
         Binding("z", "fold_all", "Fold all"),
         Binding("c", "copy_item", "Copy"),
+        Binding("w", "why", "Why was this allowed?"),
         Binding("left_square_bracket", "prompt(-1)", "Previous prompt", key_display="["),
         Binding("right_square_bracket", "prompt(1)", "Next prompt", key_display="]"),
         Binding("slash,ctrl+f", "search", "Search", key_display="/"),
@@ -66,6 +67,13 @@ class ConversationView(PagedView["Item", "Drawing"]):
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
+
+    class WhyWanted(Message):
+        """The person wants to know why the step with this id was asked about, allowed or denied."""
+
+        def __init__(self, step: str) -> None:
+            super().__init__()
+            self.step = step
 
     class SearchWanted(Message):
         """The person wants to look for text."""
@@ -190,6 +198,11 @@ class ConversationView(PagedView["Item", "Drawing"]):
             self.post_message(self.CopyRequested(selected[0]))
         elif (item := self.item(self.cursor)) is not None:
             self.post_message(self.CopyRequested(item_text(item)))
+
+    def action_why(self) -> None:
+        """Ask for the reasons of the decision on the step under the cursor."""
+        if step := getattr(self.item(self.cursor), "step", ""):
+            self.post_message(self.WhyWanted(step))
 
     # going to an item
 

@@ -1,0 +1,158 @@
+"""More than yes and no: why, always, edit, parts; and the keys that must not slip through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.events import Key
+from textual.widgets import Input, TextArea
+
+from tests.ui.support import driven
+from tui_agent.ui.approval_dialogs import EditDialog, PartsDialog, RuleDialog
+from tui_agent.ui.dialogs import TextDialog
+
+
+@pytest.fixture
+def workspace(isolated: Path) -> Path:
+    return isolated
+
+
+async def to_queue(me):
+    await me.pilot.press("f4")
+    await me.until(lambda: me.queue.has_focus, "the queue has the focus")
+    await me.armed()
+
+
+def shown(me) -> str:
+    return "\n".join(text for text, _ in me.app.screen.query_one("#dialog-text")._lines)
+
+
+async def test_w_shows_every_reason(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a")
+        await to_queue(me)
+        await me.pilot.press("w")
+        await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "decided by" in shown(me)
+        assert "mode ask" in shown(me)
+
+
+async def test_w_on_a_step_of_the_conversation_says_why_it_was_allowed(workspace):
+    async with driven(workspace) as me:
+        await me.ask("run ls")
+        await me.idle()
+        await me.pilot.press("f6")
+        conversation = me.app.workbench.conversation
+        await me.until(lambda: conversation.has_focus)
+        await conversation.go_to_subject(
+            next(i.step for i in (await me.handle.items(0, 9)).values() if getattr(i, "step", ""))
+        )
+        await me.pilot.press("w")
+        await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "allowed by the rules and the guard" in shown(me)
+        assert "read_only" in shown(me)
+
+
+async def test_an_edited_call_is_asked_again_and_then_run(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a")
+        await to_queue(me)
+        first = me.queue.entries[0].id
+        await me.pilot.press("e")
+        await me.until(lambda: isinstance(me.app.screen, EditDialog))
+        me.app.screen.query_one(TextArea).text = "touch b"
+        await me.pilot.press("ctrl+s")
+        await me.until(lambda: me.queue.entries and me.queue.entries[0].id != first, "it is asked again")
+        assert ("as you changed it; the model will be told", "warning") in me.queue.entries[0].lines
+        await to_queue(me)
+        await me.pilot.press("y")
+        await me.idle()
+        assert (workspace / "b").exists()
+        assert not (workspace / "a").exists()
+
+
+async def test_keys_typed_on_after_e_a_and_p_decide_nothing(workspace):
+    async with driven(workspace) as me:
+        await me.request("write f.txt: x")
+        await to_queue(me)
+        for key in ("e", "y", "s", "y", "a", "y"):
+            me.app.post_message(Key(key, key))
+        await me.until(lambda: isinstance(me.app.screen, EditDialog))
+        await me.pilot.press("escape")
+        await me.pilot.pause()
+        assert me.state.permissions.allowed == 0
+        assert me.state.permissions.pending
+
+
+@pytest.mark.parametrize("key", ["a", "e", "p"])
+async def test_the_new_keys_wait_half_a_second_like_the_others(workspace, key):
+    async with driven(workspace) as me:
+        await me.request("write f.txt: x")
+        await me.pilot.press("f4")
+        await me.until(lambda: me.queue.has_focus)
+        me.queue._armed_from = me.queue._clock() + 1000
+        await me.pilot.press(key)
+        await me.pilot.pause()
+        assert not me.app.screen.is_modal
+
+
+async def test_a_rule_is_previewed_saved_and_lets_the_call_go(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a")
+        await to_queue(me)
+        await me.pilot.press("n")
+        await me.idle()
+        await me.request("run touch b")
+        await to_queue(me)
+        await me.pilot.press("a")
+        await me.until(lambda: isinstance(me.app.screen, RuleDialog))
+        dialog = me.app.screen
+        field = dialog.query_one(Input)
+        assert field.value == "Bash(touch *)"
+        field.value = "Bash(touch"
+        await me.until(lambda: "no rule" in shown(me))
+        await me.pilot.press("enter")
+        assert me.app.screen is dialog
+        field.value = "Bash(rm *)"
+        await me.until(lambda: "would still ask" in shown(me))
+        field.value = "Bash(touch *)"
+        await me.until(lambda: "It allows this call." in shown(me))
+        assert "touch a" in shown(me)
+        dialog._armed_from = 0
+        await me.pilot.press("enter")
+        await me.idle(2)
+        assert (workspace / "b").exists()
+        config = me.handle.options.config_dir / "permissions.toml"
+        assert config.read_text() == 'allow = ["Bash(touch *)"]\n'
+
+
+async def test_a_rule_is_not_saved_by_an_enter_that_was_typed_on(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a")
+        await to_queue(me)
+        await me.pilot.press("a")
+        await me.until(lambda: isinstance(me.app.screen, RuleDialog))
+        me.app.screen._armed_from = me.app.screen._clock() + 1000
+        await me.until(lambda: "It allows this call." in shown(me))
+        await me.pilot.press("enter")
+        await me.pilot.pause()
+        assert isinstance(me.app.screen, RuleDialog)
+
+
+async def test_parts_of_a_change(workspace):
+    (workspace / "a.txt").write_text("one\ntwo\nthree\nfour\n")
+    async with driven(workspace) as me:
+        await me.ask("read a.txt")
+        await me.idle()
+        await me.request("write a.txt: ONE\ntwo\nthree\nFOUR\n")
+        await to_queue(me)
+        first = me.queue.entries[0].id
+        await me.pilot.press("p")
+        await me.until(lambda: isinstance(me.app.screen, PartsDialog))
+        await me.pilot.press("home", "space", "ctrl+s")
+        await me.until(lambda: me.queue.entries and me.queue.entries[0].id != first, "it is asked again")
+        await to_queue(me)
+        await me.pilot.press("y")
+        await me.idle(2)
+        assert (workspace / "a.txt").read_text().split() == ["one", "two", "three", "FOUR"]

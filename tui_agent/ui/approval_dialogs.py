@@ -1,0 +1,224 @@
+"""The screens in which a request is changed: the call itself, a rule for it, the parts of a change.
+
+None of them allows the call: what comes out of them is decided anew, and asked again if the rules ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, TextArea
+from textual.widgets.option_list import Option
+
+from tui_agent.text import inert_line
+from tui_agent.ui.line import Line
+from tui_agent.ui.prompt import GUARD_SECONDS
+from tui_agent.ui.text_lines import StyledLine, TextLines
+
+if TYPE_CHECKING:
+    from tui_agent.events import JsonObject
+    from tui_agent.session import Hunk, RulePreview
+
+PREVIEW_SECONDS = 0.2
+"""How long typing must rest before a rule is tried."""
+_MOST_LISTED = 200
+
+
+class EditDialog(ModalScreen["JsonObject | None"]):
+    """Lets the person change a call, given as text that is inert; Ctrl+S takes it."""
+
+    AUTO_FOCUS = "#dialog-editor"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "back", priority=True),
+        Binding("ctrl+s", "take", "take the changed call", priority=True),
+    ]
+
+    def __init__(self, title: str, text: str, language: str, parse: Callable[[str], JsonObject]) -> None:
+        super().__init__()
+        self._dialog_title = title
+        self._text = text
+        self._language = language
+        self._parse = parse
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text and the keys."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = inert_line(f"Edit: {self._dialog_title}")
+            yield TextArea(self._text, id="dialog-editor", soft_wrap=True)
+            foot = Line(id="dialog-foot")
+            foot.content = Content.assemble(
+                ("Ctrl+S", "bold"), " take it, to be decided anew  ", ("Esc", "bold"), " back"
+            )
+            yield foot
+
+    def action_take(self) -> None:
+        """Take the call as it is now, if it can be read."""
+        try:
+            self.dismiss(self._parse(self.query_one(TextArea).text))
+        except (ValueError, RecursionError) as error:
+            foot = self.query_one("#dialog-foot", Line)
+            foot.content = Content.styled(inert_line(f"It cannot be read: {error}"), "$text-error")
+
+
+class RuleDialog(ModalScreen["str | None"]):
+    """Lets the person write a rule and shows what it would allow. Enter saves only what has been shown."""
+
+    AUTO_FOCUS = "#dialog-input"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "back", priority=True),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+    ]
+
+    def __init__(
+        self,
+        rule: str,
+        preview: Callable[[str], Awaitable[RulePreview]],
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        super().__init__()
+        self._rule = rule
+        self._preview = preview
+        self._clock = clock
+        self._armed_from = clock() + GUARD_SECONDS
+        self._shown = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out the rule, what it covers, and the keys."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = "Always allow"
+            yield Input(inert_line(self._rule), id="dialog-input", select_on_focus=False)
+            yield TextLines(id="dialog-text")
+            foot = Line(id="dialog-foot")
+            foot.content = Content.assemble(
+                ("Enter", "bold"), " save to your permissions.toml  ", ("Esc", "bold"), " back"
+            )
+            yield foot
+
+    def on_mount(self) -> None:
+        """Whoever was typing did not mean this."""
+        self._armed_from = self._clock() + GUARD_SECONDS
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Try the rule as it is written now."""
+        event.stop()
+        self._shown = ""
+        self.run_worker(self._try(event.value), group="try", exclusive=True, exit_on_error=False)
+
+    async def _try(self, rule: str) -> None:
+        text = self.query_one(TextLines)
+        text.set_lines([("looking what it covers …", "muted")])
+        await asyncio.sleep(PREVIEW_SECONDS)
+        try:
+            found = await self._preview(rule)
+        except Exception as error:  # it must be said, and nothing can be saved then
+            text.set_lines([(str(error), "warning")])
+            return
+        text.set_lines(preview_lines(found))
+        self._shown = "" if found.problem else rule
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Save the rule that is shown."""
+        event.stop()
+        if event.value and event.value == self._shown and self._clock() >= self._armed_from:
+            self.dismiss(event.value)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll what it covers."""
+        text = self.query_one(TextLines)
+        text.scroll_relative(y=pages * max(1, text.size.height - 1), animate=False)
+
+
+def preview_lines(found: RulePreview) -> list[StyledLine]:
+    """Return what a rule would allow, as lines."""
+    if found.problem:
+        return [("This is no rule: nothing can be saved.", "warning"), (found.problem, "")]
+    if found.verdict == "allow":
+        lines: list[StyledLine] = [("It allows this call.", "added")]
+    else:
+        word = "is denied" if found.verdict == "deny" else "would still ask"
+        lines = [(f"This call {word}: {found.reason}", "warning")]
+    count = len(found.allowed)
+    lines += [
+        ("", ""),
+        (f"Of the last {found.calls} calls it would have allowed {count} that did not run freely:", "title"),
+    ]
+    for entry in reversed(found.allowed[-_MOST_LISTED:]):
+        what = entry.input.get("command", entry.input.get("path", ""))
+        style = "removed" if entry.decision.verdict == "deny" else ""
+        lines.append((f"  {entry.decision.verdict:<5}  {entry.tool} {what}", style))
+    if count > _MOST_LISTED:
+        lines.append((f"  … and {count - _MOST_LISTED} more", "muted"))
+    return lines
+
+
+class PartsDialog(ModalScreen["frozenset[int] | None"]):
+    """Lets the person choose which parts of a change are to be made; Ctrl+S takes the choice."""
+
+    AUTO_FOCUS = "#dialog-list"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "back", priority=True),
+        Binding("space", "toggle_part", "leave out, or take in"),
+        Binding("ctrl+s", "take", "take these parts", priority=True),
+    ]
+
+    def __init__(self, title: str, hunks: Sequence[Hunk]) -> None:
+        super().__init__()
+        self._dialog_title = title
+        self._hunks = hunks
+        self._chosen = set(range(len(hunks)))
+
+    def compose(self) -> ComposeResult:
+        """Lay out the parts and the keys."""
+        with Vertical(id="dialog") as dialog:
+            dialog.border_title = inert_line(f"Parts: {self._dialog_title}")
+            yield OptionList(*(Option(self._row(n)) for n in range(len(self._hunks))), id="dialog-list", markup=False)
+            foot = Line(id="dialog-foot")
+            foot.content = Content.assemble(
+                ("Space", "bold"),
+                " leave out or take in  ",
+                ("Ctrl+S", "bold"),
+                " take the marked ones, to be decided anew  ",
+                ("Esc", "bold"),
+                " back",
+            )
+            yield foot
+
+    def _row(self, number: int) -> Content:
+        hunk = self._hunks[number]
+        mark = "[x]" if number in self._chosen else "[ ]"
+        rows: list[Content] = [Content.styled(f"{mark} part {number + 1} of {len(self._hunks)}", "bold")]
+        if hunk.context:
+            rows.append(Content.styled(f"     {inert_line(hunk.context)}", "$foreground-muted"))
+        for line in hunk.diff.splitlines():
+            rows.append(
+                Content.styled(f"    {inert_line(line)}", "$text-success" if line[0] == "+" else "$text-error")
+            )
+        return Content("\n").join(rows)
+
+    def action_toggle_part(self) -> None:
+        """Leave the part under the cursor out, or take it in."""
+        listing = self.query_one(OptionList)
+        if (number := listing.highlighted) is not None:
+            self._chosen ^= {number}
+            listing.replace_option_prompt_at_index(number, self._row(number))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter and a click do as space."""
+        event.stop()
+        self.action_toggle_part()
+
+    def action_take(self) -> None:
+        """Take the marked parts; without any, the call is to be denied instead."""
+        if self._chosen:
+            self.dismiss(frozenset(self._chosen))
+        else:
+            self.notify("Nothing is left: go back and deny it.", severity="warning")
