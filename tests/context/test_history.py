@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_agent.context import History, PrefixRewritten, build_request, fold_history, guard_prefix
-from tui_agent.context.history import request_prefix
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
     EventBase,
+    JsonObject,
     PromptAccepted,
     PromptQueued,
     Receipt,
@@ -125,11 +125,11 @@ def test_a_fold_from_the_journal_says_what_was_sent(sequence: list[EventBase]) -
     written: list[EventBase] = []
     for event in sequence:
         live.apply(event)
-        sent = {"prefix": hashlib.sha256(request_prefix(live)).hexdigest()}
+        sent = {"prefix": live.prefix()[1]}
         written.append(event.model_copy(update=sent) if isinstance(event, TurnStarted) else event)
     again, repeats = fold_history(written)
     assert repeats
-    assert request_prefix(again) == request_prefix(live)
+    assert again.prefix() == live.prefix()
 
 
 def test_a_fold_that_differs_is_noticed() -> None:
@@ -196,3 +196,22 @@ def test_a_finished_answer_needs_no_turn() -> None:
     )
     assert not history.needs_turn
     assert history.last_text == "hi"
+
+
+@given(st.lists(st.tuples(st.text(max_size=5), st.text(min_size=1, max_size=5)), max_size=6), st.booleans())
+def test_a_prefix_that_has_grown_is_the_one_that_is_made_at_once(talk: list[tuple[str, str]], tools: bool) -> None:
+    grown, fresh = History(), History()
+    loaded = ContextLoaded(system=[{"type": "text", "text": "s"}], tools=[{"name": "x"}] if tools else [], sources=[])
+    for history in (grown, fresh):
+        history.apply(loaded)
+    for question, answer in talk:
+        content: list[JsonObject] = [{"type": "text", "text": answer}]
+        for history in (grown, fresh):
+            history.apply(RunStarted(prompt=question))
+            history.apply(TurnFinished(turn="t", model="m", content=content, stop_reason="end_turn", usage=Usage()))
+        trial = grown.trial()
+        trial.prepare()
+        prefix, digest = trial.prefix()
+        assert digest == hashlib.sha256(prefix).hexdigest()
+    assert grown.prefix() == fresh.prefix()
+    assert json.loads(b"{" + grown.prefix()[0] + (b"]}]}" if talk else b"]}"))["messages"] == grown.messages()

@@ -154,7 +154,9 @@ class MeteredRequest:
             return None  # the request itself will say what is wrong; the estimate and its error serve meanwhile
 
     def _demand(self, request: Request, input_tokens: int, attempt: int, wanted: int) -> Demand:
-        price = self.services.catalog.worst_price(self.model.id, input_tokens, hour=b'"ttl":"1h"' in request.body)
+        # Marks for the cache stand before the messages; within a text the quotes would be escaped.
+        hour = request.body.find(b'"ttl":"1h"', 0, request.body.find(b',"messages":')) >= 0
+        price = self.services.catalog.worst_price(self.model.id, input_tokens, hour=hour)
         return Demand(
             model=self.model.id,
             turns=int(attempt == 1 and self.purpose == "turn"),

@@ -77,6 +77,35 @@ class LastTurn:
     compacted: bool = False
 
 
+class Beginning:
+    """The part of a history that can change no more, as it is sent, with its hash: it grows and is never made anew.
+
+    Making and hashing all of it for each request would make every turn dearer than the one before.
+    """
+
+    def __init__(self, head: bytes) -> None:
+        self.count = 0
+        self._text = bytearray(head)
+        self._hash = hashlib.sha256(head)
+
+    def extend(self, messages: Sequence[bytes]) -> None:
+        """Add messages that are whole."""
+        more = self._joined(messages)
+        self._text += more
+        self._hash.update(more)
+        self.count += len(messages)
+
+    def followed_by(self, messages: Sequence[bytes]) -> tuple[bytes, str]:
+        """Return the text with `messages` after it, and the SHA-256 of that."""
+        more = self._joined(messages)
+        digest = self._hash.copy()
+        digest.update(more)
+        return b"".join((self._text, more)), digest.hexdigest()
+
+    def _joined(self, messages: Sequence[bytes]) -> bytes:
+        return (b"," if self.count and messages else b"") + b",".join(messages)
+
+
 class History:
     """An agent's message history, with `system` and `tools` exactly as they are sent.
 
@@ -104,6 +133,7 @@ class History:
         self._in_turn = False
         self._held: list[bytes] = []
         self._sealed: list[bytes] = []
+        self._beginning: Beginning | None = None
         self._last: Message | None = None
         self._calls: list[str] = []
         self._call_of_step: dict[str, str] = {}
@@ -134,6 +164,7 @@ class History:
         match event:
             case ContextLoaded():
                 self.system, self.tools = list(event.system), list(event.tools)
+                self._beginning = None
                 self._new_tokens += self.head_tokens
                 memory = {source.name: source.sha256 for source in event.sources if source.kind == "memory"}
                 self.file_hashes |= memory
@@ -195,8 +226,27 @@ class History:
         open_messages = [*self._sealed, self._last.open_json()] if self._last else self._sealed
         return b"[" + b",".join(open_messages)
 
+    def prefix(self) -> tuple[bytes, str]:
+        """Return what a request says and every later one must repeat, and its SHA-256: system, tools, messages."""
+        beginning = self._beginning or Beginning(self._head_json())
+        messages = self._sealed[beginning.count :] + ([self._last.open_json()] if self._last else [])
+        return beginning.followed_by(messages)
+
+    def _head_json(self) -> bytes:
+        head = b'"system":' + encode(self.system)
+        if self.tools:
+            head += b',"tools":' + encode(self.tools)
+        return head + b',"messages":['
+
+    def _up_to_date(self) -> Beginning:
+        """Return the beginning with every message that can change no more."""
+        beginning = self._beginning or Beginning(self._head_json())
+        beginning.extend(self._sealed[beginning.count :])
+        return beginning
+
     def trial(self) -> History:
         """Return a copy to build a request from before it is known that it will be sent."""
+        self._beginning = self._up_to_date()
         trial = copy(self)
         trial._sealed, trial._held, trial._accepted = list(self._sealed), list(self._held), list(self._accepted)
         trial._last = Message(self._last.role, list(self._last.blocks)) if self._last else None
@@ -334,6 +384,7 @@ class History:
         self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
         self._calls, self._results, self._accepted, self.sent_prefix = [], {}, [], b""
         self.prompts, self.seqs, self.turns, self.memory_loaded = [], [], 0, set(self._head_memory)
+        self._beginning = None
         self.told_hashes = {}
         self.file_hashes = {state.path: state.sha256 for state in event.files if state.sha256 is not None}
         self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
@@ -360,14 +411,6 @@ def stale_note(files: Iterable[FileState]) -> str:
     )
 
 
-def request_prefix(history: History) -> bytes:
-    """Return what a request says and every later one must repeat: system prompt, tools, messages."""
-    fixed = b'"system":' + encode(history.system)
-    if history.tools:
-        fixed += b',"tools":' + encode(history.tools)
-    return fixed + b',"messages":' + history.messages_json()
-
-
 def fold_history(events: Sequence[EventBase]) -> tuple[History, bool]:
     """Return the history of one agent's events, and whether it repeats the last request that was sent.
 
@@ -378,8 +421,8 @@ def fold_history(events: Sequence[EventBase]) -> tuple[History, bool]:
     for index, event in enumerate(events):
         history.apply(event)
         if index == sent and isinstance(event, TurnStarted):
-            prefix = request_prefix(history)
-            if hashlib.sha256(prefix).hexdigest() != event.prefix:
+            prefix, digest = history.prefix()
+            if digest != event.prefix:
                 return _rest(history, events[index + 1 :]), False
             history.sent_prefix = prefix
     return history, True

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from tui_agent.context.history import BYTES_PER_TOKEN, History, encode, request_prefix
+from tui_agent.context.history import BYTES_PER_TOKEN, History, encode
 from tui_agent.events import JsonObject
 
 
@@ -21,12 +20,8 @@ class Request:
 
     body: bytes
     prefix: bytes
+    digest: str
     message_count: int
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the prefix, as `turn.started` records it."""
-        return hashlib.sha256(self.prefix).hexdigest()
 
     @property
     def estimated_tokens(self) -> int:
@@ -44,9 +39,9 @@ def build_request(
     head: JsonObject = {"model": model, "max_tokens": max_tokens, "stream": True, **options}
     if cache:
         head["cache_control"] = {"type": "ephemeral"}
-    prefix = request_prefix(history)
-    body = encode(head)[:-1] + b"," + prefix + b"]}]}"
-    return Request(body, prefix, history.message_count)
+    prefix, digest = history.prefix()
+    body = b"".join((encode(head)[:-1], b",", prefix, b"]}]}"))
+    return Request(body, prefix, digest, history.message_count)
 
 
 def guard_prefix(history: History, request: Request) -> None:
