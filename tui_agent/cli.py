@@ -102,10 +102,11 @@ def _session_options(function: Decorated) -> Decorated:
         click.option("--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"),
         click.option(
             "--mode",
-            type=click.Choice(["ask", "bypass"]),
+            type=click.Choice(["ask", "accept-edits", "plan", "sandboxed", "bypass"]),
             default=None,
-            help="ask (default) before anything that changes the world, or bypass: never ask. bypass holds "
-            "for this start only.",
+            help="ask (default): before all that may change the world. accept-edits: files in the folder may be "
+            "changed. plan: nothing is. sandboxed: commands run, in the sandbox and without network. bypass: "
+            "nothing asks; for this start only.",
         ),
         click.option(
             "--max-turns",

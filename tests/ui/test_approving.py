@@ -6,16 +6,23 @@ from pathlib import Path
 
 import pytest
 from textual.events import Key
-from textual.widgets import Input, TextArea
+from textual.widgets import Input, OptionList, TextArea
 
 from tests.ui.support import driven
 from tui_agent.ui.approval_dialogs import EditDialog, PartsDialog, RuleDialog
-from tui_agent.ui.dialogs import TextDialog
+from tui_agent.ui.audit import AuditScreen
+from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
 
 
 @pytest.fixture
 def workspace(isolated: Path) -> Path:
     return isolated
+
+
+async def ask(me, prompt):
+    """Send a prompt, once the prompt takes keys again."""
+    await me.until(lambda: not me.app.workbench.prompt.held, "the prompt takes keys")
+    await me.ask(prompt)
 
 
 async def to_queue(me):
@@ -156,3 +163,71 @@ async def test_parts_of_a_change(workspace):
         await me.pilot.press("y")
         await me.idle(2)
         assert (workspace / "a.txt").read_text().split() == ["one", "two", "three", "FOUR"]
+
+
+async def test_the_audit_lists_filters_says_why_and_revokes(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a")
+        await to_queue(me)
+        await me.pilot.press("s")
+        await me.armed()
+        await me.pilot.press("y")
+        await me.idle()
+        await ask(me, "run ls")
+        await me.idle(2)
+        await ask(me, "/audit")
+        await me.until(lambda: isinstance(me.app.screen, AuditScreen))
+        screen = me.app.screen
+        listing = screen.query_one(OptionList)
+        await me.until(lambda: listing.option_count == 3)
+        screen.query_one(Input).value = "rule:read_only"
+        await me.until(lambda: listing.option_count == 1)
+        await me.pilot.press("enter")
+        await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "read_only" in shown(me)
+        await me.pilot.press("escape")
+        screen.query_one(Input).value = ""
+        await me.until(lambda: listing.option_count == 3)
+        await me.pilot.press("enter")
+        await me.until(lambda: isinstance(me.app.screen, ConfirmDialog))
+        me.app.screen._armed_from = 0
+        await me.pilot.press("y")
+        await me.until(lambda: me.state.permissions.grants == ())
+        await me.until(lambda: listing.option_count == 2)
+
+
+async def test_what_another_rule_would_have_done(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a")
+        await to_queue(me)
+        await me.pilot.press("n")
+        await me.idle()
+        await ask(me, "/audit allow Bash(touch *)")
+        await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "1 questions saved" in shown(me)
+        assert "Newly allowed: 1" in shown(me)
+
+
+async def test_a_folder_that_wants_to_allow_something_says_so_and_can_be_trusted(workspace):
+    (workspace / ".claude").mkdir()
+    (workspace / ".claude" / "settings.json").write_text('{"permissions": {"allow": ["Bash(touch *)"]}}')
+    async with driven(workspace) as me:
+        await me.until(lambda: any("until you trust" in n.message for n in me.app._notifications), "it is said")
+        await me.request("run touch a")
+        await ask(me, "/trust")
+        await me.until(lambda: isinstance(me.app.screen, ConfirmDialog))
+        assert "Bash(touch *)" in shown(me)
+        me.app.screen._armed_from = 0
+        await me.pilot.press("y")
+        await me.idle()
+        assert (workspace / "a").exists()
+
+
+@pytest.mark.parametrize("mode", ["accept-edits", "plan", "sandboxed", "ask"])
+async def test_the_mode_can_be_changed(workspace, mode):
+    async with driven(workspace) as me:
+        await ask(me, f"/mode {mode}")
+        await me.until(lambda: me.state.conversation.mode == mode)
+        await ask(me, "/mode bypass")
+        await me.until(lambda: any("bypass comes only" in n.message for n in me.app._notifications))
+        assert me.state.conversation.mode == mode

@@ -90,7 +90,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: Name = Field(default="sonnet", description="Model or alias: opus, sonnet, haiku, or a full name.")
-    mode: Literal["ask"] = Field(default="ask", description="Ask before anything that changes the world.")
+    mode: Literal["ask", "accept-edits", "plan", "sandboxed"] = Field(
+        default="ask", description="ask, accept-edits, plan or sandboxed; bypass comes from the command line only."
+    )
     max_turns: int = Field(default=50, ge=1, le=100_000, description="Turns of one run, at most.")
     theme: Name | None = Field(default=None, description="Theme of the screen.")
     base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(

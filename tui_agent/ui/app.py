@@ -66,6 +66,7 @@ class TuiAgentApp(SessionApp):
         Binding("f6", "place('conversation')", "conversation", show=False, priority=True),
         Binding("f7", "place('prompt')", "prompt", show=False, priority=True),
         Binding("f8", "carry_out('context')", "context", show=False),
+        Binding("f9", "carry_out('audit')", "audit", show=False),
         Binding("alt+left", "resize(4, 0)", "wider right column", show=False, priority=True),
         Binding("alt+right", "resize(-4, 0)", "narrower right column", show=False, priority=True),
         Binding("alt+down", "resize(0, 5)", "taller timeline", show=False, priority=True),

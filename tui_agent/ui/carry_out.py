@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tui_agent.session import (
+    MODES,
     AnswerItem,
     SessionHandle,
     delete_session,
@@ -15,9 +16,11 @@ from tui_agent.session import (
     search_sessions,
 )
 from tui_agent.ui import reports
+from tui_agent.ui.audit import show_audit, show_what_if
 from tui_agent.ui.browser import Choice, SessionBrowser
 from tui_agent.ui.commands import ScreenCommand
 from tui_agent.ui.context import show_context, show_receipt
+from tui_agent.ui.trust import offer_trust
 
 if TYPE_CHECKING:
     from tui_agent.ui.app import TuiAgentApp
@@ -28,7 +31,7 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "mode", "max-turns",
-        "title", "interrupt", "theme", "copy", "verify", "export", "registry", "context", "receipt",
+        "title", "interrupt", "theme", "copy", "verify", "export", "registry", "context", "receipt", "audit", "trust",
     }
 )  # fmt: skip
 """Commands that work on the screen."""
@@ -87,6 +90,10 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             await show_context(app, handle)
         case "receipt":
             await _receipt(app, handle, argument)
+        case "audit":
+            await _audit(app, handle, argument)
+        case "trust":
+            app.start(offer_trust(app, handle))
         case "interrupt":
             await handle.interrupt()
         case "fork":
@@ -97,7 +104,8 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             await handle.configure(model=argument)
         case "mode":
             if not argument:
-                raise CommandError(f"The mode is {handle.state.conversation.mode}. Change it: /mode plan")
+                meanings = "\n".join(f"{name}: {meaning}" for name, meaning in MODES.items())
+                raise CommandError(f"The mode is {handle.state.conversation.mode}. Change it: /mode plan\n{meanings}")
             await handle.configure(mode=argument)
         case "title":
             if argument:
@@ -118,6 +126,17 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             if argument not in {"", "tools", "commands"}:
                 raise CommandError("Write /registry, /registry tools or /registry commands.")
             await reports.registry(app, handle, argument)
+
+
+async def _audit(app: TuiAgentApp, handle: SessionHandle, argument: str) -> None:
+    """Show the trail, or with `VERB RULE` what the trail would have been with that rule more or less."""
+    verb, _, rule = argument.partition(" ")
+    if not argument:
+        await show_audit(app, handle)
+    elif verb in {"allow", "ask", "deny", "without"} and rule.strip():
+        await show_what_if(app, handle, verb, rule.strip())
+    else:
+        raise CommandError("Write /audit, or /audit allow|ask|deny|without RULE to see what that would have done.")
 
 
 _PART = re.compile(r"--(keep|last)\s+(\d+)(?:\s+|$)")

@@ -78,12 +78,18 @@ class ConfirmDialog(ModalScreen[bool]):
     ]
 
     def __init__(
-        self, title: str, lines: Iterable[StyledLine], verb: str, clock: Callable[[], float] = monotonic
+        self,
+        title: str,
+        lines: Iterable[StyledLine],
+        verb: str,
+        other: str = "keep",
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__()
         self._dialog_title = title
         self._lines = list(lines)
         self._verb = verb
+        self._other = other
         self._clock = clock
         self._armed_from = 0.0
 
@@ -93,7 +99,7 @@ class ConfirmDialog(ModalScreen[bool]):
             dialog.border_title = self._dialog_title
             yield TextLines(id="dialog-text", can_focus=True)
             line = Line(id="dialog-foot")
-            line.content = Content.assemble(("y", "bold"), f" {self._verb}  ", ("n", "bold"), " keep")
+            line.content = Content.assemble(("y", "bold"), f" {self._verb}  ", ("n", "bold"), f" {self._other}")
             yield line
 
     def on_mount(self) -> None:

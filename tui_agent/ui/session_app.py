@@ -128,6 +128,10 @@ class SessionApp(App[int]):
         header.show(replace(header.data, branch=branch))
         self._saver = LayoutSaver(workbench, lambda: workbench.collect(self.theme), handle.save_layout)
         await handle.start()
+        if not handle.read_only:
+            from tui_agent.ui.trust import mention_trust
+
+            self.start(mention_trust(self, handle))
         self._opening = False
         self._opened.set()
         if self._first_prompt:

@@ -1,0 +1,43 @@
+"""Folder trust on screen: what a project's own files would allow, said once, and the question whether they may."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from textual.app import App
+
+from tui_agent.text import inert
+from tui_agent.ui.dialogs import ConfirmDialog
+from tui_agent.ui.text_lines import StyledLine
+
+if TYPE_CHECKING:
+    from tui_agent.session import SessionHandle
+    from tui_agent.ui.app import TuiAgentApp
+
+
+async def offer_trust(app: TuiAgentApp, handle: SessionHandle) -> None:
+    """Ask whether the folder's files may allow what they want to."""
+    found = await asyncio.to_thread(handle.audit.rules, handle.state.conversation.workspace)
+    if not found.held_back:
+        app.notify("This folder's files want nothing that they may not." if not found.trusted else "It is trusted.")
+        return
+    lines: list[StyledLine] = [("Its own files would allow without asking:", "title")]
+    for rule in found.held_back_rules:
+        lines.append((f"  {rule.text}  ({rule.origin.file}:{rule.origin.line})", "warning"))
+    lines.append(("It holds until one of these files changes.", "muted"))
+    dialog = ConfirmDialog("Trust this folder?", lines, "trust them as they are", "do not")
+    if await app.push_screen_wait(dialog):
+        await handle.trust()
+        app.notify("Trusted, as long as these files stay as they are.", timeout=3)
+
+
+async def mention_trust(app: App[int], handle: SessionHandle) -> None:
+    """Say once, at the start, that the folder's files want to allow something."""
+    found = await asyncio.to_thread(handle.audit.rules, handle.state.conversation.workspace)
+    if found.held_back:
+        count = f"{found.held_back} rule{'' if found.held_back == 1 else 's'}"
+        text = (
+            f"This folder's own files would allow {count}. They do not count until you trust it: /trust shows them."
+        )
+        app.notify(inert(text), title="Not trusted", severity="warning", timeout=10, markup=False)
