@@ -77,6 +77,7 @@ EVERYWHERE = {
         "r = libc.ioctl(s, ctypes.c_ulong(0xff00005412), b'x')\n"
         "print('ESCAPED' if r == 0 or ctypes.get_errno() != 1 else 'no')"
     ),
+    "capabilities": "grep -q 'CapEff:.*[1-9a-f]' /proc/self/status && echo ESCAPED",
     "x32": python("libc.syscall(0x40000000 + 39); print('ESCAPED')"),
 }
 
@@ -92,7 +93,6 @@ BUBBLEWRAP = {
     "lock": python("import fcntl\nfcntl.flock(100, fcntl.LOCK_UN); print('ESCAPED')"),
     "sees_processes": "[ -e /proc/$OUTSIDE_PID ] && echo ESCAPED",
     "run_folder": "ls -A /run | grep -q . && echo ESCAPED",
-    "capabilities": "grep -q 'CapEff:.*[1-9a-f]' /proc/self/status && echo ESCAPED",
     "abstract_own": python("s = socket.socket(socket.AF_UNIX); s.bind('\\0mine'); print('fine')"),
     "loopback_of_its_own": python(
         "s = socket.create_server(('127.0.0.1', 0)); c = socket.create_connection(s.getsockname()); print('fine')"

@@ -65,6 +65,10 @@ _SYSTEM = (
 )
 
 
+_TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/run"))
+"""Folders that commands have of their own: programs in them are shown like those in the home folder."""
+
+
 class SandboxError(Exception):
     """A sandbox cannot hold this command; nothing has run. The message says why."""
 
@@ -148,7 +152,7 @@ def build_profile(
         scratch=scratch.resolve(),
         writable=tuple(writable),
         hidden=_outermost([path for path in hidden if path.exists() and not path.is_symlink()]),
-        readable=_toolchains(home, hidden, environment),
+        readable=_toolchains(home, [*hidden, *_TEMPORARY], environment),
         pinned=tuple(pinned),
         fixed=tuple(fixed),
         masked=tuple(masked),
