@@ -45,6 +45,7 @@ EVERYWHERE = {
     "hardlink_out": "ln $BASE/outside/victim hard && echo x > hard && echo ESCAPED",
     "rename_out": "touch mine; mv mine $BASE/outside/ && echo ESCAPED",
     "truncate_out": "truncate -s 0 $BASE/outside/victim && echo ESCAPED",
+    "environment_of_others": "for p in /proc/[0-9]*; do grep -qa OUTSIDE_MARK $p/environ && echo ESCAPED; done",
     "own_data": "ls $BASE/data/steps && echo ESCAPED",
     "remount": "mount -o remount,rw,bind / && echo ESCAPED; mount -t tmpfs none /mnt && echo ESCAPED",
     "unshare": "unshare -Ur true && echo ESCAPED; unshare -m true && echo ESCAPED",
@@ -140,7 +141,7 @@ def _run(user: int, kind: str, commands: dict[str, str]) -> Ran:
         text=True,
         check=False,
         cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "HOME": str(base), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PATH": os.environ["PATH"], "HOME": str(base), "PYTHONDONTWRITEBYTECODE": "1", "OUTSIDE_MARK": "x"},
         **as_user(user),
     )
     assert done.returncode == 0, done.stderr[-3000:]

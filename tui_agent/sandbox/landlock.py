@@ -28,7 +28,7 @@ def landlock_argv(profile: Profile, argv: Sequence[str] = ("/bin/true",), *, net
     hidden = (*profile.hidden, *map(Path, _HIDDEN), scratch, profile.home)
     writable = (*profile.writable, scratch / "tmp", scratch / "cache", scratch / "home")
     order = {
-        "read": [*map(str, _visible(Path("/"), hidden)), *map(str, profile.readable), "/proc/self", *_devices()],
+        "read": [*map(str, _visible(Path("/"), hidden)), *map(str, profile.readable), "/proc", *_devices()],
         "write": [*map(str, writable), "/dev/null", "/dev/full", "/dev/zero"],
         "network": network,
         "seccomp": seccomp_program(internet=network).hex(),
