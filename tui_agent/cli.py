@@ -219,22 +219,35 @@ def cli(ctx: click.Context, /, *, prompt: str | None = None, resume: str | None,
     help="text: the answers. json: one object at the end. stream-json: each event of the session on a line "
     "of its own, as it happens.",
 )
+@click.option(
+    "--permissions",
+    type=click.Choice(["deny", "stdio"]),
+    default="deny",
+    help="deny: what would ask is denied. stdio: a program answers on standard input, a line of JSON for each "
+    'permission.requested that stream-json shows: {"request": ID, "verdict": "allow" or "deny"}.',
+)
 @_session_options
 @click.option("--resume", "-r", metavar="SESSION", shell_complete=_complete_session, help="Go on with this session.")
 @click.pass_context
-def run(ctx: click.Context, /, *, prompt: str | None, output: Any, resume: str | None, **_: object) -> None:
+def run(
+    ctx: click.Context, /, *, prompt: str | None, output: Any, permissions: str, resume: str | None, **_: object
+) -> None:
     """Run one prompt without a screen.
 
     The answers go to standard output, what happens beside them to standard error. Nobody is there to ask:
-    what would ask is denied, and said so (see --mode). Ctrl+C interrupts the run and keeps the session.
+    what would ask is denied, and said so (see --mode and --permissions). Ctrl+C interrupts the run and keeps the
+    session.
     """
+    answered = permissions == "stdio"
+    if answered and (output != "stream-json" or prompt in {None, "-"}):
+        raise click.UsageError("--permissions stdio needs --output stream-json, and the prompt with -p.")
     if prompt is None and sys.stdin.isatty():
         raise click.UsageError("Nothing to do: give a prompt with -p, or pipe one in.")
     if prompt is None or prompt == "-":
         prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
     if not prompt.strip():
         raise click.UsageError("The prompt is empty.")
-    start = _start(ctx, resume=resume, unattended=True)
+    start = _start(ctx, resume=resume, unattended=not answered)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams of this process
 
@@ -242,7 +255,9 @@ def run(ctx: click.Context, /, *, prompt: str | None, output: Any, resume: str |
 
     text = prompt
     try:
-        code = _await(lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr))
+        code = _await(
+            lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr, answers=0 if answered else None)
+        )
     except BrokenPipeError:
         # What is left in the buffer would raise once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.session.support import opened, options
+from tui_agent.session import NoSuchRequest
 
 
 @pytest.mark.parametrize("path", ["link", "..", "../outside.txt", "~/x", "/etc/passwd"])
@@ -127,3 +129,41 @@ async def test_the_programs_own_settings_are_not_written(tmp_path: Path) -> None
     async with opened(options(tmp_path, mode="bypass")) as session:
         await session.prompt(f"write {tmp_path}/config/permissions.toml: allow = []")
         assert session.of("permission.decided")[0].verdict == "deny"
+
+
+async def test_a_subagent_has_only_the_tools_of_its_type_and_its_requests_name_it(
+    tmp_path: Path, isolated: Path
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "permissions.toml").write_text('ask = ["Read", "Grep", "Glob"]\n')
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("explore where x is")
+        request = await session.event("permission.requested")
+        assert request.agent not in ("", "main")
+        pools = [event for event in session.of("pool.assembled") if event.agent == request.agent]
+        offered = {entry.name for entry in pools[-1].entries if entry.offered}
+        main = [event for event in session.of("pool.assembled") if event.agent == "main"]
+        assert offered < {entry.name for entry in main[-1].entries if entry.offered}
+        assert not offered & {"bash", "write", "edit", "task"}
+
+
+async def test_what_the_person_denies_a_subagent_is_denied(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "permissions.toml").write_text('deny = ["Read", "Grep", "Glob"]\n')
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("explore where x is")
+        decided = [event for event in session.of("permission.decided") if event.agent != "main"]
+        assert decided
+        assert {event.verdict for event in decided} == {"deny"}
+
+
+async def test_two_answers_at_once_are_one_decision(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run touch a")
+        request = await session.event("permission.requested")
+        answers = [session.handle.decide(request.request, verdict) for verdict in ("deny", "allow")]
+        results = await asyncio.gather(*answers, return_exceptions=True)
+        assert [type(result) for result in results] == [type(None), NoSuchRequest]
+        await session.idle()
+        assert len(session.of("permission.decided")) == 1
+        assert not (isolated / "a").exists()

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TextIO
 
 from tui_agent.events import EventBase
+from tui_agent.headless.answers import AnswerError, deny_all, read_lines, take_answer
 from tui_agent.headless.progress import ExitCode, Progress
 from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
-from tui_agent.session import SessionHandle, SessionState, Update
+from tui_agent.session import NoSuchRequest, SessionError, SessionHandle, SessionState, Update
 from tui_agent.text import inert_line
 
 
 class HeadlessRun:
     """One prompt on one open session, watched until its run ends or only a person could go on."""
 
-    def __init__(self, handle: SessionHandle, report: Report, out: TextIO, err: TextIO) -> None:
+    def __init__(
+        self,
+        handle: SessionHandle,
+        report: Report,
+        out: TextIO,
+        err: TextIO,
+        answers: AsyncIterator[bytes] | None = None,
+    ) -> None:
         self._handle = handle
         self._report = report
         self._out = out
         self._err = err
+        self._answers = answers
+        self._answering: asyncio.Task[None] | None = None
         self._progress = Progress()
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped_by: int | None = None
         self._given_up = False
+        self._answers_ended = False
         self._failure: Exception | None = None
 
     async def run(self, prompt: str) -> int:
@@ -41,6 +52,8 @@ class HeadlessRun:
             loop.add_signal_handler(number, self._stop, int(number))
         try:
             await self._handle.start()
+            if self._answers is not None:
+                self._answering = asyncio.create_task(self._take_answers(self._answers), name="answers")
             await self._until(lambda: self._handle.state.conversation.active_run is None)
             if not self._ended_early():
                 self._progress.submitted(await self._handle.submit(prompt))
@@ -57,6 +70,8 @@ class HeadlessRun:
             for number in signals:
                 loop.remove_signal_handler(number)
             unsubscribe()
+            if self._answering is not None:
+                self._answering.cancel()
 
     def _ended_early(self) -> bool:
         stopped = self._stopped_by is not None or self._failure is not None or self._progress.stuck
@@ -71,7 +86,18 @@ class HeadlessRun:
                 return
 
     def _waits_for_person(self) -> bool:
-        return bool(waiting_for_person(self._handle.state))
+        return self._answers is None and bool(waiting_for_person(self._handle.state))
+
+    async def _take_answers(self, answers: AsyncIterator[bytes]) -> None:
+        """Do what the lines say; when they end, nobody is there and what still asks is denied."""
+        async for line in answers:
+            try:
+                await take_answer(self._handle, line)
+            except (AnswerError, SessionError, NoSuchRequest) as error:
+                self._err.write(f"not an answer that can be taken: {inert_line(str(error))}\n")
+                self._err.flush()
+        self._answers_ended = True
+        self._spawn(deny_all(self._handle))
 
     def _stop(self, number: int) -> None:
         self._given_up = self._stopped_by is not None
@@ -106,6 +132,8 @@ class HeadlessRun:
         for event in update.events:
             self._progress.see(event)
             self._show(event)
+        if self._answers_ended and (update.state.permissions.pending or update.state.workflow.questions):
+            self._spawn(deny_all(self._handle))
         self._changed.set()
 
     def _show(self, event: EventBase) -> None:
@@ -138,8 +166,12 @@ async def run_headless(
     output: Output,
     out: TextIO,
     err: TextIO,
+    *,
+    answers: int | None = None,
 ) -> int:
     """Open the session, run one prompt to its end, close, and return the exit code.
+
+    `answers` is the file descriptor from which a program answers what asks; None: nobody does.
 
     When stdout or stderr cannot be written any more (`BrokenPipeError` or another `OSError`), the run is
     interrupted, the session closed, and the error raised, as is what `open_session` raises.
@@ -149,7 +181,8 @@ async def run_headless(
         if handle.read_only:
             err.write("Another window holds this session; close it there, or start a new one.\n")
             return ExitCode.USAGE
-        code = await HeadlessRun(handle, REPORTS[output](out), out, err).run(prompt)
+        lines = read_lines(answers) if answers is not None else None
+        code = await HeadlessRun(handle, REPORTS[output](out), out, err, lines).run(prompt)
         waiting = waiting_for_person(handle.state)
         for line in waiting:
             err.write(inert_line(line) + "\n")

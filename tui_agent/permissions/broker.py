@@ -61,6 +61,7 @@ class PermissionBroker:
     folders: tuple[str, ...] = ()
     unattended: bool = False
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
+    _settling: set[str] = field(default_factory=set)
 
     async def decide(self, request: PermissionRequested, *, mode: str, recorder: Recorder) -> None:
         """Bring a call to its decision; it is on disk when this returns."""
@@ -103,6 +104,7 @@ class PermissionBroker:
         scope: Literal["once", "session"],
         comment: str,
         recorder: Recorder,
+        by: Literal["person", "unattended"] = "person",
     ) -> None:
         """Record the person's decision and let the step go on. Raises `NoSuchRequest` for one not waiting."""
         request = self.waiting(request_id)
@@ -113,21 +115,20 @@ class PermissionBroker:
             tool=request.tool,
             call_hash=request.call_hash,
             verdict=verdict,
-            by="person",
+            by=by,
+            reason="nobody is there to be asked" if by == "unattended" else "",
             scope=scope,
             grant=(request.session_scope or EXACT + request.call_hash) if granted else "",
             comment=comment,
             seconds=max(0.0, self.runtime.now() - request.time),
             judgement=request.judgement,
         )
-        await recorder.scoped(request.run, request.agent).record(decision)
-        self._wake(request_id)
+        await self._settle(request, decision, recorder)
 
     async def edit(self, change: StepEdited, recorder: Recorder) -> None:
         """Put a changed call in the place of the one that waits: it is decided anew. Raises `NoSuchRequest`."""
         request = self.waiting(change.request)
-        await recorder.scoped(request.run, request.agent).record(change)
-        self._wake(request.request)
+        await self._settle(request, change, recorder)
 
     async def reconsider(self, request_id: str, *, mode: str, recorder: Recorder) -> bool:
         """Decide a waiting call anew, after the rules changed; return whether it still waits."""
@@ -148,8 +149,7 @@ class PermissionBroker:
             judgement=_judgement(found),
             environment=dict(found.environment),
         )
-        await recorder.scoped(request.run, request.agent).record(decision)
-        self._wake(request_id)
+        await self._settle(request, decision, recorder)
         return False
 
     async def would(self, request_id: str, more: RuleSet, *, mode: str) -> PolicyDecision:
@@ -165,8 +165,18 @@ class PermissionBroker:
             raise NoSuchRequest(f"the request {request_id} is not waiting: it was decided or cancelled")
         return request
 
-    def _wake(self, request_id: str) -> None:
-        self._decided.setdefault(request_id, asyncio.Event()).set()
+    async def _settle(
+        self, request: PermissionRequested, event: PermissionDecided | StepEdited, recorder: Recorder
+    ) -> None:
+        """Record what ends a request; of two that come at once, only the first."""
+        if request.request in self._settling:
+            raise NoSuchRequest(f"the request {request.request} is being decided")
+        self._settling.add(request.request)
+        try:
+            await recorder.scoped(request.run, request.agent).record(event)
+        finally:
+            self._settling.discard(request.request)
+        self._decided.setdefault(request.request, asyncio.Event()).set()
 
     def _judge(
         self, request: PermissionRequested, mode: str, sandbox: SandboxState, agent: str, more: RuleSet | None = None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tui_agent.context.window import Window, WindowPart, describe_window
     from tui_agent.permissions.audit import WhatIf
+    from tui_agent.permissions.broker import NoSuchRequest
     from tui_agent.permissions.policy import MODES
     from tui_agent.permissions.state import Grant, PermissionsState
     from tui_agent.permissions.trail import AuditEntry, Query
@@ -62,6 +63,7 @@ _HOMES = {
     "Hunk": "tui_agent.session.edits",
     "Item": "tui_agent.context.items",
     "MODES": "tui_agent.permissions.policy",
+    "NoSuchRequest": "tui_agent.permissions.broker",
     "NoticeItem": "tui_agent.context.items",
     "OpenOptions": "tui_agent.session.options",
     "PermissionsState": "tui_agent.permissions.state",
@@ -114,6 +116,7 @@ __all__ = [
     "Grant",
     "Hunk",
     "Item",
+    "NoSuchRequest",
     "NoticeItem",
     "OpenOptions",
     "PermissionsState",

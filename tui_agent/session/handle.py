@@ -354,10 +354,21 @@ class SessionHandle:
         *,
         scope: Literal["once", "session"] = "once",
         comment: str = "",
+        unattended: bool = False,
     ) -> None:
-        """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more."""
+        """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more.
+
+        `unattended` says that nobody decided it: nobody was there.
+        """
         self._writable()
-        await self._services.broker.resolve(request, verdict, scope=scope, comment=comment, recorder=self._recorder)
+        await self._services.broker.resolve(
+            request,
+            verdict,
+            scope=scope,
+            comment=comment,
+            recorder=self._recorder,
+            by="unattended" if unattended else "person",
+        )
 
     async def edit(self, request: str, call_input: JsonObject) -> None:
         """Change a waiting call; it is decided anew. Raises `SessionError` when it is not valid, `NoSuchRequest`."""

@@ -219,7 +219,13 @@ class SessionApp(App[int]):
         wanted = self.handle is not None and self.handle.settings.settings.notifications
         if event.arrived and wanted and not self.app_focus:
             self.bell()
+            self._tell_desktop(event.entries[-1].title)
         self._show_header()
+
+    def _tell_desktop(self, text: str) -> None:
+        """Ask the terminal for a notification (OSC 9); one that has none takes no notice."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(desktop_notification(text))
 
     def on_workbench_layout_changed(self) -> None:
         """Save the layout soon."""
@@ -330,6 +336,11 @@ class SessionApp(App[int]):
     def on_paged_view_fetch_failed(self, event: PagedView.FetchFailed) -> None:
         """Say what could not be read."""
         self.notify(inert(event.reason), severity="error", markup=False)
+
+
+def desktop_notification(text: str) -> str:
+    """Return the sequence that shows `text` as a notification; it may hold anything."""
+    return f"\x1b]9;tui-agent asks: {inert_line(text)[:200]}\x07"
 
 
 def _import_session_room() -> None:
