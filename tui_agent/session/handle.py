@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
 from tui_agent import __version__
-from tui_agent.agents import Agent, BudgetRefusedError, NothingToCompactError, Services, compact
+from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact
 from tui_agent.budget import Meter
-from tui_agent.budget.meter import TIME_KEY
 from tui_agent.config import Paths, find_paths
 from tui_agent.config.settings import LoadedSettings, load_settings
 from tui_agent.context import History, Window
@@ -23,7 +21,6 @@ from tui_agent.events import (
     BudgetBooked,
     BudgetClocked,
     ContextCompacted,
-    Crash,
     EventBase,
     ForkPoint,
     JsonObject,
@@ -61,15 +58,17 @@ from tui_agent.sandbox import Sandbox
 from tui_agent.session.audit import Audit, RulePreview
 from tui_agent.session.backend import Backend, start_backend
 from tui_agent.session.compaction import manual_cut, read_put_back
+from tui_agent.session.driver import Driver
 from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
 from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
+from tui_agent.session.folding import folded_state
 from tui_agent.session.histories import Histories
 from tui_agent.session.limits import checked_limits, limit_layers
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.options import OpenOptions
-from tui_agent.session.recovery import end_open_turns, record_interruptions
+from tui_agent.session.recovery import record_interruptions
 from tui_agent.session.sessions import Sessions
-from tui_agent.session.state import SessionState, apply, digest, dump_state, load_state
+from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
@@ -117,16 +116,12 @@ class SessionHandle:
         self._runtime: Runtime = options.runtime
         self._recorder = Recorder(journal)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._agent: asyncio.Task[None] | None = None
         self._preparing: asyncio.Task[None] | None = None
         self._compacting: asyncio.Task[None] | None = None
         self._view = SessionView(journal, state, self._spawn)
         self._histories = Histories(journal)
         self._sessions = Sessions(options.data_dir)
         self._ledger = self._sessions.ledger(journal.session)
-        self._clock: asyncio.Task[None] | None = None
-        self._limits_changed = asyncio.Event()
-        self._driving = False
         self._since_snapshot = 0
         self._closed = False
         self._backend = backend
@@ -167,6 +162,7 @@ class SessionHandle:
             find_events=journal.read,
             sandbox=self._sandbox,
         )
+        self._driver = Driver(self._services, self._view, self._spawn, self._ledger.release)
         journal.on_commit(self._committed)
 
     # Opening and closing
@@ -224,7 +220,7 @@ class SessionHandle:
         await self._settle_budget()
         self._spawn(self._probe_sandbox())
         self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
-        self._continue()
+        self._driver.go_on()
 
     async def close(self) -> None:
         """Close the session. A run in progress is left as it is and goes on when the session is resumed."""
@@ -232,8 +228,8 @@ class SessionHandle:
             return
         self._closed = True
         self._services.closing = True
-        tasks = (self._agent, self._preparing, self._compacting, self._clock)
-        working = [task for task in tasks if task is not None]
+        own = [task for task in (self._preparing, self._compacting) if task is not None]
+        working = [*self._driver.tasks, *own]
         for task in working:
             task.cancel()
         await asyncio.gather(*working, *self._tasks, return_exceptions=True)
@@ -332,12 +328,12 @@ class SessionHandle:
                 prompt_id = self._runtime.new_id("prompt")
                 queued = PromptQueued(prompt_id=prompt_id, prompt=prompt, content=content, files=files)
                 await self._recorder.record(queued)
-                self._continue()
+                self._driver.go_on()
                 return queued.prompt_id
             run = self._runtime.new_id("run")
             started = RunStarted(prompt=prompt, content=content, files=files)
             await self._recorder.scoped(run, MAIN_AGENT).record(started)
-        self._continue()
+        self._driver.go_on()
         return run
 
     async def withdraw(self, prompt_id: str) -> None:
@@ -458,11 +454,7 @@ class SessionHandle:
         self._writable()
         if self._compacting is not None:
             self._compacting.cancel()
-        if self._agent is not None and not self._agent.done() and not self._services.interrupting:
-            self._services.interrupting = True
-            # A task that has not begun would be cancelled without a trace; it sees the flag when it begins.
-            if self._driving:
-                self._agent.cancel()
+        self._driver.interrupt()
 
     async def configure(
         self,
@@ -494,7 +486,7 @@ class SessionHandle:
         await self._recorder.record(
             SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns, limits=layers)
         )
-        self._limits_changed.set()
+        self._driver.limits_changed.set()
 
     async def compact(self, instructions: str = "", *, before: int | None = None, since: int | None = None) -> None:
         """Put a summary in the transcript's place for the model; prompts wait meanwhile, `interrupt` ends it.
@@ -602,43 +594,6 @@ class SessionHandle:
         if listed:
             self._spawn(self._sessions.record(self.session, self.state, listed))
 
-    def _continue(self) -> None:
-        """Let the main agent go on with its run, unless it is at it."""
-        run = self.state.conversation.active_run
-        if run is not None and (self._agent is None or self._agent.done()):
-            agent = Agent(self._services, run.id, run.agent, run.agent_type)
-            self._agent = asyncio.create_task(self._drive(agent), name="agent")
-
-    async def _drive(self, agent: Agent) -> None:
-        self._driving = True
-        self._clock = asyncio.create_task(self._watch_time(), name="clock")
-        try:
-            await agent.run()
-        except JournalError as error:
-            # Nothing can be written, so nothing may be done: the run waits until the person tries again.
-            self._view.warn(Notice(level="error", code="journal", message=str(error), time=self._runtime.now()))
-        except Exception as error:
-            crash = Crash(
-                boot=self._journal.boot,
-                reason=f"The agent loop failed: {type(error).__name__}: {error}",
-                last_seq=self._journal.last_seq,
-                traceback=traceback.format_exc(),
-            )
-            finished = RunFinished(outcome="failed", reason=f"an error in tui-agent: {error}")
-            await end_open_turns(self._journal, self.state, self._backend.catalog.cost, "error", "tui-agent failed.")
-            await agent.cancel_steps("tui-agent failed.")
-            await agent.recorder.record(crash, *self._services.meter.clocked(), finished)
-        finally:
-            self._clock.cancel()
-            self._services.meter.forget()
-            self._driving = False
-            self._services.interrupting, self._services.time_up = False, None
-        # A prompt that came between the run's end and this line has started a run of its own.
-        next_run = self.state.conversation.active_run
-        if next_run is not None and next_run.id != agent.run_id:
-            self._agent = None
-            self._continue()
-
     async def _follow(self) -> None:
         """Show what the window that holds the session writes."""
         try:
@@ -659,25 +614,6 @@ class SessionHandle:
         if crashed or clocked:
             under_way = {f"{projected.turn}.{projected.attempt}" for projected in self.state.budget.reserved}
             await self._ledger.settle(self._journal, under_way)
-
-    async def _watch_time(self) -> None:
-        """Stop the run when a limit on time is reached, within a turn or a step too."""
-        meter = self._services.meter
-        try:
-            while True:
-                self._limits_changed.clear()
-                left, stop = await meter.time_left(self._recorder)
-                if stop is not None:
-                    self._services.time_up = stop
-                    await self.interrupt()
-                    return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._limits_changed.wait(), left)
-        except JournalError as error:
-            self._view.warn(Notice(level="error", code="journal", message=str(error), time=self._runtime.now()))
-        finally:
-            if "day.time" in self.state.budget.limits and not self._closed:
-                self._spawn(self._ledger.release(TIME_KEY))
 
     async def _load_history(self, agent: str) -> History:
         start = self.state.conversation.history_start if agent == MAIN_AGENT else 0
@@ -755,24 +691,6 @@ class SessionHandle:
         task = asyncio.create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def folded_state(journal: Journal) -> SessionState:
-    """Return the state of a journal: its newest snapshot and the events after it, or all events."""
-    state, after = SessionState(), 0
-    until = journal.last_seq  # read-only, another window may be writing on: what comes later is followed
-    snapshot = await journal.latest_snapshot()
-    if snapshot is not None and snapshot.seq <= until and digest(snapshot.state) == snapshot.digest:
-        # A snapshot of another version does not load: the events are the truth.
-        with contextlib.suppress(ValueError):
-            state, after = load_state(snapshot.state), snapshot.seq
-    while page := await journal.read(after):
-        for event in page:
-            if (event.seq or 0) > until:
-                return state
-            state = apply(state, event)
-        after = page[-1].seq or 0
-    return state
 
 
 async def _settings(options: OpenOptions) -> LoadedSettings:

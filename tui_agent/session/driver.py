@@ -1,0 +1,113 @@
+"""Keeps the main agent at work: starts it, stops it, and watches the time it may take."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import traceback
+from collections.abc import Awaitable, Callable
+
+from tui_agent.agents import Agent, Services
+from tui_agent.budget.meter import TIME_KEY
+from tui_agent.events import Crash, Notice, RunFinished
+from tui_agent.journal import JournalError, Recorder
+from tui_agent.session.recovery import end_open_turns
+from tui_agent.session.view import SessionView
+
+
+class Driver:
+    """The main agent's task in one session. Only ever one agent works on the main agent's run.
+
+    `spawn` runs work that nobody waits for; `release` gives back a reservation in the day's books.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        view: SessionView,
+        spawn: Callable[[Awaitable[None]], None],
+        release: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.limits_changed = asyncio.Event()
+        self._services = services
+        self._view = view
+        self._spawn = spawn
+        self._release = release
+        self._agent: asyncio.Task[None] | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self._begun = False
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks to cancel when the session closes."""
+        return [task for task in (self._agent, self._clock) if task is not None]
+
+    def go_on(self) -> None:
+        """Let the main agent go on with its run, unless it is at it."""
+        run = self._view.state.conversation.active_run
+        if run is not None and (self._agent is None or self._agent.done()):
+            agent = Agent(self._services, run.id, run.agent, run.agent_type)
+            self._agent = asyncio.create_task(self._drive(agent), name="agent")
+
+    def interrupt(self) -> None:
+        """Stop the run in progress; its open steps are cancelled and the history stays valid."""
+        if self._agent is not None and not self._agent.done() and not self._services.interrupting:
+            self._services.interrupting = True
+            # A task that has not begun would be cancelled without a trace; it sees the flag when it begins.
+            if self._begun:
+                self._agent.cancel()
+
+    async def _drive(self, agent: Agent) -> None:
+        services = self._services
+        self._begun = True
+        self._clock = asyncio.create_task(self._watch_time(), name="clock")
+        try:
+            await agent.run()
+        except JournalError as error:
+            # Nothing can be written, so nothing may be done: the run waits until the person tries again.
+            self._warn(error)
+        except Exception as error:
+            crash = Crash(
+                boot=services.journal.boot,
+                reason=f"The agent loop failed: {type(error).__name__}: {error}",
+                last_seq=services.journal.last_seq,
+                traceback=traceback.format_exc(),
+            )
+            finished = RunFinished(outcome="failed", reason=f"an error in tui-agent: {error}")
+            failed = "tui-agent failed."
+            await end_open_turns(services.journal, self._view.state, services.catalog.cost, "error", failed)
+            await agent.cancel_steps(failed)
+            await agent.recorder.record(crash, *services.meter.clocked(), finished)
+        finally:
+            self._clock.cancel()
+            services.meter.forget()
+            self._begun = False
+            services.interrupting, services.time_up = False, None
+        # A prompt that came between the run's end and this line has started a run of its own.
+        next_run = self._view.state.conversation.active_run
+        if next_run is not None and next_run.id != agent.run_id:
+            self._agent = None
+            self.go_on()
+
+    async def _watch_time(self) -> None:
+        """Stop the run when a limit on time is reached, within a turn or a step too."""
+        services = self._services
+        try:
+            while True:
+                self.limits_changed.clear()
+                left, stop = await services.meter.time_left(Recorder(services.journal))
+                if stop is not None:
+                    services.time_up = stop
+                    self.interrupt()
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.limits_changed.wait(), left)
+        except JournalError as error:
+            self._warn(error)
+        finally:
+            if "day.time" in services.budget().limits and not services.closing:
+                self._spawn(self._release(TIME_KEY))
+
+    def _warn(self, error: JournalError) -> None:
+        now = self._services.runtime.now()
+        self._view.warn(Notice(level="error", code="journal", message=str(error), time=now))
