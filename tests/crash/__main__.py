@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="kills at random instants, half in recovery")
     parser.add_argument("--failpoints", type=int, help="how many failpoint hits to try; default: all")
-    parser.add_argument("--images", type=int, default=200, help="images of each of the two power-loss runs")
+    parser.add_argument("--images", type=int, default=200, help="images of each of the three power-loss runs")
     parser.add_argument("--no-faults", action="store_true", help="do not try whether seeded faults are caught")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2, help="lives at a time")
@@ -46,6 +46,7 @@ def main() -> int:
 
             problems += print_power("journal and runner", run(power.run_journal, "journal"))
             problems += print_power("the whole app", run(power_session.run_session, "app"))
+            problems += print_power("killed and recovered", run(power_session.run_recovery, "recovery"))
     if arguments.kills or arguments.failpoints != 0:
         report = kills.campaign(
             folder / "kills",

@@ -18,13 +18,13 @@ from tui_agent.runtime import Runtime
 class Fault:
     """A mistake in the product. `install` makes it, in this process only; call it before the app is imported.
 
-    `trial` says how the harness looks for it: by power-loss images of `journal` or `session`, by two
-    `windows` on one session, by a kill in the midst of a `stream`, or by one at a failpoint and its hit.
+    `trial` says how the harness looks for it: by power-loss images of `journal`, `session` or `recovery`, by
+    two `windows` on one session, by a kill in the midst of a `stream`, or by one at a failpoint and its hit.
     """
 
     text: str
     install: Callable[[], None]
-    trial: Literal["journal", "session", "windows", "stream"] | tuple[str, int]
+    trial: Literal["journal", "session", "recovery", "windows", "stream"] | tuple[str, int]
 
 
 def _rewrite(owner: Any, name: str, *changes: tuple[str, str], **names: Any) -> None:
@@ -75,6 +75,12 @@ def _content_not_synced() -> None:
     from tui_agent.tools import files
 
     _rewrite(files, "_write_temporary", ("os.fsync(file.fileno())", "pass"))
+
+
+def _adopted_not_synced() -> None:
+    from tui_agent.tools import files
+
+    files.sync_name = lambda path: None
 
 
 def _write_in_place() -> None:
@@ -199,6 +205,9 @@ FAULTS: dict[str, Fault] = {
     "start-not-synced": Fault("a command runs before its start record is synced", _start_not_synced, "journal"),
     "rename-not-synced": Fault("a file is renamed and its folder not synced", _rename_not_synced, "session"),
     "content-not-synced": Fault("a file is renamed before its content is synced", _content_not_synced, "session"),
+    "adopted-not-synced": Fault(
+        "a rename found done after a kill is taken over unsynced", _adopted_not_synced, "recovery"
+    ),
     "late-commit": Fault(
         "an event is acknowledged before it is committed",
         _commit_after_acknowledgement,

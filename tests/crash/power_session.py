@@ -19,12 +19,22 @@ PATIENCE = 20.0
 """Seconds for a resumed session to come to its end."""
 
 
-def session_child(root: Path, marks: Path, fault: str = "") -> list[str]:
-    """Return the command to trace: the app without a screen; the events that it prints are the marks."""
-    setting = json.dumps({"fault": fault})
-    app = [sys.executable, "-m", "tests.crash.app", setting, "run", "-p", WORK.prompt, "--mode", "bypass"]
-    app += ["--offline", "--cwd", str(root / "workspace"), "--data-dir", str(root / "data")]
-    return ["sh", "-c", f"{shlex.join(app)} -o stream-json >> {shlex.quote(str(marks))}"]
+def session_child(root: Path, marks: Path, fault: str = "", kill: tuple[str, int] | None = None) -> list[str]:
+    """Return the command to trace: the app without a screen; the events that it prints are the marks.
+
+    With `kill`, it dies at that hit of that failpoint, and goes on in a second process.
+    """
+
+    def app(setting: dict[str, object], prompt: str, *more: str) -> str:
+        command = [sys.executable, "-m", "tests.crash.app", json.dumps(setting), "run", "-p", prompt]
+        command += ["--mode", "bypass", "--offline", "--output", "stream-json", *more]
+        command += ["--cwd", str(root / "workspace"), "--data-dir", str(root / "data")]
+        return f"{shlex.join(command)} >> {shlex.quote(str(marks))}"
+
+    lines = [app({"fault": fault, "kill": kill}, WORK.prompt)]
+    if kill is not None:
+        lines.append(app({"fault": fault}, "say 5", "--continue"))
+    return ["sh", "-c", "; ".join(lines)]
 
 
 def judge_session(root: Path, acknowledged: Acknowledged) -> tuple[str, list[str]]:
@@ -44,6 +54,17 @@ def judge_session(root: Path, acknowledged: Acknowledged) -> tuple[str, list[str
     problems += oracle.check_kept(before, record)
     findings = sorted({str(event["finding"]) for event in record.of("step.recovered")})
     return "resumed: " + (", ".join(findings) or "no step cut off"), problems
+
+
+def judge_only(root: Path, acknowledged: Acknowledged) -> tuple[str, list[str]]:
+    """Judge what an image holds, without resuming it: many times as fast."""
+    path = next(iter(sorted((root / "data" / "sessions").glob("*/session.db"))), None)
+    if path is None:
+        return "no session yet", ["lost: the session"] if acknowledged.events else []
+    record = oracle.read(path)
+    cut_off = {event["step"] for event in record.of("step.started")}
+    cut_off -= {event["step"] for event in record.of("step.finished")}
+    return "in a step" if cut_off else "between steps", _judge_image(root, record, acknowledged)
 
 
 def _judge_image(root: Path, before: Record, acknowledged: Acknowledged) -> list[str]:
@@ -91,7 +112,14 @@ async def _go_on(root: Path, session: str, problems: list[str]) -> None:
 
 
 def run_session(folder: Path, *, images: int, seed: int, fault: str = "", enough: int = 0) -> PowerReport:
-    """Judge `images` power losses of the whole app, working in `folder`."""
+    """Judge `images` power losses of the whole app, working in `folder`; each is resumed."""
     root, scratch = prepare(folder)
     child = session_child(root, scratch / "marks", fault)
     return simulate(root, child, judge_session, scratch=scratch, images=images, seed=seed, enough=enough)
+
+
+def run_recovery(folder: Path, *, images: int, seed: int, fault: str = "", enough: int = 0) -> PowerReport:
+    """Judge `images` power losses of an app that is killed right after a rename, and of its recovery."""
+    root, scratch = prepare(folder)
+    child = session_child(root, scratch / "marks", fault, kill=("effect.after", 1))
+    return simulate(root, child, judge_only, scratch=scratch, images=images, seed=seed, enough=enough)

@@ -22,6 +22,8 @@ def try_fault(name: str, folder: Path, seed: int) -> list[str]:
             return power.run_journal(folder, images=600, seed=seed, fault=name, enough=1).problems
         case "session":
             return power_session.run_session(folder, images=200, seed=seed, fault=name, enough=1).problems
+        case "recovery":
+            return power_session.run_recovery(folder, images=2000, seed=seed, fault=name, enough=1).problems
         case "windows":
             return kills.two_windows(folder, fault=name).problems
         case "stream":

@@ -21,8 +21,14 @@ def test_journal_and_runner_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_the_app_resumes_from_what_is_left(tmp_path: Path) -> None:
-    report = power_session.run_session(tmp_path / "power", images=8, seed=1)
+    report = power_session.run_session(tmp_path / "power", images=6, seed=1)
     assert table.print_power("the whole app", report) == []
+
+
+@pytest.mark.timeout(120)
+def test_a_recovery_loses_nothing_either(tmp_path: Path) -> None:
+    report = power_session.run_recovery(tmp_path / "power", images=150, seed=3)
+    assert table.print_power("killed and recovered", report) == []
 
 
 @pytest.mark.long
@@ -31,5 +37,6 @@ def test_hundreds_of_power_losses(tmp_path: Path) -> None:
     for what, report in (
         ("journal and runner", power.run_journal(tmp_path / "journal", images=400, seed=2)),
         ("the whole app", power_session.run_session(tmp_path / "app", images=200, seed=2)),
+        ("killed and recovered", power_session.run_recovery(tmp_path / "killed", images=2000, seed=2)),
     ):
         assert table.print_power(what, report) == []

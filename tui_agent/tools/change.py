@@ -18,6 +18,7 @@ from tui_agent.tools.files import (
     hash_bytes,
     read_file,
     remove_temporary,
+    sync_name,
     write_file,
 )
 from tui_agent.tools.views import cut_view
@@ -135,7 +136,9 @@ class FileChange(ABC):
         remove_temporary(target.real, call.step)
         try:
             now = read_file(target.real, target.shown)
-        except ToolError as error:
+            if now is not None:
+                sync_name(target.real)
+        except (ToolError, OSError) as error:
             return Finding("uncertain", str(error))
         actual = file_state(target.real, now.data if now else None)
         if actual == after and actual.sha256 is not None:

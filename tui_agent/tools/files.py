@@ -141,6 +141,15 @@ def write_file(path: Path, shown: str, data: bytes, *, over: Snapshot | None, st
         raise ToolError(f"{shown} could not be written: {error.strerror}") from error
 
 
+def sync_name(path: Path) -> None:
+    """Make the name of a file that was found in place survive the loss of power.
+
+    A crash may have come between its rename and the sync of its folder.
+    """
+    with _folder(path.parent, make=False) as folder:
+        os.fsync(folder)
+
+
 def remove_temporary(path: Path, step: str) -> None:
     """Remove what a crash left of the step's write to `path`."""
     with contextlib.suppress(OSError), _folder(path.parent, make=False) as folder:
