@@ -16,7 +16,9 @@ from tests.session.support import Watcher, opened, options
 from tui_agent.events import BudgetStopped
 from tui_agent.journal import SessionIndex
 from tui_agent.models.offline import OfflineServer
+from tui_agent.models.offline.answer import Answer, Call
 from tui_agent.models.offline.faults import Fault
+from tui_agent.models.offline.request import Request
 from tui_agent.session import OpenOptions, SessionError
 
 
@@ -298,3 +300,35 @@ async def test_without_a_count_the_estimate_bounds_the_turn(tmp_path: Path, isol
             assert session.of("budget.stopped")[0].limit == "tokens"
             assert not any(event.counted for event in session.of("turn.projected"))
             assert total(session) <= 12_000
+
+
+class Greedy(OfflineServer):
+    """Sends its first agent to ask three others, which use all the room they get."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._player.answer = self._say  # type: ignore[method-assign]
+
+    def _say(self, request: Request) -> Answer:
+        if "task" in request.tool_names and len(request.messages) == 1:
+            calls = [Call("task", {"agent": "explore", "prompt": f"look {n}"}) for n in range(3)]
+            return Answer(text="ask", calls=tuple(calls))
+        return Answer(text="done")
+
+    def billed(self, request: Request, usage: dict[str, Any]) -> dict[str, Any]:
+        alone = "task" in request.tool_names
+        return usage if alone else {**usage, "output_tokens": request.max_tokens}
+
+
+async def test_subagents_side_by_side_draw_on_one_budget(tmp_path: Path) -> None:
+    with Greedy() as server:
+        async with opened(at(server, tmp_path, limits={"run.output_tokens": 50_000.0})) as session:
+            await session.prompt("begin")
+            used = [turn.usage.output_tokens for turn in session.of("turn.finished") if turn.agent != "main"]
+            assert used[0] == 32_000
+            assert 10_000 < used[1] < 18_001  # it waited for what the first would leave
+            assert session.handle.state.budget.run_usage.output_tokens <= 50_000
+            stops = [stop for stop in session.of("budget.stopped") if stop.agent != "main"]
+            assert [stop.limit for stop in stops] == ["output_tokens"]
+            told = [str(step.result) for step in session.of("step.finished")]
+            assert sum("This agent stopped" in text for text in told) == 1
