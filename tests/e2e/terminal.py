@@ -23,6 +23,7 @@ class Terminal:
     def __init__(self, workspace: Path, *arguments: str, columns: int = 110, rows: int = 34) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
+        self.written = b""
         self.process = ptyprocess.PtyProcess.spawn(
             [sys.executable, "-m", "tui_agent", "--offline", *arguments],
             cwd=str(workspace),
@@ -42,6 +43,7 @@ class Terminal:
                 data = os.read(self.process.fd, 65536)
             except OSError:
                 return
+            self.written += data
             self._stream.feed(data)
             seconds = 0
 

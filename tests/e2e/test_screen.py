@@ -73,6 +73,27 @@ def test_typing_while_requests_arrive_approves_nothing(start, isolated):
     assert "print('hi')" in (isolated / "hello.py").read_text()
 
 
+def test_the_keys_that_change_a_request_act_no_sooner_than_those_that_answer_it(start, isolated):
+    terminal = start()
+    terminal.type("edit hello.py: print => PRINT\r")
+    terminal.until("Permissions (1)")
+    terminal.type(F4 + "aepyswn" * 3)  # in the half second after the focus
+    terminal.until("always")
+    terminal.read(0.2)
+    assert "print('hi')" in (isolated / "hello.py").read_text()
+    assert not any(title in terminal.text for title in ("Always allow", "Edit: ", "Parts: ", "Why was"))
+    assert "Permissions (1)" in terminal.text
+
+
+def test_a_request_that_waits_is_told_to_the_desktop_when_nobody_looks(start):
+    terminal = start()
+    terminal.until("offline practice model")
+    terminal.type("edit hello.py: print => PRINT\r\x1b[O")  # the terminal says that it lost the focus
+    terminal.until("Permissions (1)")
+    terminal.until(lambda: b"\x1b]9;tui-agent asks: edit hello.py" in terminal.written)
+    assert b"\x07" in terminal.written
+
+
 def test_after_a_kill_everything_is_back(start, isolated):
     terminal = start()
     terminal.until("offline practice model")

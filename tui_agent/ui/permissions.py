@@ -207,7 +207,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         keys: list[str | tuple[str, str]] = []
         match entry.kind:
             case "permission":
-                pairs = [("y", "once"), ("s", "session"), ("a", "always"), ("n", "deny"), ("N", "deny…")]
+                pairs = [("y", "once"), ("s", "session"), ("a", "always"), ("n", "deny"), ("N", "no, since…")]
                 pairs += [("e", "edit"), ("p", "parts"), ("d", "all"), ("w", "why")]
                 pairs = [
                     (key, label)
@@ -224,9 +224,10 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         for key, label in pairs:
             keys += [
                 (key, "bold" if armed else "$foreground-muted"),
-                (f" {label}  ", "" if armed else "$foreground-muted"),
+                (f" {label}", "" if armed else "$foreground-muted"),
+                "  ",
             ]
-        return Content.assemble(*keys)
+        return Content.assemble(*keys[:-1])
 
     @property
     def _armed(self) -> bool:
@@ -342,8 +343,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
 
     def action_why(self) -> None:
         """Show every reason for the question."""
-        if entry := self.current:
-            self.post_message(self.Wanted(entry.id, "why"))
+        self._want("why")
 
     def action_always(self) -> None:
         """Open the rule that would allow this from now on."""
@@ -357,7 +357,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """Choose which parts of a change are to be made."""
         self._want("parts")
 
-    def _want(self, what: Literal["always", "edit", "parts"]) -> None:
+    def _want(self, what: Literal["why", "always", "edit", "parts"]) -> None:
         if entry := self._ready():
             self._guard()  # keys that come before the dialog is up were meant for it
             self.post_message(self.Wanted(entry.id, what))
