@@ -30,3 +30,14 @@ async def test_a_line_typed_and_sent_in_one_burst_is_sent_whole() -> None:
         await pilot.pause()
         assert app.sent == ["a\nb"]
         assert app.query_one(Prompt).text == "c"
+
+
+async def test_mistakes_mended_in_a_burst_are_mended_where_they_were() -> None:
+    app = PromptApp()
+    async with app.run_test() as pilot:
+        app.query_one(Prompt).focus()
+        await pilot.pause()
+        for key in ("x", "ctrl+u", "a", "b", "backspace", "c", "left", "d", "home", "e"):
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        await pilot.pause()
+        assert app.query_one(Prompt).text == "eadc"
