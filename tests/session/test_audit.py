@@ -50,6 +50,15 @@ async def test_the_trail_holds_each_decision_with_its_call(tmp_path: Path, isola
     assert trail.entries[1].granted == ("Bash(touch *)",)
 
 
+async def test_a_fork_has_the_grants_but_its_decisions_count_once(tmp_path: Path, isolated: Path) -> None:
+    name = await some_past(tmp_path)
+    async with opened(options(tmp_path), name) as session:
+        fork = await session.handle.fork()
+    trail = audit_of(tmp_path).trail()
+    assert [entry.session for entry in trail.entries] == [name] * 3
+    assert set(trail.grants) == {name, fork}
+
+
 @pytest.mark.parametrize(
     ("query", "commands"),
     [

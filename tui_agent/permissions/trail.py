@@ -163,7 +163,8 @@ def _read(path: Path) -> Iterator[tuple[AuditEntry | None, PermissionsState]]:
                 open_steps[event.step] = (event.input, event.effect)
             case StepEdited() if event.step in open_steps:
                 open_steps[event.step] = (event.input, open_steps[event.step][1])
-            case PermissionDecided() if event.step in open_steps:
+            # a fork holds the decisions of the session it was copied from, which has them too
+            case PermissionDecided() if event.step in open_steps and event.session in ("", path.parent.name):
                 call_input, effect = open_steps[event.step]
                 entry = AuditEntry(
                     session=path.parent.name,
