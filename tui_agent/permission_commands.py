@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from tui_agent.config.paths import Paths, find_paths
+from tui_agent.redaction import Redactor
 from tui_agent.session.errors import SessionError
 from tui_agent.text import inert, inert_line
 
@@ -118,9 +119,11 @@ def audit(ctx: click.Context, /, *, as_json: bool, **given: Any) -> None:
     """List what was decided in all sessions, oldest first, and by what."""
     if ctx.invoked_subcommand is not None:
         return
+    secrets = Redactor(ctx.obj.environment)
     trail = _audit(ctx, given["data_dir"]).trail(_query(ctx, given))
     for entry in trail.entries:
-        click.echo(json.dumps(entry.as_json(), ensure_ascii=True) if as_json else _line(entry))
+        shown = json.dumps(secrets.value(entry.as_json()), ensure_ascii=True) if as_json else _line(entry)
+        click.echo(secrets.text(shown))
     _report(trail.problems)
     if not as_json:
         click.echo(f"{len(trail.entries)} decisions", err=True)
@@ -193,20 +196,21 @@ def what_if(
     """Decide the past anew under other rules: what would run, what not, how many questions fewer."""
     from tui_agent.session.audit import RuleChange
 
+    secrets = Redactor(ctx.obj.environment)
     change = RuleChange(allow, ask, deny, without, user_file)
     found, problems = _audit(ctx, given["data_dir"]).what_if(_query(ctx, given), change)
     if as_json:
-        click.echo(json.dumps(found.as_json(), ensure_ascii=True))
+        click.echo(json.dumps(secrets.value(found.as_json()), ensure_ascii=True))
         _report(problems)
         return
     for title, changes in (("Newly allowed", found.newly_allowed), ("Newly blocked", found.newly_blocked)):
         click.echo(f"{title}: {len(changes)}")
         for one in changes:
-            click.echo(f"  {one.before} -> {one.after}  {_line(one.entry)}")
+            click.echo(secrets.text(f"  {one.before} -> {one.after}  {_line(one.entry)}"))
     asking = [one for one in found.changes if one.after == "ask"]
     click.echo(f"Newly asked: {len(asking)}")
     for one in asking:
-        click.echo(f"  {one.before} -> ask  {_line(one.entry)}")
+        click.echo(secrets.text(f"  {one.before} -> ask  {_line(one.entry)}"))
     click.echo(f"Prompts saved: {found.prompts_saved} of {found.calls} calls")
     for title, rules in (("Never matched", found.never_matched), ("Without effect", found.shadowed)):
         click.echo(f"{title}: {len(rules)}")

@@ -173,6 +173,27 @@ async def test_the_command_line_lists_grants_and_asks_what_if(tmp_path: Path, is
     await asyncio.to_thread(later)
 
 
+async def test_no_secret_leaves_with_the_audit(tmp_path: Path, isolated: Path) -> None:
+    import asyncio
+
+    secret = "ghp_" + "a1B2" * 10
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit(f"run touch {secret}")
+        request = await session.event("permission.requested")
+        await session.handle.edit(request.request, {**request.input, "command": f"touch x {secret}"})
+        request = await session.event("permission.requested", 2)
+        await session.handle.decide(request.request, "deny")
+        await session.idle()
+
+    def later() -> None:
+        for arguments in (["audit"], ["audit", "--json"], ["audit", "what-if", "--allow", "Bash(touch *)"]):
+            shown = run(tmp_path, *arguments).output
+            assert "touch" in shown
+            assert secret not in shown
+
+    await asyncio.to_thread(later)
+
+
 def test_trust_is_bound_to_the_files_as_they_are(tmp_path: Path, isolated: Path) -> None:
     assert run(tmp_path, "trust", "--yes").exit_code == 1
     (isolated / ".claude").mkdir()
