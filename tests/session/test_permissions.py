@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.session.support import opened, options
+from tui_agent.permissions import PermissionBroker
 from tui_agent.session import NoSuchRequest
 
 
@@ -167,3 +168,20 @@ async def test_two_answers_at_once_are_one_decision(tmp_path: Path, isolated: Pa
         await session.idle()
         assert len(session.of("permission.decided")) == 1
         assert not (isolated / "a").exists()
+
+
+async def test_what_was_allowed_for_the_sandbox_does_not_run_without_one(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = iter(["available"])
+
+    async def state(self: PermissionBroker) -> str:
+        return next(states, "none")
+
+    async with opened(options(tmp_path, mode="sandboxed")) as session:
+        broker = session.handle._services.broker
+        monkeypatch.setattr(broker, "sandbox", lambda: state(broker))
+        await session.prompt("run touch made")
+        assert session.of("permission.decided")[0].judgement.winner == "sandbox"
+        assert session.of("step.finished")[0].outcome == "error"
+        assert not (isolated / "made").exists()

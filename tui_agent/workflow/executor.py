@@ -168,6 +168,11 @@ class StepExecutor:
             message = "The decision was made on another call; this one was not run."
             await self._finish(step, "error", text_result(message), message)
             return
+        winner = decision.judgement.winner if decision is not None and decision.judgement is not None else ""
+        if winner == "sandbox" and await self.broker.sandbox() == "none":
+            message = "The call was allowed inside the sandbox only, and there is none now; it was not run."
+            await self._finish(step, "error", text_result(message), message)
+            return
         if metadata.effect == "pure":
             await self._start(step, call, tool)
             return
