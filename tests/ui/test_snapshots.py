@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
@@ -35,6 +36,7 @@ def picture(isolated, monkeypatch, snap_compare, request):
     # What commands run in is found on the machine, at some time during the first turn.
     monkeypatch.setattr(SessionHandle, "_probe_sandbox", _no_probe)
     monkeypatch.setattr(Prompt, "cursor_blink", False)
+    monkeypatch.setattr(Input, "cursor_blink", False)
     opened = SessionHandle.open
 
     async def open_in_acme(options):
@@ -122,3 +124,11 @@ def test_search(picture):
 
 def test_sessions(picture):
     picture("read hello.py", "f2", *"hel", size=(100, 30), shows="prompt: read hello.py")
+
+
+def test_why(picture):
+    picture(EDIT, "f4", "w", size=(100, 30), shows="decided by")
+
+
+def test_always(picture):
+    picture(EDIT, "f4", "a", size=(100, 30), shows="It allows this call.")

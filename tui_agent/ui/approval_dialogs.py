@@ -149,7 +149,7 @@ def preview_lines(found: RulePreview) -> list[StyledLine]:
     count = len(found.allowed)
     lines += [
         ("", ""),
-        (f"Of the last {found.calls} calls it would have allowed {count} that did not run freely:", "title"),
+        (f"Of {found.calls} calls in 30 days, {count} that asked or were denied would have run:", "title"),
     ]
     for entry in reversed(found.allowed[-_MOST_LISTED:]):
         what = entry.input.get("command", entry.input.get("path", ""))
