@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from tui_agent.config.paths import Paths, find_paths
 from tui_agent.redaction import Redactor
@@ -118,6 +119,7 @@ def _query_options(function: Decorated) -> Decorated:
 def audit(ctx: click.Context, /, *, as_json: bool, **given: Any) -> None:
     """List what was decided in all sessions, oldest first, and by what."""
     if ctx.invoked_subcommand is not None:
+        ctx.default_map = {ctx.invoked_subcommand: _options_before(ctx)}
         return
     secrets = Redactor(ctx.obj.environment)
     trail = _audit(ctx, given["data_dir"]).trail(_query(ctx, given))
@@ -127,6 +129,20 @@ def audit(ctx: click.Context, /, *, as_json: bool, **given: Any) -> None:
     _report(trail.problems)
     if not as_json:
         click.echo(f"{len(trail.entries)} decisions", err=True)
+
+
+def _options_before(ctx: click.Context) -> dict[str, Any]:
+    """Return the options that stood before the command; they count for it, and it must have them."""
+    command = audit.commands[ctx.invoked_subcommand or ""]
+    known = {param.name for param in command.params}
+    given = {}
+    for param in audit.params:
+        name = param.name or ""
+        if ctx.get_parameter_source(name) in {ParameterSource.COMMANDLINE, ParameterSource.DEFAULT_MAP}:
+            if name not in known:
+                ctx.fail(f"{param.opts[0]} has no meaning for the command {command.name!r}.")
+            given[name] = ctx.params[name]
+    return given
 
 
 @audit.command()

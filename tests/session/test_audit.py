@@ -166,6 +166,11 @@ async def test_the_command_line_lists_grants_and_asks_what_if(tmp_path: Path, is
         assert "Bash(touch *)" in run(tmp_path, "audit", "grants").output
         answer = json.loads(run(tmp_path, "audit", "what-if", "--json", "--allow", "Bash(rm a)").output)
         assert answer["prompts_saved"] == 1
+        none = json.loads(run(tmp_path, "audit", "--tool", "read", "what-if", "--json").output)
+        assert none["calls"] == 0
+        assert run(tmp_path, "audit", "--tool", "read", "grants").exit_code == 2
+        elsewhere = ("--data-dir", str(tmp_path / "elsewhere"))
+        assert run(tmp_path, *elsewhere, "audit", "grants").output == ""
         assert run(tmp_path, "audit", "revoke", name, "Bash(touch *)").exit_code == 0
         assert run(tmp_path, "audit", "grants").output == ""
         assert run(tmp_path, "audit", "--since", "soon").exit_code == 2
