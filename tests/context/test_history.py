@@ -215,3 +215,12 @@ def test_a_prefix_that_has_grown_is_the_one_that_is_made_at_once(talk: list[tupl
         assert digest == hashlib.sha256(prefix).hexdigest()
     assert grown.prefix() == fresh.prefix()
     assert json.loads(b"{" + grown.prefix()[0] + (b"]}]}" if talk else b"]}"))["messages"] == grown.messages()
+
+
+def test_a_server_that_numbers_its_blocks_wildly_costs_nothing() -> None:
+    from tui_agent.context.items import AnswerItem, fold_item
+    from tui_agent.events import TurnDelta
+
+    item = fold_item(AnswerItem(0.0, "t"), TurnDelta(turn="t", block=10**9, kind="text", text="x"))
+    assert isinstance(item, AnswerItem)
+    assert item.blocks == ()

@@ -142,6 +142,9 @@ class NoticeItem:
 
 Item = PromptItem | AnswerItem | StepItem | RunEndItem | CompactionItem | NoticeItem
 
+MOST_BLOCKS = 1_000
+"""Blocks of one answer that are shown while it streams; real answers have a few, a broken server any number."""
+
 STREAMED_OUTPUT_LIMIT = 20_000
 """Characters of a running command's output that an item keeps, from the end; the spool file has all."""
 
@@ -246,6 +249,8 @@ def _fold_step(item: StepItem, event: EventBase) -> StepItem:
 
 
 def _grown(blocks: tuple[AnswerBlock, ...], delta: TurnDelta) -> tuple[AnswerBlock, ...]:
+    if delta.block >= MOST_BLOCKS:
+        return blocks
     if delta.block < len(blocks):
         last = blocks[delta.block]
         grown = replace(last, text=last.text + delta.text)

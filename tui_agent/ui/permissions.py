@@ -56,7 +56,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         Binding("n", "ungrant", "back"),
         Binding("n", "deny", "deny"),
         Binding("N", "deny_comment", "deny and say why", key_display="N"),
-        Binding("a", "always", "always: a rule, with a preview"),
+        Binding("a", "always", "always, with a preview of the rule"),
         Binding("e", "edit", "edit the call"),
         Binding("p", "parts", "allow parts of a change"),
         Binding("d", "preview", "show all"),
