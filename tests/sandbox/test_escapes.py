@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +132,18 @@ class Ran:
     results: dict[str, tuple[int, str, list[str]]]
 
 
+@cache
+def _code() -> Path:
+    """Return a copy of what the attempts import, where every user may read: a checkout may be closed to others."""
+    folder = Path(tempfile.mkdtemp(prefix="tui-agent-code-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    for part in ("tui_agent", "tests/sandbox"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "tests" / "__init__.py").touch()
+    return folder
+
+
 def _run(user: int, kind: str, commands: dict[str, str]) -> Ran:
     base = Path(tempfile.mkdtemp(prefix="tui-agent-escape-"))
     base.chmod(0o755)
@@ -140,7 +154,7 @@ def _run(user: int, kind: str, commands: dict[str, str]) -> Ran:
         capture_output=True,
         text=True,
         check=False,
-        cwd=PROJECT,
+        cwd=_code(),
         env={"PATH": os.environ["PATH"], "HOME": str(base), "PYTHONDONTWRITEBYTECODE": "1", "OUTSIDE_MARK": "x"},
         **as_user(user),
     )
