@@ -445,3 +445,13 @@ def test_finishing_a_step_redraws_only_what_changed() -> None:
     session.add(finished("s"))
     drawing.update(session.all_items[0], False)
     assert drawing.lines is not before
+
+
+def test_a_todo_list_is_shown_once() -> None:
+    events = [
+        planned("s1", "todo"),
+        started("s1", "todo"),
+        TodoChanged(step="s1", items=[TodoItem(text="dig the garden")]),
+        finished("s1", "todo", view="[ ] dig the garden"),
+    ]
+    assert sum("dig the garden" in line for line in drawn(*events, unfolded=True)) == 1

@@ -95,7 +95,8 @@ def _body(item: StepItem, palette: Palette, width: int) -> list[Line]:
         lines.extend(diff_lines(item.diff, palette, width, INDENT, BODY_ROWS))
     if not (item.diff or item.question or item.todo):
         lines.extend(_input(item, palette, width))
-    if item.view and not (item.diff and item.state == "ok"):
+    shown_otherwise = (item.diff or item.todo) and item.state == "ok"
+    if item.view and not shown_otherwise:
         lines.extend(_output(item.view, palette, width, bar))
     return lines
 
