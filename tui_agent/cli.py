@@ -305,11 +305,14 @@ def sessions(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> 
     from tui_agent.session import list_sessions
 
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
-    found = sorted(_await(lambda: list_sessions(paths.data)), key=lambda session: session.updated, reverse=True)
+    found = _await(lambda: list_sessions(paths.data))
     if as_json:
         click.echo(json.dumps([asdict(session) for session in found], default=str, indent=2))
         return
     for session in found:
+        if session.problem:
+            click.echo(f"{session.id}  {inert_line(session.problem)}")
+            continue
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated))
         title = inert_line(session.title) or "(no prompt yet)"
         spent = f"{session.prompts:>3} prompts  ${session.cost:.2f}{' simulated' if session.offline else ''}"

@@ -63,7 +63,7 @@ class Start:
         if self.resume:
             return await SessionHandle.resume(find_session(self.paths, self.resume), self.options())
         if self.continue_:
-            return await SessionHandle.resume(await latest_session(self.paths, self.cwd), self.options())
+            return await resume_latest(self.paths, self.cwd, self.options())
         return await SessionHandle.open(self.options())
 
 
@@ -84,12 +84,23 @@ def find_session(paths: Paths, name: str) -> str:
     raise SessionNotFound(f"{len(matching)} sessions match {name!r}: {shown}. Write more of the id.")
 
 
-async def latest_session(paths: Paths, workspace: Path) -> str:
-    """Return the session of this folder that was used last. Raises `SessionNotFound` if there is none."""
-    from tui_agent.session import list_sessions
+async def resume_latest(paths: Paths, workspace: Path, options: OpenOptions) -> SessionHandle:
+    """Open the session of this folder that was used last and can be opened; its remarks name those passed over.
 
-    here = [session for session in await list_sessions(paths.data) if session.workspace == str(workspace)]
-    if not here:
-        raise SessionNotFound(f"No session in {workspace} yet. List all: tui-agent sessions")
-    latest: str = max(here, key=lambda session: session.updated).id
-    return latest
+    Raises `SessionNotFound` if there is none.
+    """
+    from tui_agent.journal import JournalDamaged, NewerSchema
+    from tui_agent.session import SessionHandle, list_sessions
+
+    passed_over: list[str] = []
+    for session in await list_sessions(paths.data, workspace):
+        try:
+            handle = await SessionHandle.resume(session.id, options)
+        except (NewerSchema, JournalDamaged) as error:
+            passed_over.append(f"Passed over {session.id}: {error}")
+        else:
+            handle.remarks += passed_over
+            return handle
+    if passed_over:
+        raise SessionNotFound("\n".join([f"No session in {workspace} can be opened.", *passed_over]))
+    raise SessionNotFound(f"No session in {workspace} yet. List all: tui-agent sessions")

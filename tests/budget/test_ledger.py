@@ -160,5 +160,7 @@ async def test_an_index_of_the_first_version_keeps_what_was_spent(tmp_path: Path
     connection.close()
     index = SessionIndex(path, tmp_path / "sessions")
     assert (await index.day(DAY))[0].cost == 4.5
-    assert [session.id for session in await index.list()] == ["old"]
+    (tmp_path / "sessions" / "old").mkdir(parents=True)
+    (tmp_path / "sessions" / "old" / "session.db").touch()
+    assert [session.title for session in await index.list()] == ["t"]
     await index.close()

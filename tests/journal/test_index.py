@@ -67,6 +67,7 @@ async def test_list_search_and_spend(index: SessionIndex, tmp_path: Path) -> Non
     assert len(await index.search("prompt")) == 2
     assert await index.spend("2027-01-15") == 1.5
     assert await index.spend("2027-01-16") == 0.0
+    Path(two.path).unlink()
     await index.remove("two")
     assert await index.list() == [one]
     assert await index.search("different") == ()
@@ -125,20 +126,20 @@ async def test_an_index_that_breaks_while_open_is_made_again(index: SessionIndex
     await again.close()
 
 
-async def test_rebuild_names_what_it_cannot_read(index: SessionIndex, tmp_path: Path) -> None:
+async def test_what_cannot_be_read_is_listed_last_with_its_problem(index: SessionIndex, tmp_path: Path) -> None:
     await session(tmp_path, "one", *turn(1))
     bad = tmp_path / "data" / "sessions" / "bad" / "session.db"
     bad.parent.mkdir()
     bad.write_bytes(b"rubbish" * 1000)
-    (problem,) = await index.rebuild()
-    assert str(bad) in problem
-    assert [summary.id for summary in await index.list()] == ["one"]
+    one, broken = await index.list()
+    assert (one.id, one.problem, broken.id) == ("one", "", "bad")
+    assert str(bad) in broken.problem
+    assert [summary.id for summary in await index.list("/work")] == ["one"]
 
 
 async def test_a_fork_does_not_spend_its_origins_money_again(index: SessionIndex, tmp_path: Path) -> None:
     one, _ = await session(tmp_path, "one", *turn(1, cost=0.5))
     copy_session(Path(one.path), tmp_path / "data" / "sessions" / "two" / "session.db", "two", 4, Runtime())
-    await index.rebuild()
     assert {summary.id: summary.cost for summary in await index.list()} == {"one": 0.5, "two": 0.0}
     assert await index.spend("2027-01-15") == 0.5
     assert len(await index.search("answer")) == 2
@@ -146,7 +147,7 @@ async def test_a_fork_does_not_spend_its_origins_money_again(index: SessionIndex
 
 async def test_several_windows_use_it_at_once(tmp_path: Path) -> None:
     one, events = await session(tmp_path, "one", *turn(1))
-    indexes = [SessionIndex(tmp_path / "data" / "index.db", tmp_path / "nothing") for _ in range(6)]
+    indexes = [SessionIndex(tmp_path / "data" / "index.db", tmp_path / "data" / "sessions") for _ in range(6)]
     await asyncio.gather(
         *(
             index.record(replace(one, id=f"s{number}-{round}"), events)
@@ -154,8 +155,12 @@ async def test_several_windows_use_it_at_once(tmp_path: Path) -> None:
             for round in range(10)
         )
     )
-    assert len(await indexes[0].list()) == 60
-    assert len(await indexes[5].search("answer", limit=100)) == 60
+    for number in range(60):
+        there = tmp_path / "data" / "sessions" / f"s{number // 10}-{number % 10}" / "session.db"
+        there.parent.mkdir(parents=True)
+        there.touch()
+    assert len(await indexes[0].list()) == 61, "with the one whose file was there from the beginning"
+    assert len(await indexes[5].search("answer", limit=100)) == 61
     await asyncio.gather(*(index.close() for index in indexes))
 
 

@@ -262,7 +262,7 @@ async def test_second_window_is_read_only_and_says_so(workspace):
         await me.idle()
         async with driven(workspace, resume=me.handle.session) as other:
             assert other.handle.read_only
-            assert "READ-ONLY: follows the other window" in other.app.query_one("#header").content.plain
+            assert "READ-ONLY: another window holds it" in other.app.query_one("#header").content.plain
             await me.ask("read hello.py")
             await me.idle(2)
             await other.until(

@@ -179,7 +179,7 @@ async def run_headless(
     handle = await open_session()
     try:
         if handle.read_only:
-            err.write("Another window holds this session; close it there, or start a new one.\n")
+            err.write(f"This session is read-only: {handle.read_only_because}. Start a new one, without --resume.\n")
             return ExitCode.USAGE
         lines = read_lines(answers) if answers is not None else None
         code = await HeadlessRun(handle, REPORTS[output](out), out, err, lines).run(prompt)

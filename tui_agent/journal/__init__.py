@@ -13,6 +13,7 @@ from tui_agent.journal.errors import (
     JournalWriteError,
     NewerSchema,
     SessionLocked,
+    SessionUnwritable,
 )
 from tui_agent.journal.export import copy_session, export_jsonl
 from tui_agent.journal.index import SearchHit, SessionIndex
@@ -52,6 +53,7 @@ __all__ = [
     "SessionIndex",
     "SessionLocked",
     "SessionSummary",
+    "SessionUnwritable",
     "Snapshot",
     "Verification",
     "copy_session",

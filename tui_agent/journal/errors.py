@@ -16,6 +16,10 @@ class SessionLocked(JournalError):
     """Another window has this session open for writing; it can still be opened read-only."""
 
 
+class SessionUnwritable(JournalError):
+    """The folder of this session cannot be written; the session can still be opened read-only."""
+
+
 class FenceLost(JournalError):
     """Another process took the session over although this one held its lock; nothing was written."""
 

@@ -1,7 +1,8 @@
 """`index.db`: what is asked across sessions. The session list, full-text search, spend by day.
 
 Derived from the session files and rebuilt from them when it is damaged, so nothing here is the truth.
-Every write is one short idempotent transaction; several processes use the file at the same time.
+Every write is one short idempotent transaction; several processes use the file at the same time. Where it cannot be
+written, a copy for reading is made in memory from the session files.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tui_agent.journal import ledger
 from tui_agent.journal.errors import JournalError, explain, is_damage
-from tui_agent.journal.schema import connect
+from tui_agent.journal.schema import can_write, connect
 from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ COMMIT;
 """
 """What brings an index of version 1 up to date: made again, it would lack the spend of removed sessions."""
 
-_COLUMNS = tuple(column.name for column in fields(SessionSummary))
+_COLUMNS = tuple(column.name for column in fields(SessionSummary) if column.name != "problem")
 _UPSERT = (
     f"INSERT INTO session ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
     f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
@@ -108,15 +109,23 @@ class SessionIndex:
         await self._run(lambda connection: _record(connection, summary, events))
 
     async def list(self, workspace: str | None = None) -> list[SessionSummary]:
-        """Return the sessions, of one workspace or all, the one used last first."""
+        """Return the sessions, of one workspace or all, the one used last first.
+
+        One whose folder was put there by hand is taken up, and one whose folder is gone left out. Those that cannot
+        be read come last, with their problem, where all are asked for.
+        """
 
         def select(connection: sqlite3.Connection) -> list[SessionSummary]:
-            rows = connection.execute(
-                f"SELECT {', '.join(_COLUMNS)} FROM session WHERE ?1 IS NULL OR workspace = ?1"
-                " ORDER BY updated DESC, id DESC",
-                (workspace,),
+            rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM session")
+            known = {row[0]: SessionSummary(*row[:-1], bool(row[-1])) for row in rows}
+            there = {path.parent.name: path for path in self._sessions.glob("*/session.db")}
+            found = [summary for name, summary in known.items() if name in there]
+            found += [self._take_up(connection, path) for name, path in there.items() if name not in known]
+            return sorted(
+                (summary for summary in found if workspace in (None, summary.workspace)),
+                key=lambda summary: (summary.updated, summary.id),
+                reverse=True,
             )
-            return [SessionSummary(*row) for row in rows]
 
         return await self._run(select)
 
@@ -227,10 +236,6 @@ class SessionIndex:
 
         await self._run(delete)
 
-    async def rebuild(self) -> tuple[str, ...]:
-        """Read all session files again; return a line for each one that could not be read."""
-        return await self._run(lambda connection: _rebuild(connection, self._sessions))
-
     async def close(self) -> None:
         """Finish what waits and close the file. Calling it again does nothing."""
         if self._closed:
@@ -264,24 +269,66 @@ class SessionIndex:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
+            self._connection = self._open_writable() if self._can_write() else self._in_memory()
+        return self._connection
+
+    def _can_write(self) -> bool:
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = self._connection = connect(self._path, "rwc")
+        except OSError:
+            return False
+        return can_write(self._path.parent) and (can_write(self._path) or not self._path.exists())
+
+    def _open_writable(self) -> sqlite3.Connection:
+        connection = connect(self._path, "rwc")
+        try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version > INDEX_VERSION:
-                self._connection = None
-                connection.close()
-                raise JournalError(
-                    f"The index {self._path} was written by a newer version of tui-agent. Update it, or "
-                    "delete the file: it is made again from the sessions."
-                )
+            self._refuse_newer(version)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             if version == 0:
                 _create(connection, _SCHEMA)
-                _rebuild(connection, self._sessions)
+                self._rebuild(connection)
             elif version == 1:
                 _create(connection, _FROM_1)
-        return self._connection
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _refuse_newer(self, version: int) -> None:
+        if version > INDEX_VERSION:
+            raise JournalError(
+                f"The index {self._path} was written by a newer version of tui-agent. Update it, or "
+                "delete the file: it is made again from the sessions."
+            )
+
+    def _in_memory(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        _create(connection, _SCHEMA)
+        self._rebuild(connection)
+        connection.execute("PRAGMA query_only = 1")
+        return connection
+
+    def _rebuild(self, connection: sqlite3.Connection) -> None:
+        for path in sorted(self._sessions.glob("*/session.db")):
+            self._take_up(connection, path)
+
+    def _take_up(self, connection: sqlite3.Connection, path: Path) -> SessionSummary:
+        """Put a session into the index from its file; return its line, or why there is none."""
+        name = path.parent.name
+        try:
+            summary, events = _read_session(path)
+        except JournalError as error:
+            return SessionSummary(id=name, path=str(path), problem=str(error))
+        except (sqlite3.DatabaseError, ValueError) as error:
+            problem = f"{path} cannot be read: {error}."
+            if is_damage(error) or isinstance(error, ValueError):
+                problem = f"{path} is damaged ({error}). Open the session: what can be read is then salvaged."
+            return SessionSummary(id=name, path=str(path), problem=problem)
+        if not connection.execute("PRAGMA query_only").fetchone()[0]:
+            _record(connection, summary, events)
+        return summary
 
     def _start_over(self) -> None:
         """Remove a damaged index; the next opening makes it again."""
@@ -315,7 +362,7 @@ def _create(connection: sqlite3.Connection, script: str) -> None:
 
 def _record(connection: sqlite3.Connection, summary: SessionSummary, events: Sequence[EventBase] = ()) -> None:
     with _transaction(connection):
-        connection.execute(_UPSERT, astuple(summary))
+        connection.execute(_UPSERT, [getattr(summary, name) for name in _COLUMNS])
         for event in events:
             _record_event(connection, summary.id, event)
 
@@ -340,20 +387,16 @@ def _add_passage(connection: sqlite3.Connection, session: str, seq: int | None, 
         )
 
 
-def _rebuild(connection: sqlite3.Connection, sessions: Path) -> tuple[str, ...]:
+def _read_session(path: Path) -> tuple[SessionSummary, Sequence[EventBase]]:
+    """Read what the index holds of a session. Raises as `read_events`."""
     from tui_agent.journal.export import read_events, read_head
 
-    problems = []
-    for path in sorted(sessions.glob("*/session.db")):
-        try:
-            session, updated = read_head(path)
-            summary = SessionSummary(id=session, path=str(path), updated=updated)
-            events = []
-            for event in read_events(path, (*SUMMARY_TYPES, *ledger.SPEND_TYPES)):
-                summary = summarise(summary, event)
-                events.append(event)
-        except (JournalError, sqlite3.DatabaseError, ValueError) as error:
-            problems.append(f"{path}: {error}")
-            continue
-        _record(connection, summary, events)
-    return tuple(problems)
+    session, updated = read_head(path)
+    if session != path.parent.name:
+        raise JournalError(f"{path} is the session {session}: its folder must have that name.")
+    summary = SessionSummary(id=session, path=str(path), updated=updated)
+    events = []
+    for event in read_events(path, (*SUMMARY_TYPES, *ledger.SPEND_TYPES)):
+        summary = summarise(summary, event)
+        events.append(event)
+    return summary, events

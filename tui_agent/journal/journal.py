@@ -89,8 +89,8 @@ class Journal:
         """Open the session file at `path`; `migrations` and `upcasts` are the program's own but in tests.
 
         A damaged file is set aside and salvaged, see `salvage`. Raises SessionLocked when another window
-        writes it, NewerSchema, JournalDamaged when nothing could be salvaged (or, read-only, when it
-        would have to be), JournalError.
+        writes it, SessionUnwritable, NewerSchema, JournalDamaged when nothing could be salvaged (or,
+        read-only, when it would have to be), JournalError.
         """
         journal = cls(path, runtime, upcasts)
         if read_only:

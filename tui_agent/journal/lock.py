@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from tui_agent.journal.errors import JournalError, SessionLocked
+from tui_agent.journal.errors import JournalError, SessionLocked, SessionUnwritable
 
 
 class FileLock:
@@ -18,7 +18,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        """Take the lock at once. Raises SessionLocked when another process has it."""
+        """Take the lock at once. Raises SessionLocked when another process has it, SessionUnwritable."""
         self._name = path.with_name(path.name + ".lock")
         self._path = path
         self._file: IO[bytes] | None = self._take()
@@ -28,7 +28,8 @@ class FileLock:
             try:
                 file = self._name.open("a+b", buffering=0)
             except OSError as error:
-                raise JournalError(
+                kind = SessionUnwritable if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM} else JournalError
+                raise kind(
                     f"Cannot lock the session {self._path}: {error}. Check that its folder can be written."
                 ) from error
             try:

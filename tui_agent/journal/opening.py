@@ -125,7 +125,7 @@ def refuse_existing(path: Path) -> None:
 def open_file(path: Path, runtime: Runtime, migrations: Sequence[Migration] = MIGRATIONS) -> Opened:
     """Open a session file for writing; one that is damaged is set aside and salvaged.
 
-    Raises SessionLocked, NewerSchema, JournalDamaged (nothing could be salvaged), JournalError.
+    Raises SessionLocked, SessionUnwritable, NewerSchema, JournalDamaged (nothing could be salvaged), JournalError.
     """
     from tui_agent.journal.salvage import finish_salvage, salvage_file
 

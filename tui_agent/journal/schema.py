@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -46,7 +47,16 @@ CREATE TABLE layout (id INTEGER PRIMARY KEY CHECK (id = 1), layout TEXT NOT NULL
 
 def uri(path: Path, mode: str) -> str:
     """Return the SQLite URI of `path`; `mode` is `ro`, `rw` or `rwc`."""
-    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+    found = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    if mode == "ro" and not can_write(path.parent) and not path.with_name(path.name + "-wal").exists():
+        # A reader makes the log's index beside the file; where it cannot, and there is no log, the file is all.
+        found += "&immutable=1"
+    return found
+
+
+def can_write(path: Path) -> bool:
+    """Say whether this process may change a file or what is in a folder."""
+    return os.access(path, os.W_OK)
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:

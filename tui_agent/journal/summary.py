@@ -29,7 +29,8 @@ class SessionSummary:
     """One line of the session list. Times in seconds since the epoch, cost in dollars.
 
     `state` is `running` from a run's start to its end, whether or not the program still lives. `offline` says that
-    the offline model answers: the cost is simulated.
+    the offline model answers: the cost is simulated. `problem` says why the session's file cannot be read; the rest
+    is then empty.
     """
 
     id: str
@@ -43,6 +44,7 @@ class SessionSummary:
     cost: float = 0.0
     state: Literal["idle", "running"] = "idle"
     offline: bool = False
+    problem: str = ""
 
 
 def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:

@@ -12,7 +12,7 @@ class SessionNotFound(SessionError):
 
 
 class SessionReadOnly(SessionError):
-    """Another window holds the session: this one can only look."""
+    """Another window holds the session, or its folder cannot be written: this one can only look."""
 
 
 class SessionBusy(SessionError):

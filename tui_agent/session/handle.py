@@ -41,7 +41,15 @@ from tui_agent.events import (
     TurnFailed,
     TurnFinished,
 )
-from tui_agent.journal import Committed, Journal, JournalError, Recorder, SessionLocked, copy_session
+from tui_agent.journal import (
+    Committed,
+    Journal,
+    JournalError,
+    Recorder,
+    SessionLocked,
+    SessionUnwritable,
+    copy_session,
+)
 from tui_agent.models import ModelClient
 from tui_agent.permissions import (
     MODES,
@@ -98,6 +106,7 @@ class SessionHandle:
 
     After `open` or `resume`: `subscribe`, then `start`. Everything a caller changes goes to the journal
     first and comes back as an update. All methods are for the event loop that opened the session.
+    `read_only_because` says why a session is read-only; `start` gives notice of the `remarks` that its opener left.
     """
 
     def __init__(
@@ -110,6 +119,8 @@ class SessionHandle:
     ) -> None:
         self.session = journal.session
         self.read_only = journal.read_only
+        self.read_only_because = ""
+        self.remarks: list[str] = []
         self.options = options
         self.settings = settings
         self._journal = journal
@@ -185,8 +196,8 @@ class SessionHandle:
     async def resume(cls, session: str, options: OpenOptions) -> SessionHandle:
         """Open a session again as it was.
 
-        Where another window holds it, it opens read-only. Mode `bypass` never comes back by itself.
-        Raises `SessionNotFound` and the journal's errors.
+        Where another window holds it, or its folder cannot be written, it opens read-only. Mode `bypass` never
+        comes back by itself. Raises `SessionNotFound` and the journal's errors.
         """
         paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
         path = paths.session_database(session)
@@ -195,7 +206,10 @@ class SessionHandle:
         settings = await _settings(options)
         try:
             journal = await Journal.open(path, options.runtime)
-        except SessionLocked:
+        except (SessionLocked, SessionUnwritable) as error:
+            locked = isinstance(error, SessionLocked)
+            because = "another window holds it" if locked else "its folder cannot be written"
+        because = ""
             journal = await Journal.open(path, options.runtime, read_only=True)
         state = await folded_state(journal)
         backend = await start_backend(options, settings.settings)
@@ -203,6 +217,7 @@ class SessionHandle:
         if not journal.read_only and not state.conversation.session:
             # A crash came between the making of the file and its first event.
             await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
+        handle.read_only_because = because
         elif not journal.read_only:
             await handle._settle_settings(state)
         return handle
@@ -215,7 +230,10 @@ class SessionHandle:
         if self.read_only:
             self._preparing = asyncio.create_task(self._follow(), name="follow")
             return
-        if problems := _problems(self.settings) + self._backend.problems:
+        remarks = [Notice(level="warning", code="start", message=text) for text in self.remarks]
+        if problems := [*remarks, *_problems(self.settings), *self._backend.problems]:
+            for remark in remarks:
+                self._view.warn(remark)
             await self._recorder.record(*problems)
         await self._settle_budget()
         self._spawn(self._probe_sandbox())
@@ -580,7 +598,7 @@ class SessionHandle:
 
     def _writable(self) -> None:
         if self.read_only:
-            raise SessionReadOnly("another window holds this session; this one can only look")
+            raise SessionReadOnly(f"this session is read-only here: {self.read_only_because}")
 
     def _committed(self, committed: tuple[Committed, ...]) -> None:
         self._histories.take(committed)

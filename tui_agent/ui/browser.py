@@ -121,6 +121,10 @@ class SessionBrowser(ModalScreen[Choice | None]):
 
     def _row(self, session: SessionSummary, hit: SearchHit | None) -> Content:
         mark = "● " if session.id == self._current else "  "
+        if session.problem:
+            return Content.assemble(
+                (f"{mark}{session.id}", "bold"), "\n  ", (inert_line(session.problem), "$text-warning")
+            )
         when = ago(self._now - session.updated) if self._now else ""
         cost = f"${session.cost:.2f}{' simulated' if session.offline else ''}" if session.cost else "-"
         plural = "" if session.prompts == 1 else "s"
@@ -166,7 +170,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
             self.notify("This is the session on the screen. Open another one, then delete it.", severity="warning")
             return
         lines = [
-            (session.title or "(no title)", "title"),
+            (session.title or session.id, "title"),
             (session.workspace, "muted"),
             ("Its conversation and its journal are removed for good. The files in its folder stay as they are.", ""),
         ]

@@ -29,7 +29,7 @@ class HeaderData:
     title: str = ""
     offline: bool = False
     sandbox: str = ""
-    read_only: bool = False
+    read_only: str = ""
     waiting: int = 0
     home: str = ""
 
@@ -59,7 +59,7 @@ def header_content(data: HeaderData, width: int) -> Content:
     if data.waiting:
         parts += [(f" ▲ {data.waiting} waiting: F4 ", "bold $background on $warning"), " "]
     if data.read_only:
-        parts += [("READ-ONLY: follows the other window", "bold $warning"), " · "]
+        parts += [(f"READ-ONLY: {data.read_only}", "bold $warning"), " · "]
     where = inert_line(data.workspace)
     if data.home and (where == data.home or where.startswith(data.home + "/")):
         where = "~" + where[len(data.home) :]

@@ -183,7 +183,7 @@ class SessionApp(App[int]):
                 title=state.title,
                 offline=state.offline,
                 sandbox=state.sandbox,
-                read_only=self.handle.read_only,
+                read_only=self.handle.read_only_because,
                 waiting=self.workbench.waiting_count,
                 home=str(self.handle.options.runtime.home),
             )
