@@ -204,20 +204,20 @@ class SessionHandle:
         if not path.exists():
             raise SessionNotFound(f"there is no session {session} in {paths.sessions}; see: tui-agent sessions")
         settings = await _settings(options)
+        because = ""
         try:
             journal = await Journal.open(path, options.runtime)
         except (SessionLocked, SessionUnwritable) as error:
             locked = isinstance(error, SessionLocked)
             because = "another window holds it" if locked else "its folder cannot be written"
-        because = ""
             journal = await Journal.open(path, options.runtime, read_only=True)
         state = await folded_state(journal)
         backend = await start_backend(options, settings.settings)
         handle = cls(journal, state, options, settings, backend)
+        handle.read_only_because = because
         if not journal.read_only and not state.conversation.session:
             # A crash came between the making of the file and its first event.
             await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
-        handle.read_only_because = because
         elif not journal.read_only:
             await handle._settle_settings(state)
         return handle
@@ -227,13 +227,13 @@ class SessionHandle:
 
         Read-only, begin to follow the window that holds the session.
         """
-        if self.read_only:
-            self._preparing = asyncio.create_task(self._follow(), name="follow")
-            return
         remarks = [Notice(level="warning", code="start", message=text) for text in self.remarks]
-        if problems := [*remarks, *_problems(self.settings), *self._backend.problems]:
+        if self.read_only:
             for remark in remarks:
                 self._view.warn(remark)
+            self._preparing = asyncio.create_task(self._follow(), name="follow")
+            return
+        if problems := [*remarks, *_problems(self.settings), *self._backend.problems]:
             await self._recorder.record(*problems)
         await self._settle_budget()
         self._spawn(self._probe_sandbox())
