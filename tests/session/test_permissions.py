@@ -145,7 +145,7 @@ async def test_a_subagent_has_only_the_tools_of_its_type_and_its_requests_name_i
         offered = {entry.name for entry in pools[-1].entries if entry.offered}
         main = [event for event in session.of("pool.assembled") if event.agent == "main"]
         assert offered < {entry.name for entry in main[-1].entries if entry.offered}
-        assert not offered & {"bash", "write", "edit", "task"}
+        assert not offered & {"write", "edit", "task"}
 
 
 async def test_what_the_person_denies_a_subagent_is_denied(tmp_path: Path, isolated: Path) -> None:
@@ -156,6 +156,43 @@ async def test_what_the_person_denies_a_subagent_is_denied(tmp_path: Path, isola
         decided = [event for event in session.of("permission.decided") if event.agent != "main"]
         assert decided
         assert {event.verdict for event in decided} == {"deny"}
+
+
+@pytest.mark.parametrize("mode", ["ask", "bypass", "sandboxed"])
+async def test_an_exploring_agent_runs_only_what_reads_and_the_decision_names_its_type(
+    tmp_path: Path, isolated: Path, mode: str
+) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "permissions.toml").write_text('allow = ["Bash(touch *)"]\n')
+    async with opened(options(tmp_path, mode=mode)) as session:
+        await session.prompt("explore run ls")
+        await session.prompt("explore run touch a")
+        allowed, denied = (event for event in session.of("permission.decided") if event.agent != "main")
+        assert allowed.verdict == "allow"
+        assert (denied.verdict, denied.by) == ("deny", "policy")
+        assert not (isolated / "a").exists()
+        judgement = denied.judgement
+        assert judgement.agent_types == ["general", "explore"]
+        assert judgement.mode == mode
+        (said,) = [rule for rule in judgement.rules if rule.source == "agent"]
+        line = Path(said.file).read_text("utf-8").splitlines()[said.line - 1]
+        assert line == said.rule == "read_only = true"
+        assert judgement.winner == f"{said.rule} ({said.file}:{said.line})"
+        assert not session.of("permission.requested")
+
+
+async def test_what_the_type_cannot_decide_goes_up_to_the_person(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes").write_text("hello\n")
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit(f"explore read {tmp_path}/other/notes")
+        request = await session.event("permission.requested")
+        assert request.agent.startswith("explore")
+        assert request.judgement.agent_types == ["general", "explore"]
+        await session.handle.decide(request.request, "allow")
+        await session.idle()
+        decided = [event for event in session.of("permission.decided") if event.agent == request.agent]
+        assert [(event.verdict, event.by) for event in decided] == [("allow", "person")]
 
 
 async def test_two_answers_at_once_are_one_decision(tmp_path: Path, isolated: Path) -> None:

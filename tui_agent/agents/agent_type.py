@@ -1,34 +1,51 @@
-"""Agent types as data: prompt, tools, limits."""
+"""Agent types as data: prompt, tools, limits, and what they forbid."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
+
+from tui_agent.config.toml_file import TomlFile
+from tui_agent.permissions import Narrowing, read_narrowing, together
 
 
 @dataclass(frozen=True, slots=True)
 class AgentType:
-    """One type of agent. `tools` None means every tool of the session; `max_turns` bounds one run."""
+    """One type of agent. `tools` None means every tool of the session; `max_turns` bounds one run.
+
+    `narrowing` holds for its agents and for all below them.
+    """
 
     name: str
     description: str
     prompt: str
     tools: tuple[str, ...] | None
     max_turns: int
+    narrowing: Narrowing
 
 
 @cache
-def load_agent_types() -> dict[str, AgentType]:
-    """Return the built-in agent types by name."""
-    types = {}
+def load_agent_types(home: Path) -> dict[str, AgentType]:
+    """Return the built-in agent types by name. Raises `RuleError` for one that forbids in a way it cannot."""
     folder = resources.files("tui_agent.agents") / "types"
-    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        name, _, suffix = file.name.rpartition(".")
-        if suffix != "toml":
-            continue
-        data = tomllib.loads(file.read_text("utf-8"))
-        tools = None if data["tools"] == "all" else tuple(data["tools"])
-        types[name] = AgentType(name, data["description"], data["prompt"].strip(), tools, data["max_turns"])
-    return types
+    files = sorted(Path(str(file)) for file in folder.iterdir() if file.name.endswith(".toml"))
+    return {file.stem: read_agent_type(file, home) for file in files}
+
+
+def read_agent_type(path: Path, home: Path) -> AgentType:
+    """Return the type that a file describes; it has the file's name. Raises `RuleError`, with file and line."""
+    text = path.read_text("utf-8")
+    data = tomllib.loads(text)
+    narrowing = read_narrowing(TomlFile(path, text, data), home)
+    tools = None if data["tools"] == "all" else tuple(data["tools"])
+    return AgentType(path.stem, data["description"], data["prompt"].strip(), tools, data["max_turns"], narrowing)
+
+
+def narrowing_of(types: Iterable[str], home: Path) -> Narrowing:
+    """Return what these agent types forbid together; one that is gone forbids nothing."""
+    known = load_agent_types(home)
+    return together(known[name].narrowing for name in types if name in known)

@@ -112,7 +112,7 @@ class Hands:
         spool = services.steps_dir / (step.id if attempt == 1 else f"{step.id}.{attempt}")
 
         async def run_agent(agent_type: str, prompt: str) -> str:
-            known = load_agent_types()
+            known = load_agent_types(services.runtime.home)
             if agent_type not in known:
                 raise ToolError(f"there is no agent type {agent_type!r}; there are: {', '.join(known)}")
             return await self._run_subagent(step.id, agent_type, prompt)

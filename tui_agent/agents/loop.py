@@ -60,7 +60,7 @@ class Agent:
         self.services = services
         self.run_id = run
         self.agent = agent
-        self.type: AgentType = load_agent_types()[agent_type]
+        self.type: AgentType = load_agent_types(services.runtime.home)[agent_type]
         self.recorder = Recorder(services.journal, run, agent)
         self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
         self._usage = Usage()

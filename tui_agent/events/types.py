@@ -390,13 +390,17 @@ class ModuleVerdict(Part):
 
 
 class Judgement(Part):
-    """What the policy said of a call, and every reason for it. `winner` is the rule, module or mode that decided."""
+    """What the policy said of a call, and every reason for it. `winner` is the rule, module or mode that decided.
+
+    `agent_types` are the types of the agent that called and of those above it, the outermost first.
+    """
 
     verdict: Literal["allow", "ask", "deny"]
     reason: str
     winner: str
     mode: str = ""
     tier: TrustTier = "built-in"
+    agent_types: list[str] = Field(default_factory=list)
     rules: list[RuleMatch] = Field(default_factory=list)
     modules: list[ModuleVerdict] = Field(default_factory=list)
 

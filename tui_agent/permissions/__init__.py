@@ -4,6 +4,7 @@ A decision is bound to the hash of one exact call; a grant says for how long oth
 """
 
 from tui_agent.permissions.broker import EXACT, NoSuchRequest, PermissionBroker, hash_call
+from tui_agent.permissions.narrowing import Narrowing, read_narrowing, together
 from tui_agent.permissions.policy import MODES, SandboxState
 from tui_agent.permissions.rule_sources import LoadedRules, load_rules
 from tui_agent.permissions.rules import RuleSet
@@ -14,6 +15,7 @@ __all__ = [
     "MODES",
     "Grant",
     "LoadedRules",
+    "Narrowing",
     "NoSuchRequest",
     "PermissionBroker",
     "PermissionsState",
@@ -21,4 +23,6 @@ __all__ = [
     "SandboxState",
     "hash_call",
     "load_rules",
+    "read_narrowing",
+    "together",
 ]

@@ -7,12 +7,13 @@ and the same rules give none.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tui_agent.permissions.broker import judge
+from tui_agent.permissions.narrowing import Narrowing
 from tui_agent.permissions.policy import Decided, PolicyDecision, Request
 from tui_agent.permissions.rules import Rule, RuleSet
 from tui_agent.permissions.trail import AuditEntry
@@ -90,10 +91,15 @@ class WhatIf:
 
 @dataclass(frozen=True)
 class Redecider:
-    """Decides calls of the trail anew. `sessions` is the folder of the sessions, `protected` the program's own."""
+    """Decides calls of the trail anew.
+
+    `sessions` is the folder of the sessions, `protected` are the program's own. `narrowing` returns what agent types
+    forbid, by their names.
+    """
 
     home: str
     sessions: Path
+    narrowing: Callable[[Sequence[str]], Narrowing]
     protected: tuple[str, ...] = ()
 
     def decide(self, entry: AuditEntry, rules: RuleSet) -> PolicyDecision:
@@ -110,7 +116,15 @@ class Redecider:
             folders=(str(self.sessions / entry.session / "steps"),),
             sandbox="available" if judgement and judgement.winner == "sandbox" else "none",
         )
-        return judge(call, entry.decision.call_hash, rules, entry.granted, home=self.home, protected=self.protected)
+        return judge(
+            call,
+            entry.decision.call_hash,
+            rules,
+            entry.granted,
+            home=self.home,
+            protected=self.protected,
+            narrowing=self.narrowing(judgement.agent_types if judgement else ()),
+        )
 
     def what_if(self, entries: Iterable[AuditEntry], before: RulesOf, after: RulesOf, *, uses: bool = True) -> WhatIf:
         """Decide all entries under both sets of rules (blocking; a millisecond or so a call).

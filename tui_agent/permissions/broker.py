@@ -23,7 +23,8 @@ from tui_agent.events import (
     StepEdited,
 )
 from tui_agent.journal import Recorder
-from tui_agent.permissions.policy import Policy, PolicyDecision, Request, SandboxState
+from tui_agent.permissions.narrowing import Narrowing
+from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import PermissionsState
@@ -49,7 +50,8 @@ class PermissionBroker:
 
     `rules` reads the rules that hold in the workspace (blocking; they are read for each decision, so that a change
     counts at once). `protected` are the program's own folders; `folders` what is open besides the workspace.
-    `sandbox` says what commands run in. `unattended` sessions have nobody to ask: they deny.
+    `narrowing` says what the types of an agent and of those above it forbid besides. `sandbox` says what commands
+    run in. `unattended` sessions have nobody to ask: they deny.
     """
 
     runtime: Runtime
@@ -57,6 +59,7 @@ class PermissionBroker:
     workspace: Path
     rules: Callable[[], RuleSet]
     sandbox: Callable[[], Awaitable[SandboxState]]
+    narrowing: Callable[[str], Narrowing] = lambda agent: Narrowing()
     protected: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     unattended: bool = False
@@ -194,13 +197,31 @@ class PermissionBroker:
         )
         granted = [grant.pattern for grant in self.state().grants]
         rules = self.rules().plus(more or RuleSet())
-        return judge(call, request.call_hash, rules, granted, home=str(self.runtime.home), protected=self.protected)
+        return judge(
+            call,
+            request.call_hash,
+            rules,
+            granted,
+            home=str(self.runtime.home),
+            protected=self.protected,
+            narrowing=self.narrowing(agent),
+        )
 
 
 def judge(
-    call: Request, call_hash: str, rules: RuleSet, granted: Iterable[str], *, home: str, protected: tuple[str, ...]
+    call: Request,
+    call_hash: str,
+    rules: RuleSet,
+    granted: Iterable[str],
+    *,
+    home: str,
+    protected: tuple[str, ...],
+    narrowing: Narrowing,
 ) -> PolicyDecision:
-    """Decide a call under the rules that stand in files and what was granted for the session. Never raises."""
+    """Decide a call under the rules that stand in files, what was granted for the session, and the agent's types.
+
+    Never raises.
+    """
     granted = list(granted)
     session = listed_rules(
         [pattern for pattern in granted if not pattern.startswith(EXACT)],
@@ -210,7 +231,10 @@ def judge(
         home=home,
         base=call.workspace,
     )
-    found = Policy(rules.plus(session), home, protected).decide(call)
+    policy = Policy(rules.plus(session).plus(narrowing.rules), home, protected)
+    # the mode plan forbids just what is not known to change nothing
+    found = policy.decide(replace(call, mode="plan") if narrowing.read_only and call.mode in MODES else call)
+    found = narrowing.on(found, call.mode)
     access = call.input.get("access", "sandbox")
     if found.verdict == "allow" and access != "sandbox" and call.mode != "bypass" and call.sandbox != "none":
         wanted = "network" if access == "network" else "to run outside the sandbox"
@@ -227,6 +251,7 @@ def _judgement(found: PolicyDecision) -> Judgement:
         winner=found.winner,
         mode=found.mode,
         tier=found.tier,
+        agent_types=list(found.agent_types),
         rules=[
             RuleMatch(rule=r.rule, verdict=r.verdict, source=r.source, file=r.file, line=r.line) for r in found.rules
         ],

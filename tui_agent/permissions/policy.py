@@ -70,7 +70,8 @@ class MatchedRule:
 class PolicyDecision:
     """What is to be done, and why. `winner` names the rule, the module or the mode that decided.
 
-    `sandboxed` says that it holds only for a run inside the OS sandbox; `environment` must be set for the run.
+    `agent_types` are the types of the agent and of those above it, the outermost first. `sandboxed` says that it
+    holds only for a run inside the OS sandbox; `environment` must be set for the run.
     """
 
     verdict: Decided
@@ -81,6 +82,7 @@ class PolicyDecision:
     mode: str = "ask"
     tier: TrustTier = "built-in"
     agent: str = ""
+    agent_types: tuple[str, ...] = ()
     read_only: bool = False
     sandboxed: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -129,7 +131,8 @@ class Policy:
         read_only = guard.verdict == "allow" and guard.read_only
         return PolicyDecision(
             verdict, reason, winner, guard.modules, matched, request.mode, request.tier, request.agent,
-            read_only, winner == "sandbox", RUNNER_ENVIRONMENT if read_only else {},
+            read_only=read_only, sandboxed=winner == "sandbox",
+            environment=RUNNER_ENVIRONMENT if read_only else {},
         )  # fmt: skip
 
     def _bash_rules(self, line: Line, surroundings: Surroundings) -> list[Rule]:
@@ -169,7 +172,7 @@ class Policy:
         verdict, reason, winner = _file_verdict(request, purpose, findings, by_rule, allowed_all)
         return PolicyDecision(
             verdict, reason, winner, modules, rules, request.mode, request.tier, request.agent,
-            purpose == "read" and verdict == "allow",
+            read_only=purpose == "read" and verdict == "allow",
         )  # fmt: skip
 
     def _other(self, request: Request, tool: str) -> PolicyDecision:
@@ -306,5 +309,5 @@ def _decision(
         request.mode,
         request.tier,
         request.agent,
-        decided == "allow" and request.effect == "pure",
+        read_only=decided == "allow" and request.effect == "pure",
     )

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def _toml_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
         return RuleSet(problems=(str(error),), degraded=True)
     if file is None:
         return RuleSet()
-    return _rules(file.values, file.text, path=str(path), source=source, base=base, home=home)
+    return read_rules(file.values, file.text, path=str(path), source=source, base=base, home=home)
 
 
 def _json_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
@@ -157,10 +157,11 @@ def _json_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
         return RuleSet(problems=(f"{path}: permissions is not an object",), degraded=True)
     # that file has settings of another program besides, which are none of ours
     chosen: dict[str, Any] = {verdict: permissions[verdict] for verdict in _VERDICTS if verdict in permissions}
-    return _rules(chosen, text, path=str(path), source=source, base=base, home=home)
+    return read_rules(chosen, text, path=str(path), source=source, base=base, home=home)
 
 
-def _rules(values: dict[str, Any], text: str, *, path: str, source: Source, base: str, home: str) -> RuleSet:
+def read_rules(values: Mapping[str, Any], text: str, *, path: str, source: Source, base: str, home: str) -> RuleSet:
+    """Return the rules that a file's lists hold; what is wrong is among the problems, with its line in `text`."""
     builder = RuleBuilder(home)
     degraded = False
     lines = _Lines(text)
@@ -198,10 +199,14 @@ class _Lines:
         self.taken: dict[str, int] = {}
 
     def find(self, wanted: str) -> int:
-        """Return the next line that holds `wanted`, counted from 1; 1 if it is written with escapes."""
-        escaped = json.dumps(wanted)[1:-1]
-        for number in range(self.taken.get(wanted, 0), len(self.lines)):
-            if wanted in self.lines[number] or escaped in self.lines[number]:
-                self.taken[wanted] = number + 1
-                return number + 1
+        """Return the next line that holds `wanted`, in quotes if there is one, counted from 1.
+
+        1 if it is written with escapes.
+        """
+        escaped = json.dumps(wanted)
+        for forms in ((escaped, f"'{wanted}'"), (wanted, escaped[1:-1])):
+            for number in range(self.taken.get(wanted, 0), len(self.lines)):
+                if any(form in self.lines[number] for form in forms):
+                    self.taken[wanted] = number + 1
+                    return number + 1
         return self.taken.get(wanted, 1)

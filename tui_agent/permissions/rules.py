@@ -22,9 +22,9 @@ from tui_agent.permissions.guard.model import Word
 from tui_agent.permissions.guard.words import reduce_word
 
 RuleVerdict = Literal["allow", "ask", "deny"]
-Source = Literal["managed", "user", "session", "project"]
+Source = Literal["managed", "user", "session", "project", "agent"]
 
-STRENGTH: dict[str, int] = {"managed": 3, "user": 2, "session": 1, "project": 0}
+STRENGTH: dict[str, int] = {"managed": 3, "user": 2, "session": 1, "project": 0, "agent": -1}
 """Sources by strength: of several rules with the same verdict, the strongest one is named as the winner."""
 
 TOOL_NAMES: dict[str, frozenset[str]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_agent.agents.agent_type import narrowing_of
 from tui_agent.config.paths import Paths
 from tui_agent.events import PermissionRevoked
 from tui_agent.journal import Journal, Recorder
@@ -78,7 +79,10 @@ class Audit:
 
         before: RulesOf = lambda workspace: self.rules(workspace).rules  # noqa: E731  # one line says it all
         redecider = Redecider(
-            str(self.runtime.home), self.paths.sessions, (str(self.paths.config), str(self.paths.data))
+            str(self.runtime.home),
+            self.paths.sessions,
+            lambda types: narrowing_of(types, self.runtime.home),
+            (str(self.paths.config), str(self.paths.data)),
         )
         return redecider.what_if(trail.entries, before, after, uses=uses), problems
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tui_agent import __version__
-from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact
+from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact, narrowing_for
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
 from tui_agent.config.settings import LoadedSettings, load_settings
@@ -160,6 +160,9 @@ class SessionHandle:
                 Path(state.conversation.workspace or options.workspace),
                 self._rules,
                 self._sandbox_state,
+                lambda agent: narrowing_for(
+                    agent, self.state.conversation, self.state.workflow, self._runtime.home
+                ),
                 protected=(str(options.config_dir), str(options.data_dir)),
                 folders=(str(journal.path.parent / "steps"),),
                 unattended=options.unattended,

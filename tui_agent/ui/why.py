@@ -66,7 +66,8 @@ def judgement_lines(judgement: Judgement | None, reason: str) -> Iterator[Styled
         yield reason or "no reason was kept", ""
         return
     yield f"{judgement.verdict}: {judgement.reason}", _STYLES[judgement.verdict]
-    yield f"decided by {judgement.winner} · mode {judgement.mode} · {judgement.tier} tool", "muted"
+    above = f" · agent type {' > '.join(judgement.agent_types)}" if len(judgement.agent_types) > 1 else ""
+    yield f"decided by {judgement.winner} · mode {judgement.mode} · {judgement.tier} tool{above}", "muted"
     if judgement.rules:
         yield "rules that matched:", "muted"
     for rule in judgement.rules:
