@@ -14,6 +14,7 @@ from tui_agent.context import History, PrefixRewritten, build_request, fold_hist
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
+    ContextPutBack,
     EventBase,
     JsonObject,
     PromptAccepted,
@@ -52,6 +53,9 @@ def runs(draw: st.DrawFn) -> list[EventBase]:
         for _ in range(draw(st.integers(0, 4))):
             number += 1
             turn = f"t{number}"
+            if draw(st.booleans()):
+                back: list[Any] = [{"type": "text", "text": f"put back {number}"}]
+                sequence.append(ContextPutBack(source=1, title="", content=back))
             sequence.append(TurnStarted(turn=turn, model="m", number=number))
             kind = draw(st.sampled_from(["text", "tools", "pause", "failed", "cut", "crash", "interrupted", "empty"]))
             if draw(st.booleans()):

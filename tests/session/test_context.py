@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from tests.benchmarks.context import changed_prefixes
 from tests.session.support import opened, options
 from tui_agent.models.offline import OfflineServer
+from tui_agent.models.offline.request import Request as CountedRequest
 
 
 async def test_the_model_is_told_once_of_each_change(tmp_path: Path, isolated: Path) -> None:
@@ -115,5 +117,58 @@ async def test_no_request_changes_its_prefix_whatever_is_added(tmp_path: Path, i
         assert len(bodies) >= 6
         assert changed_prefixes(bodies) == 0
         assert json.dumps(bodies[-1]).count("<put-back>") == 2
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+class _Meanwhile(OfflineServer):
+    """Lets something happen while it counts a request, so before the request is sent."""
+
+    happen: Callable[[], None] = staticmethod(lambda: None)
+
+    def counted(self, request: CountedRequest) -> int:
+        self.happen()
+        return super().counted(request)
+
+
+async def test_what_comes_between_counting_and_sending_goes_with_the_next_request(
+    tmp_path: Path, isolated: Path
+) -> None:
+    server = _Meanwhile(record=True)
+    base_url = await asyncio.to_thread(server.start)
+    limits = {"session.tokens": 60_000.0}  # so near that each request is counted
+    given = options(tmp_path, offline=False, base_url=base_url, api_key="k", mode="bypass", limits=limits)
+    loop = asyncio.get_running_loop()
+    try:
+        async with opened(given) as session:
+            handle = session.handle
+            await session.prompt("say 3")
+            first = session.of("run.started")[0].seq
+
+            async def interfere() -> None:
+                await handle.put_back(first)
+                await handle.submit("say 7")
+
+            def once() -> None:
+                server.happen = lambda: None
+                asyncio.run_coroutine_threadsafe(interfere(), loop).result(10)
+
+            server.happen = once
+            await session.prompt("say 4")
+            assert [event.outcome for event in session.of("run.finished")] == ["completed", "completed"]
+            name = handle.session
+        async with opened(given, name) as session:
+            await session.prompt("say 5")
+            assert session.of("notice") == []
+        counted = [request.body for request in server.requests if request.path.endswith("count_tokens")]
+        sent = [request.body for request in server.requests if request.path == "/v1/messages"]
+        assert len(sent) == 4
+        assert counted[1]["messages"] == sent[1]["messages"]
+        assert "<put-back>" not in json.dumps(sent[1])
+        last = json.dumps(sent[2]["messages"][-1])
+        assert "<put-back>" in last
+        assert "say 7" in last
+        assert changed_prefixes(sent) == 0
+        assert sent[3]["messages"][: len(sent[2]["messages"])] == sent[2]["messages"]
     finally:
         await asyncio.to_thread(server.stop)

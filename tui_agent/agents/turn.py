@@ -105,6 +105,7 @@ class Turn:
                 attempt=self.attempt,
                 message_count=request.message_count,
                 prefix=request.digest,
+                until=request.until,
             )
         ]
 

@@ -130,8 +130,7 @@ class History:
         self.last_turn: LastTurn | None = None
         self._known_tokens = 0
         self._new_tokens = 0
-        self._in_turn = False
-        self._held: list[bytes] = []
+        self._held: list[tuple[int, bytes]] = []
         self._sealed: list[bytes] = []
         self._beginning: Beginning | None = None
         self._last: Message | None = None
@@ -152,6 +151,11 @@ class History:
     def needs_turn(self) -> bool:
         """True when it is the model's turn to speak: the person, a tool, or a broken answer waits for it."""
         return not self._calls and (self._unanswered or self._paused or bool(self._continue))
+
+    @property
+    def seq(self) -> int:
+        """The last event that was taken."""
+        return self._seq
 
     @property
     def message_count(self) -> int:
@@ -179,22 +183,19 @@ class History:
             case PromptAccepted():
                 self._accept(event.prompt_id)
             case ContextPutBack():
-                self._append([encode(block) for block in event.content])
+                self._hold(event.content)
             case ContextStale():
                 self.told_hashes |= {file.path: file.sha256 for file in event.files}
-                self._append([encode({"type": "text", "text": stale_note(event.files)})])
+                self._hold([{"type": "text", "text": stale_note(event.files)}])
             case TurnStarted():
-                self._in_turn = True
-                self.prepare()
+                self.prepare(event.until)
             case TurnFinished():
-                self._in_turn = False
                 self._paused = event.stop_reason == "pause_turn"
                 self._unanswered = False
                 self.stop_reason = event.stop_reason
                 self._answer(event.content)
                 self._count(event)
             case TurnFailed() if event.retry_seconds is None:
-                self._in_turn = False
                 self._partial(event)
             case RunFinished() if event.outcome == "interrupted":
                 self._note = INTERRUPTED
@@ -215,11 +216,19 @@ class History:
         """Tokens of system prompt, tools and messages: as the last response counted them, the rest estimated."""
         return self._known_tokens + self._new_tokens
 
-    def prepare(self) -> None:
-        """Make the last message the user's: after a broken answer, ask for the rest. Does nothing otherwise."""
+    def prepare(self, until: int = 0) -> None:
+        """Make the last message the user's, with all that waits to go with it.
+
+        After a broken answer it asks for the rest. `until` is the last event that the request knows, 0 for all:
+        what came while the request was counted and reserved goes with the next one.
+        """
         if self._last is not None and self._last.role == "assistant" and not self._paused:
             self._add("user", [{"type": "text", "text": self._continue or "Continue."}])
         self._continue = ""
+        if self._last is not None and self._last.role == "user":
+            ready = [block for seq, block in self._held if not until or seq <= until]
+            self._held = [(seq, block) for seq, block in self._held if until and seq > until]
+            self._add_encoded("user", ready)
 
     def messages_json(self) -> bytes:
         """Return the messages as JSON, without the brackets that close the last message and the list."""
@@ -256,7 +265,7 @@ class History:
     def with_prompt(self, text: str) -> History:
         """Return a history that says one thing more, for a request that leaves no trace in this one."""
         trial = self.trial()
-        trial._held, trial._note = [], ""
+        trial._note = ""
         trial._add("user", [{"type": "text", "text": text}])
         return trial
 
@@ -268,7 +277,7 @@ class History:
     def pending_blocks(self) -> list[JsonObject]:
         """Return what waits to go with the next message of the user: put back, noted."""
         note: list[JsonObject] = [{"type": "text", "text": self._note}] if self._note else []
-        return note + [json.loads(block) for block in self._held]
+        return note + [json.loads(block) for _, block in self._held]
 
     def queued(self, prompts: Collection[str]) -> list[PromptQueued]:
         """Return those of the prompts with these ids that wait to become part of the history, in order."""
@@ -309,12 +318,9 @@ class History:
             else:
                 self.file_hashes[state.path] = state.sha256
 
-    def _append(self, blocks: list[bytes]) -> None:
-        """Add to the user's next message; to its last one only while the model has not been sent it to answer."""
-        if self._last is not None and self._last.role == "user" and not self._in_turn and self._unanswered:
-            self._add_encoded("user", blocks)
-        else:
-            self._held += blocks
+    def _hold(self, blocks: Iterable[JsonObject]) -> None:
+        """Keep for the next request, which is being counted perhaps: what is counted is what is sent."""
+        self._held += [(self._seq, encode(block)) for block in blocks]
 
     def _count(self, event: TurnFinished) -> None:
         usage = event.usage
@@ -334,8 +340,6 @@ class History:
         if self._note and role == "user":
             blocks = [encode({"type": "text", "text": self._note}), *blocks]
             self._note = ""
-        if role == "user":
-            blocks, self._held = blocks + self._held, []
         self._new_tokens += sum(map(tokens_of, blocks))
         if self._last is not None and self._last.role == role:
             self._last.blocks += blocks

@@ -16,12 +16,16 @@ class PrefixRewritten(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request body as bytes. `prefix` is all that the next request must repeat, `digest` its SHA-256."""
+    """A request body as bytes. `prefix` is all that the next request must repeat, `digest` its SHA-256.
+
+    `until` is the last event that it knows.
+    """
 
     body: bytes
     prefix: bytes
     digest: str
     message_count: int
+    until: int = 0
 
     @property
     def estimated_tokens(self) -> int:
@@ -41,7 +45,7 @@ def build_request(
         head["cache_control"] = {"type": "ephemeral"}
     prefix, digest = history.prefix()
     body = b"".join((encode(head)[:-1], b",", prefix, b"]}]}"))
-    return Request(body, prefix, digest, history.message_count)
+    return Request(body, prefix, digest, history.message_count, history.seq)
 
 
 def guard_prefix(history: History, request: Request) -> None:

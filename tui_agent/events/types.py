@@ -203,7 +203,10 @@ class TurnProjected(TurnEvent):
 
 
 class TurnStarted(TurnEvent):
-    """A request is about to be sent. `attempt` counts from 1; `prefix` is the hash of all it repeats."""
+    """A request is about to be sent. `attempt` counts from 1; `prefix` is the hash of all it repeats.
+
+    `until` is the last event that the request knows, 0 where that is not recorded: every one before this.
+    """
 
     type: Literal["turn.started"] = "turn.started"
     in_conversation: ClassVar[bool] = True
@@ -213,6 +216,7 @@ class TurnStarted(TurnEvent):
     attempt: int = 1
     message_count: int = 0
     prefix: str = ""
+    until: int = 0
 
 
 class TurnDelta(TurnEvent):
