@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -117,7 +117,8 @@ class SessionIndex:
 
         def select(connection: sqlite3.Connection) -> list[SessionSummary]:
             rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM session")
-            known = {row[0]: SessionSummary(*row[:-1], bool(row[-1])) for row in rows}
+            summaries = [SessionSummary(*row) for row in rows]
+            known = {summary.id: replace(summary, offline=bool(summary.offline)) for summary in summaries}
             there = {path.parent.name: path for path in self._sessions.glob("*/session.db")}
             found = [summary for name, summary in known.items() if name in there]
             found += [self._take_up(connection, path) for name, path in there.items() if name not in known]
