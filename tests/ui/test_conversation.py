@@ -48,12 +48,9 @@ async def showing(
 
 
 async def settled(pilot: Pilot[None]) -> None:
-    """Wait until nothing is being fetched or about to be painted."""
+    """Wait until nothing is being fetched."""
     await pilot.pause()
     await pilot.app.workers.wait_for_complete()
-    view = pilot.app.query_one(ConversationView)
-    while view._timer is not None:
-        await asyncio.sleep(0.01)
     await pilot.pause()
 
 
@@ -280,36 +277,6 @@ async def test_only_rows_that_changed_are_repainted(monkeypatch: pytest.MonkeyPa
         painted.clear()
         view.settle()
         assert painted == []
-
-
-async def test_updates_are_painted_at_most_every_50_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session()
-    session.add(prompt("r", "go"), TurnStarted(turn="t", model="m", number=1))
-    async with showing(session) as (view, pilot):
-        clock = [1000.0]
-        monkeypatch.setattr(line_window.time, "monotonic", lambda: clock[0])
-        frames: list[str] = []
-        settle = view.settle
-        monkeypatch.setattr(view, "settle", lambda *a: (frames.append("frame"), settle(*a)))
-        for _ in range(10):
-            feed(session, view, [delta("t", "word ")])
-            clock[0] += 0.001
-        assert len(frames) == 1
-        monkeypatch.undo()
-        await settled(pilot)
-        assert "word " * 9 + "word" in screen_text(view)
-
-
-async def test_what_is_slow_to_draw_is_painted_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    session = Session()
-    session.add(prompt("r", "go"))
-    async with showing(session) as (view, _):
-        clock = [1000.0]
-        monkeypatch.setattr(line_window.time, "monotonic", lambda: clock[0])
-        for cost, wait in ((0.0, 0.05), (0.02, 0.08), (3.0, 0.25)):
-            monkeypatch.setattr(view, "settle", lambda cost=cost: clock.__setitem__(0, clock[0] + cost))
-            view._frame()
-            assert view._next_frame - clock[0] == pytest.approx(wait)
 
 
 async def test_folding_by_key_click_and_all_at_once() -> None:

@@ -6,7 +6,6 @@ with the last one, so that only the rows that differ are repainted. Nothing here
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
@@ -19,7 +18,6 @@ from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.timer import Timer
 
 from tui_agent.ui.height_index import HeightIndex
 from tui_agent.ui.render.lines import Line
@@ -35,15 +33,6 @@ KEPT_ITEMS = 512
 
 KEPT_DRAWINGS = 128
 """Drawn items kept, the last used ones."""
-
-FRAME = 0.05
-"""Seconds between two repaints for changes that stream in, at least."""
-
-SLOWEST_FRAME = 0.25
-"""Seconds between two repaints for changes that stream in, at most."""
-
-BUSY_SHARE = 4
-"""How many times as long as its drawing took a stream waits for its next one: at most a fifth of a core."""
 
 ROWS = 1 << 20
 """Rows of one item that a selection can tell apart; its offsets name item and row in one number."""
@@ -115,8 +104,6 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         self._fetching: set[int] = set()
         self._failed: set[int] = set()
         self._generation = 0
-        self._timer: Timer | None = None
-        self._next_frame = 0.0
         self._restoring: tuple[int, int] | None = None
         self._reading: tuple[int, int, int] | None = None
         self._window_height = 0
@@ -155,7 +142,7 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         self.settle()
 
     def update(self, items: Mapping[int, T], item_count: int) -> None:
-        """Take items that changed or are new, by position. Painted at most every 50 ms."""
+        """Take items that changed or are new, by position, and paint them."""
         was_last = self.cursor == len(self._heights) - 1
         for _ in range(item_count - len(self._heights)):
             self._heights.append(self.ESTIMATE)
@@ -165,27 +152,11 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         for position, item in items.items():
             self._items[position] = item
             self._items.move_to_end(position)
-        self._schedule()
+        self.settle()
 
     def item(self, position: int) -> T | None:
         """Return an item if it is loaded."""
         return self._items.get(position)
-
-    def _schedule(self) -> None:
-        if self._timer is not None or not self.is_mounted:
-            return
-        wait = self._next_frame - time.monotonic()
-        if wait <= 0:
-            self._frame()
-        else:
-            self._timer = self.set_timer(wait, self._frame)
-
-    def _frame(self) -> None:
-        self._timer = None
-        began = time.monotonic()
-        self.settle()
-        ended = time.monotonic()
-        self._next_frame = ended + min(max(FRAME, (ended - began) * BUSY_SHARE), SLOWEST_FRAME)
 
     # the window
 

@@ -18,6 +18,7 @@ from textual.widget import Widget
 
 from tui_agent.ui.layout import TABS, Layout
 from tui_agent.ui.line import Line
+from tui_agent.ui.pacing import Pace
 from tui_agent.ui.prompt import GUARD_SECONDS, Completions, Prompt
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Workbench(Container):
         self.timeline: TimelineView | None = None
         self._queue: PermissionQueue | None = None
         self._budget: BudgetPane | None = None
+        self._unpainted: Update | None = None
+        self._pace = Pace(self, self._paint_update)
 
     def compose(self) -> ComposeResult:
         """Lay out what the first paint needs: the prompt, and frames for the rest."""
@@ -213,6 +216,7 @@ class Workbench(Container):
         from tui_agent.ui.conversation import ConversationView
         from tui_agent.ui.timeline import TimelineView
 
+        self._unpainted = None
         self.show_state(handle.state)
         self._workspace, self._files_read = handle.state.conversation.workspace, -FILES_SECONDS
         self.prompt.offer_files(())
@@ -237,7 +241,18 @@ class Workbench(Container):
         self.prompt.restore_draft(layout.draft)
 
     def show(self, update: Update) -> None:
-        """Show what a commit changed."""
+        """Show what a commit changed, together with what others change about the same time."""
+        earlier = self._unpainted
+        if earlier is not None:
+            items, entries = {**earlier.items, **update.items}, {**earlier.entries, **update.entries}
+            update = replace(update, items=items, entries=entries)
+        self._unpainted = update
+        self._pace.ask()
+
+    def _paint_update(self) -> None:
+        update, self._unpainted = self._unpainted, None
+        if update is None:
+            return
         if self.conversation is not None and (update.items or update.item_count):
             self.conversation.update(update.items, update.item_count)
         if self.timeline is not None and (update.entries or update.entry_count):
