@@ -200,6 +200,25 @@ def test_closed_standard_streams_are_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("auth", "Set ANTHROPIC_API_KEY"), ("overloaded", "next attempt in")],
+    ids=["final", "retried"],
+)
+def test_what_ends_a_run_is_said_once(isolated: Path, fault: str, said: str) -> None:
+    turn = f'[[turn]]\ntext = "never"\nfault = {{ kind = "{fault}", retry_after = 0 }}\n'
+    (isolated / "play.toml").write_text(turn)
+    done = run("--scenario", "play.toml", "-p", "go")
+    assert len([line for line in done.stderr.splitlines() if said in line]) == 1, done.stderr
+    assert done.exit_code == (1 if fault == "auth" else 0)
+
+
+def test_a_limit_that_stops_a_run_is_said_once() -> None:
+    done = run("--max-turns", "1", "-p", "list then list")
+    assert done.exit_code == 3
+    assert len([line for line in done.stderr.splitlines() if "is reached" in line]) == 1, done.stderr
+
+
 def test_a_scenario_with_a_mistake_is_named_with_its_line(isolated: Path) -> None:
     (isolated / "play.toml").write_text('title = "x"\nbogus = 1\n')
     done = run("--scenario", "play.toml", "-p", "go")
@@ -291,7 +310,7 @@ def test_a_session_that_is_open_elsewhere_is_refused() -> None:
         session = Path(os.environ["TUI_AGENT_DATA_DIR"], "sessions").iterdir().__next__().name
         done = run("--resume", session, "-p", "say 5")
         assert done.exit_code == 2
-        assert "Another window" in done.stderr
+        assert "another window holds it" in done.stderr
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=40)

@@ -35,6 +35,7 @@ from tui_agent.models import (
     TimedOutError,
 )
 from tui_agent.models.client import _transport_error
+from tui_agent.models.errors import with_hint
 from tui_agent.models.offline import Fault, parse_scenario
 from tui_agent.models.offline.answer import STOP_REASONS
 from tui_agent.runtime import Runtime
@@ -134,6 +135,18 @@ async def test_faults_before_the_answer(kind, error, retryable, serve, connect) 
     assert (await talk.send("hi")).stop_reason == "end_turn"
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("invalid x-api-key", "invalid x-api-key. Set ANTHROPIC_API_KEY to a valid key."),
+        ("Who are you? ", "Who are you? Set ANTHROPIC_API_KEY to a valid key."),
+    ],
+)
+def test_what_the_server_says_and_what_to_do_are_two_sentences(message: str, shown: str) -> None:
+    assert with_hint("authentication", message) == shown
+    assert with_hint("overloaded", "Overloaded") == "Overloaded"
+
+
 STREAM_FAULTS = [
     ("cut", CutStreamError),
     ("malformed", MalformedResponseError),
@@ -219,6 +232,29 @@ async def test_connection_refused_and_unknown_host(connect) -> None:
     with pytest.raises(ConnectionFailedError, match="refuses") as caught:
         await connect(f"http://127.0.0.1:{port}").send("hi")
     assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8080",
+        "localhost:8080",
+        "http://",
+        "ftp://host",
+        "http://[::1",
+        "http://a b/",
+        "http://h:99999",
+        "http://h\n",
+    ],
+)
+async def test_an_address_that_is_no_url_is_named_and_not_tried_again(url: str) -> None:
+    client = ModelClient(base_url=None, api_key="k", runtime=Runtime(environment={"ANTHROPIC_BASE_URL": url}))
+    with pytest.raises(ConnectionFailedError, match="ANTHROPIC_BASE_URL is ") as caught:
+        await Talk(client).send("hi")
+    assert not caught.value.retryable
+    with pytest.raises(ConnectionFailedError, match="ANTHROPIC_BASE_URL"):
+        await client.count_tokens(body_of("hi", stream=None, max_tokens=None))
+    assert not await client.can_compact("m")
 
 
 async def test_tls_to_a_plain_server_is_no_retry(serve, connect) -> None:

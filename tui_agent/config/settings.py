@@ -33,10 +33,12 @@ VARIABLES = {
 """Environment variables that stand for a setting. The SDK reads its key by itself; no file can hold one."""
 
 
-def _http_url(value: str) -> str:
+def http_url(value: str) -> str:
+    """Return `value` if it is a server's address; raises `ValueError` if not."""
     try:
         parts = urlsplit(value)
         named = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        named = named and value.isprintable() and " " not in value
     except ValueError as error:
         raise ValueError(f"is no URL: {error}") from error
     if not named:
@@ -95,7 +97,7 @@ class Settings(BaseModel):
     )
     max_turns: int = Field(default=50, ge=1, le=100_000, description="Turns of one run, at most.")
     theme: Name | None = Field(default=None, description="Theme of the screen.")
-    base_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+    base_url: Annotated[str, AfterValidator(http_url)] | None = Field(
         default=None, description="Another server that speaks the Messages API."
     )
     prices: str | None = Field(

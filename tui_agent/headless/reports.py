@@ -138,10 +138,12 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
             mark = "✓" if event.outcome == "ok" else "✗"
             what = titles.get(event.step, event.tool)
             return f"{mark} {what} ({event.outcome})" + (f": {event.summary}" if event.summary else "")
+        case TurnFailed() if event.agent == MAIN_AGENT and _ends_the_run(event):
+            return ""  # the run's end says it
         case TurnFailed():
             again = "" if event.retry_seconds is None else f"; next attempt in {event.retry_seconds:.1f} s"
             return f"{event.kind}: {event.message}{again}"
-        case RunFinished() if event.agent == MAIN_AGENT and event.outcome != "completed":
+        case RunFinished() if event.agent == MAIN_AGENT and event.outcome not in {"completed", "stopped"}:
             return f"run {event.outcome}: {event.reason}"
         case BudgetStopped():
             return stop_text(event)
@@ -154,6 +156,10 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case Notice():
             return f"{event.level}: {event.message}"
     return ""
+
+
+def _ends_the_run(failed: TurnFailed) -> bool:
+    return failed.kind == "interrupted" or (failed.retry_seconds is None and not failed.partial)
 
 
 def stop_facts(stop: BudgetStopped) -> dict[str, object]:

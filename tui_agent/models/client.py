@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tui_agent.config.settings import http_url
 from tui_agent.events import JsonObject, Usage
 from tui_agent.models.errors import (
     HINTS,
@@ -24,6 +25,7 @@ from tui_agent.models.errors import (
     StalledError,
     TimedOutError,
     error_type,
+    with_hint,
 )
 from tui_agent.models.stream import Delta, EventDecoder, Response, ResponseBuilder
 from tui_agent.runtime import Runtime
@@ -89,7 +91,12 @@ class ModelClient:
     @property
     def diagnoses(self) -> bool:
         """Whether a request may ask why the cache was missed: other servers than the API may refuse the field."""
-        return not (self._base_url or self._runtime.environment.get("ANTHROPIC_BASE_URL"))
+        return not self._address
+
+    @property
+    def _address(self) -> str:
+        """The server's address; empty for the API's own."""
+        return self._base_url or self._runtime.environment.get("ANTHROPIC_BASE_URL", "")
 
     async def prepare(self) -> None:
         """Import the SDK in a thread and make its client; does nothing when that is done already."""
@@ -97,6 +104,7 @@ class ModelClient:
 
     async def _ready(self) -> anthropic.AsyncAnthropic:
         if self._client is None:
+            self._check_address()
             if self._preparing is None:
                 self._preparing = asyncio.ensure_future(asyncio.to_thread(self._make))
             try:
@@ -106,6 +114,15 @@ class ModelClient:
                 self._preparing = None
                 raise
         return self._client
+
+    def _check_address(self) -> None:
+        if self._address:
+            try:
+                http_url(self._address)
+            except ValueError as error:
+                raise ConnectionFailedError(
+                    f"ANTHROPIC_BASE_URL is {self._address!r}, but {error}.", transient=False
+                ) from error
 
     def _make(self) -> anthropic.AsyncAnthropic:
         # A collection during the import walks all its new objects and holds up the keys of the screen.
@@ -120,7 +137,7 @@ class ModelClient:
                 gc.enable()
         timeout = anthropic.Timeout(FIRST_BYTE_SECONDS, connect=CONNECT_SECONDS)
         http_client = None
-        if _is_loopback(self._base_url or self._runtime.environment.get("ANTHROPIC_BASE_URL")):
+        if _is_loopback(self._address):
             # A proxy in the environment cannot reach this machine's own servers; the SDK's default
             # client would use it all the same.
             import httpx2
@@ -285,16 +302,16 @@ class ModelClient:
         A server that does not know the question, or cannot be reached, does not.
         """
         if model not in self._can_compact:
-            client = await self._ready()
             import anthropic
 
             try:
+                client = await self._ready()
                 answer: Any = await client.get(
                     f"/v1/models/{quote(model, safe='')}",
                     cast_to=object,
                     options={"headers": {"anthropic-beta": COMPACTION_BETA}},
                 )
-            except (TypeError, anthropic.AnthropicError):
+            except (TypeError, ModelError, anthropic.AnthropicError):
                 return False
             found = answer.get("capabilities") if isinstance(answer, dict) else None
             found = found.get("compaction") if isinstance(found, dict) else None
@@ -351,7 +368,7 @@ def _typed(error: anthropic.AnthropicError) -> ModelError:
         made = error_type(error.type, error.status_code, message)
         wish = error.response.headers.get("x-should-retry")
         return made(
-            f"{message} {HINTS.get(made.kind, '')}".strip(),
+            with_hint(made.kind, message),
             retry_after=_retry_after(error.response.headers),
             request_id=error.request_id or "",
             transient=None if wish not in {"true", "false"} else wish == "true",
@@ -427,6 +444,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _is_loopback(base_url: str | None) -> bool:
-    host = urlsplit(base_url or "").hostname or ""
+def _is_loopback(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")

@@ -191,3 +191,12 @@ HINTS: dict[str, str] = {
     "not_found": "Check the model's name and ANTHROPIC_BASE_URL.",
     "context_too_long": "/compact makes room.",
 }
+
+
+def with_hint(kind: str, message: str) -> str:
+    """Return the server's `message` as a sentence, with what to do about an error of this kind."""
+    hint = HINTS.get(kind, "")
+    message = message.rstrip()
+    if hint and not message.endswith((".", "!", "?")):
+        message += "."
+    return f"{message} {hint}".strip()

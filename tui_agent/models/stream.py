@@ -12,10 +12,10 @@ from typing import Any, Literal, cast
 
 from tui_agent.events import JsonObject, Usage
 from tui_agent.models.errors import (
-    HINTS,
     MalformedResponseError,
     ModelError,
     error_type,
+    with_hint,
 )
 
 INVALID_JSON = "__invalid_json__"
@@ -318,8 +318,7 @@ def stream_error(event: dict[str, Any]) -> ModelError:
     body = event.get("error") or {}
     message = str(body.get("message") or "the server gave no reason")
     made = error_type(body.get("type"), 200, message)
-    hint = HINTS.get(made.kind, "")
-    return made(f"{message} {hint}".strip(), request_id=str(event.get("request_id") or ""))
+    return made(with_hint(made.kind, message), request_id=str(event.get("request_id") or ""))
 
 
 def _shown(data: bytes) -> str:
