@@ -156,7 +156,18 @@ def test_a_file_with_two_names_asks(room: Room) -> None:
     (room.home / "x").touch()
     os.link(room.home / "x", room.workspace / "x")
     assert room.decide("write", "x", mode="accept-edits").verdict == "ask"
-    assert room.decide("read", "x").verdict == "allow"
+    assert room.decide("read", "x").verdict == "ask"
+    package = room.workspace / ".venv"
+    package.mkdir()
+    os.link(room.home / "x", package / "x.py")
+    assert room.decide("read", ".venv/x.py").verdict == "allow"
+    assert room.decide("write", ".venv/x.py", mode="accept-edits").verdict == "ask"
+
+
+def test_what_is_no_plain_file_asks(room: Room) -> None:
+    os.mkfifo(room.workspace / "pipe")
+    assert room.decide("read", "pipe").verdict == "ask"
+    assert room.decide("write", "pipe", mode="accept-edits").verdict == "ask"
 
 
 def test_folders_can_be_granted(room: Room) -> None:

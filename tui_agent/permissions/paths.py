@@ -24,6 +24,9 @@ _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_BENEATH = 0x08
 _MOST_LINKS = 40
 
+_PACKAGES = frozenset({".git", ".tox", ".venv", "node_modules", "site-packages", "venv"})
+"""Folders whose files pnpm, uv and git link to a store of theirs."""
+
 
 @dataclass(frozen=True, slots=True)
 class PathFinding:
@@ -68,26 +71,31 @@ def look_at(path: str, *, purpose: Literal["read", "write"], cwd: str, places: P
         if secret_level(place):
             return PathFinding(path, real, inside, "ask", "it looks like a file with secrets", False)
     if purpose == "write":
-        return _writing(path, real, written, inside)
-    return PathFinding(path, real, inside)
+        for place in (real, written):
+            level, reason = write_level(place)
+            if level:
+                return PathFinding(path, real, inside, level, reason)
+    reason = odd_file(real, purpose)
+    return PathFinding(path, real, inside, "ask" if reason else "pass", reason)
 
 
-def _writing(path: str, real: str, written: str, inside: bool) -> PathFinding:
-    for place in (real, written):
-        level, reason = write_level(place)
-        if level:
-            return PathFinding(path, real, inside, level, reason)
+def odd_file(real: str, purpose: Literal["read", "write"]) -> str:
+    """Return why the file at a real path is no plain file of its folder alone, empty where it is one.
+
+    A second name (hard link) may stand in another folder, whose file it then is as well. Package managers link the
+    files of installed packages to their cache: those are read all the same.
+    """
     try:
         status = os.lstat(real)
     except OSError:
-        return PathFinding(path, real, inside)
-    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-        return PathFinding(
-            path, real, inside, "ask", f"the file has {status.st_nlink} names (hard links): one may be elsewhere"
-        )
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        return PathFinding(path, real, inside, "ask", "it is a device, a socket or a pipe")
-    return PathFinding(path, real, inside)
+        return ""
+    if stat.S_ISDIR(status.st_mode):
+        return ""
+    if not stat.S_ISREG(status.st_mode):
+        return "it is a device, a socket or a pipe"
+    if status.st_nlink > 1 and not (purpose == "read" and _PACKAGES.intersection(real.split("/"))):
+        return f"the file has {status.st_nlink} names (hard links): one may be elsewhere"
+    return ""
 
 
 def contains(folder: str, path: str) -> bool:
