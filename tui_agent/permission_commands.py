@@ -19,7 +19,7 @@ from tui_agent.session.errors import SessionError
 from tui_agent.text import inert, inert_line
 
 if TYPE_CHECKING:
-    from tui_agent.permissions.trail import AuditEntry, Query
+    from tui_agent.permissions.trail import AuditEntry, Query, Trail
     from tui_agent.session.audit import Audit
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -122,7 +122,7 @@ def audit(ctx: click.Context, /, *, as_json: bool, **given: Any) -> None:
         ctx.default_map = {ctx.invoked_subcommand: _options_before(ctx)}
         return
     secrets = Redactor(ctx.obj.environment)
-    trail = _audit(ctx, given["data_dir"]).trail(_query(ctx, given))
+    trail = _trail(ctx, given["data_dir"], _query(ctx, given))
     for entry in trail.entries:
         shown = json.dumps(secrets.value(entry.as_json()), ensure_ascii=True) if as_json else _line(entry)
         click.echo(secrets.text(shown))
@@ -151,7 +151,7 @@ def _options_before(ctx: click.Context) -> dict[str, Any]:
 @click.pass_context
 def grants(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> None:
     """List the grants that live: what sessions may do without asking until they are revoked."""
-    trail = _audit(ctx, data_dir).trail()
+    trail = _trail(ctx, data_dir)
     for session, found in trail.grants.items():
         for grant in found:
             if as_json:
@@ -210,11 +210,15 @@ def what_if(
     **given: Any,
 ) -> None:
     """Decide the past anew under other rules: what would run, what not, how many questions fewer."""
+    from tui_agent.journal import JournalError
     from tui_agent.session.audit import RuleChange
 
     secrets = Redactor(ctx.obj.environment)
     change = RuleChange(allow, ask, deny, without, user_file)
-    found, problems = _audit(ctx, given["data_dir"]).what_if(_query(ctx, given), change)
+    try:
+        found, problems = _audit(ctx, given["data_dir"]).what_if(_query(ctx, given), change)
+    except JournalError as error:
+        raise click.ClickException(inert(str(error))) from error
     if as_json:
         click.echo(json.dumps(secrets.value(found.as_json()), ensure_ascii=True))
         _report(problems)
@@ -269,6 +273,15 @@ def _audit(ctx: click.Context, data_dir: Path | None) -> Audit:
 
     paths: Paths = find_paths(ctx.obj.environment, data_dir=data_dir)
     return Audit(paths, ctx.obj)
+
+
+def _trail(ctx: click.Context, data_dir: Path | None, query: Query | None = None) -> Trail:
+    from tui_agent.journal import JournalError
+
+    try:
+        return _audit(ctx, data_dir).trail(query)
+    except JournalError as error:
+        raise click.ClickException(inert(str(error))) from error
 
 
 def _query(ctx: click.Context, given: dict[str, Any]) -> Query:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,10 +17,11 @@ from hypothesis import strategies as st
 from tests.session.support import opened, options
 from tui_agent import cli as door
 from tui_agent.config.paths import Paths
-from tui_agent.permissions.trail import Query
+from tui_agent.permissions.trail import Query, Trail
 from tui_agent.runtime import Runtime
 from tui_agent.session.audit import Audit, RuleChange, revoke_grant
 from tui_agent.session.errors import SessionError
+from tui_agent.session.sessions import delete_session
 
 
 def audit_of(tmp_path: Path) -> Audit:
@@ -57,6 +62,46 @@ async def test_a_fork_has_the_grants_but_its_decisions_count_once(tmp_path: Path
     trail = audit_of(tmp_path).trail()
     assert [entry.session for entry in trail.entries] == [name] * 3
     assert set(trail.grants) == {name, fork}
+
+
+async def test_the_index_has_each_decision_once_it_is_made(tmp_path: Path, isolated: Path) -> None:
+    secret = "ghp_" + "a1B2" * 10
+    held = tmp_path / "data" / "index.db"
+
+    def rows() -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(held)) as connection:
+            return list(connection.execute("SELECT json_extract(input, '$.command'), verdict FROM decision"))
+
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run rm a")
+        request = await session.event("permission.requested")
+        await session.handle.decide(request.request, "deny", comment=f"the token is {secret}")
+        await session.idle()
+        async with asyncio.timeout(20):
+            while rows() != [("rm a", "deny")]:
+                await asyncio.sleep(0.01)
+        trail = await asyncio.to_thread(session.handle.audit.trail)
+        assert [entry.decision.verdict for entry in trail.entries] == ["deny"]
+    found = held.read_bytes() + b"".join(path.read_bytes() for path in held.parent.glob("index.db-*"))
+    assert b"the token is" in found
+    assert secret.encode() not in found
+
+
+async def test_a_closed_session_is_not_read_again_and_a_deleted_one_leaves_nothing(
+    tmp_path: Path, isolated: Path
+) -> None:
+    name = await some_past(tmp_path)
+    file = tmp_path / "data" / "sessions" / name / "session.db"
+    status = file.stat()
+    file.write_bytes(b"\0" * status.st_size)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    trail = audit_of(tmp_path).trail()
+    assert (len(trail.entries), trail.problems) == (3, [])
+    await delete_session(tmp_path / "data", name)
+    assert audit_of(tmp_path).trail() == Trail()
+    with closing(sqlite3.connect(tmp_path / "data" / "index.db")) as connection:
+        for table in ("decision", "live_grant", "trail"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
 @pytest.mark.parametrize(
@@ -157,7 +202,6 @@ def test_check_uses_the_rules_that_hold(tmp_path: Path, isolated: Path) -> None:
 
 async def test_the_command_line_lists_grants_and_asks_what_if(tmp_path: Path, isolated: Path) -> None:
     name = await some_past(tmp_path)
-    import asyncio
 
     def later() -> None:
         shown = run(tmp_path, "audit", "--json", "--verdict", "deny", "--since", "1d").output.splitlines()
@@ -179,8 +223,6 @@ async def test_the_command_line_lists_grants_and_asks_what_if(tmp_path: Path, is
 
 
 async def test_no_secret_leaves_with_the_audit(tmp_path: Path, isolated: Path) -> None:
-    import asyncio
-
     secret = "ghp_" + "a1B2" * 10
     async with opened(options(tmp_path)) as session:
         await session.handle.submit(f"run touch {secret}")
@@ -197,6 +239,16 @@ async def test_no_secret_leaves_with_the_audit(tmp_path: Path, isolated: Path) -
             assert secret not in shown
 
     await asyncio.to_thread(later)
+
+
+def test_an_index_of_a_newer_version_is_said(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with closing(sqlite3.connect(tmp_path / "data" / "index.db")) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    for arguments in (["audit"], ["audit", "grants"], ["audit", "what-if"]):
+        result = run(tmp_path, *arguments)
+        assert result.exit_code == 1
+        assert "newer version" in result.output
 
 
 def test_trust_is_bound_to_the_files_as_they_are(tmp_path: Path, isolated: Path) -> None:

@@ -49,15 +49,16 @@ def _body(path: Path, seq: int, type: str, body: bytes | None) -> dict[str, Any]
         raise JournalDamaged(f"In {path} event {seq} is damaged ({error}); `tui-agent verify` tells more.") from error
 
 
-def read_events(path: Path, types: Sequence[str] = ()) -> Iterator[Event]:
-    """Yield the events of a session file, of some types or all.
+def read_events(path: Path, types: Sequence[str] = (), after: int = 0) -> Iterator[Event]:
+    """Yield the events of a session file after the seq `after`, of some types or all.
 
     Raises JournalError when the file is none of ours, sqlite3.DatabaseError or ValueError when it is damaged.
     """
-    where = f"WHERE type IN ({', '.join('?' * len(types))})" if types else ""
+    chosen = f" AND type IN ({', '.join('?' * len(types))})" if types else ""
     with closing(_connect(path)) as connection:
         rows = connection.execute(
-            f"SELECT type, CAST(body AS BLOB), seq, hash FROM event {where} ORDER BY seq", tuple(types)
+            f"SELECT type, CAST(body AS BLOB), seq, hash FROM event WHERE seq > ?{chosen} ORDER BY seq",
+            (after, *types),
         )
         for row in rows:
             yield decode(*row)

@@ -1,4 +1,4 @@
-"""`index.db`: what is asked across sessions. The session list, full-text search, spend by day.
+"""`index.db`: what is asked across sessions. The session list, full-text search, decisions, spend by day.
 
 Derived from the session files and rebuilt from them when it is damaged, so nothing here is the truth.
 Every write is one short idempotent transaction; several processes use the file at the same time. Where it cannot be
@@ -9,27 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tui_agent.journal import ledger
+from tui_agent.journal import decisions, ledger
 from tui_agent.journal.errors import JournalError, explain, is_damage
 from tui_agent.journal.schema import can_write, connect
 from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
+from tui_agent.journal.transaction import transaction
 
 if TYPE_CHECKING:
     from tui_agent.events import Amounts, EventBase
 
 T = TypeVar("T")
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 
 _SCHEMA = f"""
-BEGIN IMMEDIATE;
 CREATE TABLE session (
   id TEXT PRIMARY KEY, path TEXT NOT NULL, title TEXT NOT NULL, workspace TEXT NOT NULL, model TEXT NOT NULL,
   created REAL NOT NULL, updated REAL NOT NULL, prompts INTEGER NOT NULL, cost REAL NOT NULL,
@@ -53,12 +52,11 @@ CREATE TABLE spend (
 ) STRICT;
 CREATE INDEX spend_day ON spend (day);
 {ledger.RESERVATION}
-PRAGMA user_version = {INDEX_VERSION};
-COMMIT;
+{decisions.TABLES}
 """
 
-_FROM_1 = f"""
-BEGIN IMMEDIATE;
+_UPGRADES = {
+    1: f"""
 ALTER TABLE session ADD COLUMN offline INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE spend ADD COLUMN turns INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE spend ADD COLUMN input INTEGER NOT NULL DEFAULT 0;
@@ -66,10 +64,10 @@ ALTER TABLE spend ADD COLUMN output INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE spend ADD COLUMN seconds REAL NOT NULL DEFAULT 0;
 UPDATE spend SET input = tokens, turns = 1;
 {ledger.RESERVATION}
-PRAGMA user_version = {INDEX_VERSION};
-COMMIT;
-"""
-"""What brings an index of version 1 up to date: made again, it would lack the spend of removed sessions."""
+""",
+    2: decisions.TABLES,
+}
+"""What brings an index from a version to the next: made again, it would lack the spend of removed sessions."""
 
 _COLUMNS = tuple(column.name for column in fields(SessionSummary) if column.name != "problem")
 _UPSERT = (
@@ -181,7 +179,7 @@ class SessionIndex:
             # The request goes out on the strength of this row: it must outlive a power cut.
             connection.execute("PRAGMA synchronous = FULL")
             try:
-                with _transaction(connection):
+                with transaction(connection):
                     return ledger.reserve(connection, session, key, day, decide)
             finally:
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -192,7 +190,7 @@ class SessionIndex:
         """Give a reservation back."""
 
         def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
+            with transaction(connection):
                 ledger.release(connection, session, (key,))
 
         await self._run(work)
@@ -201,7 +199,7 @@ class SessionIndex:
         """Book these durable events, in place of what was reserved for them. Doing it again changes nothing."""
 
         def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
+            with transaction(connection):
                 for event in events:
                     ledger.book(connection, session, event)
 
@@ -220,7 +218,7 @@ class SessionIndex:
         """Book what an earlier start left unbooked, and give back what it held, but for the keys `under_way`."""
 
         def work(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
+            with transaction(connection):
                 for event in events:
                     ledger.book(connection, session, event)
                 ledger.keep_only(connection, session, under_way)
@@ -231,16 +229,53 @@ class SessionIndex:
         """Forget a session; its spend stays, since the money is gone all the same."""
 
         def delete(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
+            with transaction(connection):
                 connection.execute("DELETE FROM passage WHERE session = ?", (session,))
                 connection.execute("DELETE FROM session WHERE id = ?", (session,))
+                decisions.remove(connection, session)
 
         await self._run(delete)
 
+    async def take_decisions(self, session: str) -> None:
+        """Take up what was decided in a session since this was done last. Doing it again changes nothing."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            decisions.catch_up(connection, self._sessions / session / "session.db")
+
+        await self._run(work)
+
+    async def seal_decisions(self, session: str) -> None:
+        """Say that nothing was written to a session since its decisions were taken up but what closes its file."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            decisions.seal(connection, self._sessions / session / "session.db")
+
+        await self._run(work)
+
+    def decided(
+        self, session: str = "", since: float | None = None, until: float | None = None
+    ) -> decisions.Decisions:
+        """Return what was decided in the sessions with `session` in their id, in a time (seconds since the epoch).
+
+        Unlike the other methods it blocks: who asks has much to do with the answer, off the loop.
+        """
+        return self._submit(
+            lambda connection: decisions.read(connection, self._sessions, session=session, since=since, until=until)
+        ).result()
+
     async def close(self) -> None:
         """Finish what waits and close the file. Calling it again does nothing."""
+        await asyncio.wrap_future(self._close())
+
+    def shut(self) -> None:
+        """Do as `close`, and block meanwhile."""
+        self._close().result()
+
+    def _close(self) -> Future[None]:
+        done: Future[None] = Future()
         if self._closed:
-            return
+            done.set_result(None)
+            return done
         self._closed = True
 
         def close() -> None:
@@ -248,13 +283,17 @@ class SessionIndex:
                 self._connection.close()
                 self._connection = None
 
-        await asyncio.get_running_loop().run_in_executor(self._thread, close)
+        done = self._thread.submit(close)
         self._thread.shutdown(wait=False)
+        return done
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.wrap_future(self._submit(work))
+
+    def _submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         if self._closed:
             raise JournalError(f"The index {self._path} is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+        return self._thread.submit(self._work, work)
 
     def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -288,10 +327,11 @@ class SessionIndex:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             if version == 0:
-                _create(connection, _SCHEMA)
+                _create(connection, _SCHEMA, INDEX_VERSION)
                 self._rebuild(connection)
-            elif version == 1:
-                _create(connection, _FROM_1)
+            else:
+                for number in range(version, INDEX_VERSION):
+                    _create(connection, _UPGRADES[number], number + 1)
         except BaseException:
             connection.close()
             raise
@@ -306,7 +346,7 @@ class SessionIndex:
 
     def _in_memory(self) -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:", isolation_level=None)
-        _create(connection, _SCHEMA)
+        _create(connection, _SCHEMA, INDEX_VERSION)
         self._rebuild(connection)
         connection.execute("PRAGMA query_only = 1")
         return connection
@@ -340,29 +380,19 @@ class SessionIndex:
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _create(connection: sqlite3.Connection, script: str, version: int) -> None:
+    """Bring the tables to a version in one transaction."""
     try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-
-
-def _create(connection: sqlite3.Connection, script: str) -> None:
-    try:
-        connection.executescript(script)
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {version}; COMMIT")
     except sqlite3.OperationalError:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        if connection.execute("PRAGMA user_version").fetchone()[0] != INDEX_VERSION:
+        if connection.execute("PRAGMA user_version").fetchone()[0] < version:
             raise  # otherwise another process made the tables meanwhile
 
 
 def _record(connection: sqlite3.Connection, summary: SessionSummary, events: Sequence[EventBase] = ()) -> None:
-    with _transaction(connection):
+    with transaction(connection):
         connection.execute(_UPSERT, [getattr(summary, name) for name in _COLUMNS])
         for event in events:
             _record_event(connection, summary.id, event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tui_agent.permissions.rules import RuleSet, RuleVerdict
 from tui_agent.permissions.trail import AuditEntry, Query, Trail, read_trail
 from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionError
+from tui_agent.session.sessions import closing_index
 
 PREVIEW_DAYS = 30
 """How far back a preview of a rule looks."""
@@ -59,8 +61,9 @@ class Audit:
         return load_rules(self.paths.config, Path(workspace), self.runtime.home)
 
     def trail(self, query: Query | None = None) -> Trail:
-        """Return the decisions of all sessions, oldest first, and the grants that live."""
-        return read_trail(self.paths.sessions, query)
+        """Return the decisions of all sessions, oldest first, and the grants that live. Raises `JournalError`."""
+        with closing_index(self.paths.data) as index:
+            return read_trail(index, query)
 
     def what_if(self, query: Query, change: RuleChange, *, uses: bool = True) -> tuple[WhatIf, list[str]]:
         """Decide the trail anew under changed rules; return the outcome and what is wrong with those rules.
@@ -122,9 +125,8 @@ class Audit:
 
 async def revoke_grant(paths: Paths, session: str, grant: str, runtime: Runtime) -> None:
     """Take a grant back in a session that no window holds. Raises the journal's errors and `SessionError`."""
-    if all(
-        known.pattern != grant for known in read_trail(paths.sessions, Query(session=session)).grants.get(session, ())
-    ):
+    held = (await asyncio.to_thread(Audit(paths, runtime).trail, Query(session=session))).grants
+    if all(known.pattern != grant for known in held.get(session, ())):
         raise SessionError(f"{session} has no grant {grant!r}; see: tui-agent audit grants")
     journal = await Journal.open(paths.session_database(session), runtime)
     try:

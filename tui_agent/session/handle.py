@@ -25,6 +25,7 @@ from tui_agent.events import (
     ForkPoint,
     JsonObject,
     Notice,
+    PermissionDecided,
     PermissionRequested,
     PermissionRevoked,
     PoolAssembled,
@@ -160,9 +161,7 @@ class SessionHandle:
                 Path(state.conversation.workspace or options.workspace),
                 self._rules,
                 self._sandbox_state,
-                lambda agent: narrowing_for(
-                    agent, self.state.conversation, self.state.workflow, self._runtime.home
-                ),
+                lambda agent: narrowing_for(agent, self.state.conversation, self.state.workflow, self._runtime.home),
                 protected=(str(options.config_dir), str(options.data_dir)),
                 folders=(str(journal.path.parent / "steps"),),
                 unattended=options.unattended,
@@ -263,7 +262,11 @@ class SessionHandle:
         await self._services.client.close()
         await self._sandbox.close()
         await asyncio.to_thread(self._backend.stop)
-        await self._journal.close()
+        if self.read_only:
+            await self._journal.close()
+        else:
+            async with self._sessions.closing(self.session):
+                await self._journal.close()
         await self._sessions.close()
 
     # Looking
@@ -614,6 +617,8 @@ class SessionHandle:
         listed = [part.event for part in committed if isinstance(part.event, _LISTED)]
         if listed:
             self._spawn(self._sessions.record(self.session, self.state, listed))
+        if any(isinstance(part.event, PermissionDecided | PermissionRevoked) for part in committed):
+            self._spawn(self._sessions.take_decisions(self.session))
 
     async def _follow(self) -> None:
         """Show what the window that holds the session writes."""

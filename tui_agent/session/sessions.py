@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from tui_agent.budget import Account
 from tui_agent.config import Paths
 from tui_agent.events import Amounts, EventBase
-from tui_agent.journal import FileLock, Journal, SearchHit, SessionIndex, SessionLocked, SessionSummary
+from tui_agent.journal import FileLock, Journal, JournalError, SearchHit, SessionIndex, SessionLocked, SessionSummary
 from tui_agent.journal.ledger import SPEND_TYPES
 from tui_agent.session.errors import SessionBusy, SessionError
 from tui_agent.session.state import SessionState
@@ -46,6 +47,22 @@ class Sessions:
             ),
             events,
         )
+
+    async def take_decisions(self, session: str) -> None:
+        """Take what was decided in a session up into the index; doing it again changes nothing."""
+        await self._index.take_decisions(session)
+
+    @asynccontextmanager
+    async def closing(self, session: str) -> AsyncIterator[None]:
+        """Take up what was decided in a session, whose file is closed inside; an audit need not open that then."""
+        taken = False
+        with suppress(JournalError):  # the next one who asks does it
+            await self._index.take_decisions(session)
+            taken = True
+        yield
+        with suppress(JournalError):
+            if taken:
+                await self._index.seal_decisions(session)
 
     def ledger(self, session: str) -> Ledger:
         """Return the day's books for one session to draw on."""
@@ -143,9 +160,27 @@ def _remove_folder(folder: Path) -> None:
         lock.release()
 
 
+@contextmanager
+def closing_index(data_dir: Path) -> Iterator[SessionIndex]:
+    """Open the index of a data folder for methods that block."""
+    index = _index(data_dir)
+    try:
+        yield index
+    finally:
+        index.shut()
+
+
 def _index(data_dir: Path) -> SessionIndex:
     paths = Paths(data_dir, data_dir)
     return SessionIndex(paths.index, paths.sessions)
 
 
-__all__ = ["SearchHit", "SessionSummary", "Sessions", "delete_session", "list_sessions", "search_sessions"]
+__all__ = [
+    "SearchHit",
+    "SessionSummary",
+    "Sessions",
+    "closing_index",
+    "delete_session",
+    "list_sessions",
+    "search_sessions",
+]
