@@ -1,7 +1,7 @@
 """Keeps secrets out of what is written down: known key formats, and the values of secret variables.
 
-Applied to text when it becomes an event (prompts, results, output), so that the model and the disk get the same
-text. What the model itself said stays verbatim: it has only seen redacted text, and its blocks are signed.
+Applied to text when it becomes an event, so that the model and the disk get the same text, and by the command
+runner before it writes output down. Standard library only, and little of it: the runner imports this.
 
 The formats are those that the issuers document by a fixed prefix; nothing is guessed from randomness, which
 would take commit hashes and ids for secrets.
@@ -9,10 +9,13 @@ would take commit hashes and ids for secrets.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # importing typing would take a fifth of the runner's start-up time
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 SECRET_NAME = re.compile(
     r"(^|_)(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE
@@ -49,25 +52,28 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("JSON web token", "eyJ", rf"\beyJ{_W}{{10,}}\.eyJ{_W}{{10,}}\.{_W}{{10,}}"),
     ("private key", "-----BEGIN ", rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----{_PEM_LINE}(?:-----END [A-Z0-9 ]*-----)?"),
 )
-_PATTERNS = tuple((what, prefix, re.compile(pattern)) for what, prefix, pattern in _FORMATS)
-
 _STARTS = (*dict.fromkeys(prefix for _, prefix, _ in _FORMATS), "rk_live_", "sk_live_", "rk_test_", "sk_test_")
 
 LONGEST_HELD = 8_192
 """Characters of a stream held back at most while they may be the beginning of a secret."""
 
-_BLOCK = 1 << 20
-
 
 class Redactor:
-    """Replaces secrets by what they are: `[redacted: GitHub token]`."""
+    """Replaces secrets by what they are: `[redacted: GitHub token]`.
+
+    `secrets` are the secret variables of the environment, by name: all that it needs of it.
+    """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        values = {
-            value: name
+        self.secrets = {
+            name: value.strip()
             for name, value in environment.items()
-            if SECRET_NAME.search(name) and len(value) >= SHORTEST_VALUE and value.strip() == value
+            if SECRET_NAME.search(name) and len(value.strip()) >= SHORTEST_VALUE
         }
+        values = {value: name for name, value in self.secrets.items()}
+        # As they stand in JSON, which tool calls arrive in.
+        for plain in (True, False):
+            values |= {json.dumps(value, ensure_ascii=plain)[1:-1]: name for name, value in self.secrets.items()}
         # Longest first: a value may hold another one.
         self._values = sorted(values.items(), key=lambda item: -len(item[0]))
 
@@ -76,10 +82,10 @@ class Redactor:
         for value, name in self._values:
             if value in text:
                 text = text.replace(value, f"[redacted: {name}]")
-        for what, prefix, pattern in _PATTERNS:
-            # The search for the prefix is what costs, and it is fast.
+        for what, prefix, pattern in _FORMATS:
+            # The search for the prefix is what costs, and it is fast. Few patterns are ever needed, and compiled.
             if prefix in text:
-                text = pattern.sub(f"[redacted: {what}]", text)
+                text = re.sub(pattern, f"[redacted: {what}]", text)
         return text
 
     def value(self, value: Any) -> Any:
@@ -92,8 +98,8 @@ class Redactor:
             return value if clean == value else clean
         if isinstance(value, dict):
             kept = {"data"} if value.get("type") == "base64" else set()
-            changed = {k: v if k in kept else self.value(v) for k, v in value.items()}
-            return changed if any(changed[k] is not v for k, v in value.items()) else value
+            changed = {self.text(k): v if k in kept else self.value(v) for k, v in value.items()}
+            return changed if any(k not in changed or changed[k] is not v for k, v in value.items()) else value
         if isinstance(value, list):
             items = [self.value(item) for item in value]
             return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
@@ -106,8 +112,14 @@ class Redactor:
     def safe_length(self, text: str) -> int:
         """Return how many characters of `text` belong to no secret that may go on behind its end."""
         cut = len(text) - self._held(text)
-        while 0 < cut < len(text) and (text[cut - 1].isalnum() or text[cut - 1] in "_-"):
-            cut -= 1
+        word = cut
+        while 0 < word < len(text) and (text[word - 1].isalnum() or text[word - 1] in "_-"):
+            word -= 1
+            if cut - word > LONGEST_HELD:
+                # No format is as long; all of an endless line would be held, and looked at again and again.
+                break
+        else:
+            cut = word
         # Not in the middle of a value either, which can have blanks in it.
         moved = cut < len(text)
         while moved:
@@ -121,40 +133,18 @@ class Redactor:
     def _held(self, text: str) -> int:
         end = text[-LONGEST_HELD:]
         longest = 0
+        last_word = len(end) if end[-1:].isspace() else len(end) - len((end.rsplit(None, 1) or [""])[-1])
         for start in (*_STARTS, *(value for value, _ in self._values)):
-            at = end.find(start)
-            while at >= 0:
-                # A secret that has begun goes on to the end, or to the first blank but for a private key.
-                rest = end[at:]
-                if start.startswith("-----") or not any(c.isspace() for c in rest):
-                    longest = max(longest, len(rest))
-                    break
-                at = end.find(start, at + 1)
-            for length in range(min(len(start) - 1, len(end)), longest, -1):
-                if end.endswith(start[:length]):
-                    longest = length
-                    break
+            # A secret that has begun goes on to the end, or to the first blank but for a private key.
+            at = end.find(start, 0 if start.startswith("-----") else last_word)
+            if at >= 0:
+                longest = max(longest, len(end) - at)
+            at = end.find(start[0], max(0, len(end) - len(start) + 1))
+            while 0 <= at < len(end) - longest:
+                if start.startswith(end[at:]):
+                    longest = len(end) - at
+                at = end.find(start[0], at + 1)
         return longest
-
-    def finds_in(self, path: Path) -> bool:
-        """Return whether there are secrets in a file. Blocking; raises `OSError`."""
-        stream = self.stream()
-        with path.open("rb") as source:
-            while block := source.read(_BLOCK):
-                stream.feed(block.decode("utf-8", "surrogateescape"))
-        stream.end()
-        return stream.changed
-
-    def scrub_file(self, path: Path) -> None:
-        """Put a file without its secrets in the place of the file. Blocking; raises `OSError`."""
-        temporary = path.with_name(f"{path.name}.scrubbed")
-        stream = self.stream()
-        with path.open("rb") as source, temporary.open("wb") as target:
-            while block := source.read(_BLOCK):
-                text = stream.feed(block.decode("utf-8", "surrogateescape"))
-                target.write(text.encode("utf-8", "surrogateescape"))
-            target.write(stream.end().encode("utf-8", "surrogateescape"))
-        temporary.replace(path)
 
 
 class StreamRedactor:
@@ -163,7 +153,6 @@ class StreamRedactor:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._held = ""
-        self.changed = False
 
     def feed(self, text: str) -> str:
         """Return what can be shown by now."""
@@ -171,14 +160,13 @@ class StreamRedactor:
         text = self._held + text
         cut = self._redactor.safe_length(text)
         self._held = text[cut:]
-        return self._clean(text[:cut])
+        return self._redactor.text(text[:cut])
 
     def end(self) -> str:
         """Return what was held back."""
-        text, self._held = self._clean(self._held), ""
-        return text
+        return self._redactor.text(self.take_back())
 
-    def _clean(self, text: str) -> str:
-        clean = self._redactor.text(text)
-        self.changed = self.changed or clean != text
-        return clean
+    def take_back(self) -> str:
+        """Return what was held back as it came, for somebody else to redact."""
+        text, self._held = self._held, ""
+        return text

@@ -321,14 +321,15 @@ async def test_the_start_is_synced_before_the_command_runs(tmp_path: Path) -> No
     trace = tmp_path / "trace"
     spool = tmp_path / "s"
     spool.mkdir()
-    order = {"argv": ["/bin/true"], "cwd": "/", "timeout": 5, "output_limit": 1000}
-    (spool / "command.json").write_text(json.dumps(order))
+    order = {"argv": ["/bin/true"], "cwd": "/", "timeout": 5, "output_limit": 1000, "secrets": {}}
+    order["packages"] = str(Path(sandbox.__file__).parents[2])
     runner = Path(sandbox.__file__).with_name("runner.py")
     calls = "openat,fsync,execve,rename"
     await asyncio.to_thread(
         subprocess.run,
         ["strace", "-f", "-y", "-e", f"trace={calls}", "-o", trace, sys.executable, "-ISE", runner, spool],
         check=True,
+        input=json.dumps(order).encode(),
     )
     await finish(spool)
     lines = trace.read_text().splitlines()
@@ -343,6 +344,61 @@ async def test_the_start_is_synced_before_the_command_runs(tmp_path: Path) -> No
     written = at("fsync(", "/exit.tmp>")
     renamed = at('rename("exit.tmp", "exit")', after=written)
     assert at("fsync(", f"{spool}>", after=renamed)
+
+
+# --- secrets --------------------------------------------------------------------------------------
+
+TOKEN = "hunter2-\u00e4-hunter2"
+SECRETS = Runtime(environment={"MY_TOKEN": TOKEN})
+
+
+async def test_no_secret_is_ever_on_disk_not_while_the_command_runs_nor_after_a_kill(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    await launch(spool, f"echo {TOKEN}; while [ ! -e go ]; do sleep 0.01; done; kill -9 $PPID", runtime=SECRETS)
+    await until(lambda: b"\n" in (spool / "output").read_bytes())
+    assert (spool / "output").read_bytes() == b"[redacted: MY_TOKEN]\n"
+    Path("go").touch()
+    await until(lambda: sandbox.inspect(spool).state == "died")
+    files = [path for path in spool.iterdir() if path.is_file()]
+    assert not [path.name for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+async def test_a_secret_that_comes_in_pieces(tmp_path: Path) -> None:
+    pieces = "; ".join(f"printf '\\x{byte:02x}'; sleep 0.01" for byte in TOKEN.encode())
+    await launch(tmp_path / "s", f"printf a; {pieces}; printf '\\xff|hunter'", runtime=SECRETS)
+    record, _ = await finish(tmp_path / "s")
+    assert record.output.read_bytes() == b"a[redacted: MY_TOKEN]\xff|hunter"
+
+
+async def test_what_is_left_running_says_no_secret_either(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    await launch(spool, f"(while [ ! -e go ]; do sleep 0.01; done; echo {TOKEN}) & echo now", runtime=SECRETS)
+    await finish(spool)
+    Path("go").touch()
+    await until(lambda: (spool / "output").read_bytes() == b"now\n[redacted: MY_TOKEN]\n")
+
+
+async def output_of(spool: Path) -> bytes:
+    await until(lambda: sandbox.inspect(spool).state == "finished")
+    return (spool / "output").read_bytes()
+
+
+@pytest.mark.parametrize("before", [0, 50, 979, 980, 985, 990, 1000, 1005, 1010, 5000])
+async def test_a_secret_near_the_limit_of_the_output(tmp_path: Path, before: int) -> None:
+    command = f"head -c {before} /dev/zero | tr '\\0' .; echo {TOKEN}; head -c 100000 /dev/zero | tr '\\0' -"
+    await launch(tmp_path / "s", command, runtime=SECRETS, output_limit=1000)
+    output = await output_of(tmp_path / "s")
+    whole = output.replace(b"\n[... 0 bytes of output dropped ...]\n", b"")
+    assert whole == b"." * before + b"[redacted: MY_TOKEN]\n" + b"-" * 100_000
+
+
+@pytest.mark.parametrize("after", [0, 10, 262_125, 262_134, 262_144, 270_000])
+async def test_a_secret_near_the_end_of_an_output_that_is_cut(tmp_path: Path, after: int) -> None:
+    command = f"head -c 400000 /dev/zero | tr '\\0' .; echo {TOKEN}; head -c {after} /dev/zero | tr '\\0' -"
+    await launch(tmp_path / "s", command, runtime=SECRETS, output_limit=1000)
+    output = await output_of(tmp_path / "s")
+    assert b"hunter" not in output
+    assert "ä".encode() not in output
 
 
 # --- the environment ------------------------------------------------------------------------------
@@ -380,6 +436,18 @@ def test_the_runner_needs_only_the_standard_library_and_little_of_it() -> None:
     ).stdout.split()
     assert "json" in modules
     assert not {"subprocess", "asyncio", "typing", "tempfile", "tui_agent"} & set(modules)
+
+
+def test_what_takes_out_secrets_needs_only_what_the_runner_has() -> None:
+    folder = str(Path(sandbox.__file__).parents[2])
+    program = f"import json, sys; sys.path.append({folder!r}); have = set(sys.modules); import tui_agent.redaction"
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-S", "-E", "-c", f"{program}; print(*set(sys.modules) - have)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert set(loaded) <= {"__future__", "tui_agent", "tui_agent.redaction"}
 
 
 async def test_a_launch_that_is_cancelled_has_ended_when_the_caller_goes_on(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tui_agent import redaction
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
 from tui_agent.threads import to_the_end
@@ -112,9 +112,9 @@ async def start(
 
     `argv[0]` is an absolute path. `timeout` in seconds, None for none; the runner enforces it, whether
     or not this program lives. A spool launches its command at most once, whoever calls this how often:
-    launched before, nothing happens. `box` belongs to an `argv` that `Sandbox.enclose` made. Cancelled, it
-    returns when the launch is over, so that the caller can kill what was launched. Raises `CommandError` if it
-    could not be launched.
+    launched before, nothing happens. Secrets are taken out of the output. `box` belongs to an `argv` that
+    `Sandbox.enclose` made. Cancelled, it returns when the launch is over, so that the caller can kill what was
+    launched. Raises `CommandError` if it could not be launched.
     """
     runtime.failpoint("effect.before")
     order: dict[str, Any] = {
@@ -123,6 +123,8 @@ async def start(
         "timeout": timeout,
         "output_limit": output_limit,
         "boxed": bool(box and box.seccomp),
+        "secrets": redaction.Redactor(runtime.environment).secrets,
+        "packages": str(Path(redaction.__file__).parents[1]),
     }
     if box and box.record:
         order["masks"] = {"paths": [str(path) for path in box.masked], "record": str(box.record)}
@@ -135,13 +137,10 @@ def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str], sec
         make_folder(spool)
         if seccomp and not (spool / "start").exists():
             (spool / "seccomp").write_bytes(seccomp)
-        temporary = spool / f"command.json.{os.getpid()}.{threading.get_ident()}"
-        temporary.write_text(json.dumps(order))
-        temporary.replace(spool / "command.json")
         with (spool / "runner.log").open("ab") as log:
             runner = subprocess.run(
                 [sys.executable, "-I", "-S", "-E", str(Path(__file__).with_name("runner.py")), str(spool)],
-                stdin=subprocess.DEVNULL,
+                input=json.dumps(order).encode(),
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 env=environment,
@@ -200,11 +199,6 @@ def inspect(spool: Path) -> CommandRecord:
         pid=pid,
         problem=str(ended.get("output_error", "")),
     )
-
-
-def lives(spool: Path) -> bool:
-    """Return whether the command, its runner or anything it left behind still runs."""
-    return _locked(spool / "lock")
 
 
 OutputCallback = Callable[[bytes, int], Awaitable[None]]

@@ -4,19 +4,21 @@ Run as `python -I -S -E runner.py SPOOL`, in a process session of its own; stand
 it starts fast. It returns (exit status 0) as soon as the command is launched, or has been launched by an
 earlier runner; its second self stays and looks after the command. What it leaves in the folder SPOOL:
 
-    command.json  what to run: written by the launcher before the runner starts
     lock          flock held while the runner or the command lives; the command inherits it
     start         JSON, created exclusively and synced before the command runs: there is one start a spool
-    output        stdout and stderr, merged
+    output        stdout and stderr, merged, without secrets
     control       FIFO: the byte `k` asks for the end of the command
     exit          JSON, renamed into place and synced after the command ended
     runner.log    what went wrong in the runner itself
     seccomp       for a command in bubblewrap: the filter; written by the launcher
     inside        for a command in bubblewrap: JSON lines of bubblewrap's own, the first names its process 1
 
-Output goes through a pipe that the runner empties, because no file size limit can be put on the command's
-output alone: beyond the cap the runner goes on emptying it, counts what it drops, and keeps the end.
-Processes that the command leaves behind keep their output pipe for as long as they live.
+What to run comes as JSON on its standard input, with the values of secret variables: nothing of that is written
+down, because a command line may hold a secret as well.
+
+Output goes through a pipe that the runner empties: so it never is on disk with a secret in it, and can be held to
+a size. Beyond that the runner goes on emptying the pipe, counts what it drops, and keeps the end. Processes that the
+command leaves behind keep their output pipe for as long as they live.
 
 A command in bubblewrap has a process namespace of its own: all that it starts descends from the namespace's
 process 1, whatever process session it is in, and ends with it. Paths that must not come to be in the
@@ -25,6 +27,7 @@ workspace are masked by bubblewrap, which leaves empty folders; see `_Masks`.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import json
@@ -38,11 +41,16 @@ TYPE_CHECKING = False  # importing typing would take a fifth of the start-up tim
 if TYPE_CHECKING:
     from typing import Any
 
+    from tui_agent.redaction import Redactor
+
 KILL_AFTER = 2.0
 """Seconds between the request to end (SIGTERM) and the order (SIGKILL)."""
 
 TAIL_BYTES = 256 * 1024
 """Bytes kept of the end of an output that is over its cap."""
+
+MARGIN = 16 * 1024
+"""Bytes kept before that end, to know a secret there that began earlier."""
 
 EXIT_ATTEMPTS = 60
 """How often to try to write the exit record, a second apart, before giving up on a full disk."""
@@ -63,6 +71,8 @@ def main(spool: str) -> int:
     Returns, in the process that stayed, when there is nothing left to look after.
     """
     os.chdir(spool)
+    with open(0, "rb") as order:
+        command = json.load(order)
     ready_read, ready_write = os.pipe()
     if os.fork():
         # The launcher waits for this process alone: it ends once the start record is on disk.
@@ -71,8 +81,6 @@ def main(spool: str) -> int:
         # Without the interpreter's cleaning up: the launcher is waiting, and there is nothing to clean.
         os._exit(0 if launched else 1)
     os.close(ready_read)
-    with open("command.json", "rb") as file:
-        command = json.load(file)
     lock = _take_lock()
     if lock is None:
         os.write(ready_write, b"+")
@@ -110,10 +118,6 @@ class _Command:
         self.status: int | None = None
         self.timed_out = False
         self.cancelled = False
-        self.written = 0
-        self.dropped = 0
-        self.tail = bytearray()
-        self.output_error = ""
         self.recorded = False
         self.kill_at: float | None = None
         self.end_at: float | None = None
@@ -132,7 +136,7 @@ class _Command:
             os.mkfifo("control", 0o600)
         # Opened for both, so that it never reports end of file when a writer leaves.
         control = os.open("control", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self.output = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        file = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
         if self.masks is not None:
             self.masks.hold()
@@ -156,6 +160,11 @@ class _Command:
         except BrokenPipeError:
             pass  # the launcher is gone; the command goes on
         os.close(self.ready)
+        # Only now, while the command works already.
+        sys.path.append(self.command["packages"])
+        from tui_agent.redaction import Redactor
+
+        self.output = _Output(file, self.command["output_limit"], Redactor(self.command["secrets"]))
 
         timeout: float | None = self.command["timeout"]
         self.end_at = None if timeout is None else self.began + timeout
@@ -178,6 +187,7 @@ class _Command:
                 while open_pipe and select.select([pipe_read], [], [], 0)[0]:
                     open_pipe = self._pump(pipe_read)
                 self._write_exit()
+        self.output.finish()
         if self.masks is not None:
             self.masks.clean()
         return 0
@@ -255,25 +265,8 @@ class _Command:
             return True
         if not data:
             return False
-        room = self.command["output_limit"] - self.written
-        kept, rest = data[: max(0, room)], data[max(0, room) :]
-        if kept:
-            kept = kept[: self._append(kept)]
-        self.dropped += len(data) - len(kept)
-        self.tail += rest
-        del self.tail[:-TAIL_BYTES]
+        self.output.take(data)
         return True
-
-    def _append(self, data: bytes) -> int:
-        """Append to the output file; return how many bytes it took. A full disk is noted, not fatal."""
-        done = 0
-        try:
-            while done < len(data):
-                done += os.write(self.output, data[done:])
-        except OSError as error:
-            self.output_error = str(error)
-        self.written += done
-        return done
 
     def _write_start(self) -> bool:
         """Write the start record; return False if there is one."""
@@ -300,11 +293,7 @@ class _Command:
 
     def _write_exit(self) -> None:
         """Write the exit record, and try again for a while if the disk is full."""
-        if self.tail:
-            self.dropped -= len(self.tail)
-            self._append(b"\n[... %d bytes of output dropped ...]\n" % self.dropped)
-            self._append(bytes(self.tail))
-            self.tail.clear()
+        self.output.finish()
         assert self.status is not None
         record = {
             "exit_code": os.WEXITSTATUS(self.status) if os.WIFEXITED(self.status) else None,
@@ -313,12 +302,12 @@ class _Command:
             "cancelled": self.cancelled,
             "started": self.started,
             "seconds": self.seconds,
-            "dropped": self.dropped,
-            "output_error": self.output_error,
+            "dropped": self.output.dropped,
+            "output_error": self.output.error,
         }
         for attempt in range(1, EXIT_ATTEMPTS + 1):
             try:
-                os.fsync(self.output)
+                os.fsync(self.output.file)
                 _write_synced("exit", json.dumps(record).encode())
                 break
             except OSError:
@@ -326,6 +315,73 @@ class _Command:
                     raise
                 time.sleep(1)
         self.recorded = True
+
+
+class _Output:
+    """The output file: what the command says without its secrets, up to a limit, and the end of what is beyond."""
+
+    def __init__(self, file: int, limit: int, redactor: Redactor) -> None:
+        self.file = file
+        self.limit = limit
+        self.redactor = redactor
+        self.dropped = 0
+        self.error = ""
+        self._written = 0
+        self._tail = bytearray()
+        self._begin()
+
+    def _begin(self) -> None:
+        # Bytes that are no text come out as they went in.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._stream = self.redactor.stream()
+
+    def take(self, data: bytes) -> None:
+        """Take some output. The end of it may be held back until more has come."""
+        if self._written < self.limit:
+            self._put(self._stream.feed(self._decoder.decode(data)))
+        else:
+            self._keep(data)
+
+    def finish(self) -> None:
+        """Write what was held back, and the end of what is beyond the limit. What was left running may say more."""
+        if self._written < self.limit:
+            self._put(self._stream.feed(self._decoder.decode(b"", final=True)) + self._stream.end())
+        if self._tail:
+            self._begin()
+            before = max(0, len(self._tail) - TAIL_BYTES)
+            self.dropped -= len(self._tail) - before
+            # What is cut off may be the beginning of a secret, and may itself begin in the midst of one.
+            self._stream.feed(self._decoder.decode(self._tail[:before]))
+            end = self._stream.feed(self._decoder.decode(self._tail[before:], final=True)) + self._stream.end()
+            self._write(b"\n[... %d bytes of output dropped ...]\n" % self.dropped)
+            self._write(end.encode("utf-8", "surrogateescape"))
+            self._tail.clear()
+        self._begin()
+
+    def _put(self, text: str) -> None:
+        data = text.encode("utf-8", "surrogateescape")
+        room = self.limit - self._written
+        done = self._write(data[:room])
+        self.dropped += min(len(data), room) - done
+        self._written += done
+        if self._written >= self.limit:
+            held = self._stream.take_back().encode("utf-8", "surrogateescape")
+            self._keep(data[room:] + held + self._decoder.getstate()[0])
+
+    def _keep(self, data: bytes) -> None:
+        self.dropped += len(data)
+        self._tail += data
+        del self._tail[: -TAIL_BYTES - MARGIN]
+
+    def _write(self, data: bytes) -> int:
+        """Append to the file; return how many bytes it took. A full disk is noted, not fatal."""
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self.file, data[done:])
+        except OSError as error:
+            self.error = str(error)
+        return done
 
 
 def _become_command(command: dict[str, Any], gate: int, gate_write: int, output: int, lock: int) -> None:

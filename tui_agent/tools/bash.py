@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tui_agent import sandbox
 from tui_agent.events import Intent
-from tui_agent.redaction import Redactor
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spool import describe_end, output_view
@@ -26,7 +24,6 @@ LIVE_BYTES = 256 * 1024
 
 _LIVE_TRICKLE = 512
 _MOST_NAMED = 10
-_RUNNER_PATIENCE = 1.0
 _ACCESS_SHOWN: dict[Access, str] = {"sandbox": "", "network": " (with network)", "full": " (outside the sandbox)"}
 _KILL_PATIENCE = 4.0
 
@@ -167,25 +164,8 @@ async def _where(call: Call, context: ToolContext) -> str:
 
 
 async def _outcome_of(call: Call, record: CommandRecord, context: ToolContext) -> Outcome:
-    record = await asyncio.to_thread(_scrub, record, context)
     changed = await context.sandbox.after(record.output.parent) if context.sandbox is not None else []
     return await asyncio.to_thread(_outcome, call, record, changed)
-
-
-def _scrub(record: CommandRecord, context: ToolContext) -> CommandRecord:
-    """Take secrets out of the output on disk, unless something that the command left still writes to it."""
-    redactor = Redactor(context.runtime.environment)
-    spool = record.output.parent
-    if record.state != "finished" or not redactor.finds_in(record.output):
-        return record
-    give_up = context.runtime.monotonic() + _RUNNER_PATIENCE
-    while sandbox.lives(spool):
-        # The runner ends a moment after its exit record.
-        if context.runtime.monotonic() > give_up:
-            return record
-        time.sleep(0.01)
-    redactor.scrub_file(record.output)
-    return sandbox.inspect(spool)
 
 
 def _outcome(call: Call, record: CommandRecord, changed: Sequence[str]) -> Outcome:
