@@ -10,7 +10,9 @@ from textual import events
 
 from tui_agent.ui.paste_parser import PASTE_BEGIN, PASTE_END, PasteParser
 
-pasted = st.text("ab\x1b[0mOyn\r\n\t~201; é", max_size=60).filter(lambda text: PASTE_END not in text)
+pasted = st.text("ab\x1b[0mOyn\r\n\t~201; é", max_size=60).filter(
+    lambda text: PASTE_END not in text and PASTE_BEGIN not in text
+)
 
 
 def feed(parts: list[str]) -> list[object]:
@@ -38,6 +40,18 @@ def test_keys_around_a_paste_stay_keys() -> None:
 def test_an_end_mark_inside_a_paste_does_not_let_the_rest_type() -> None:
     found = feed([PASTE_BEGIN + "harmless" + PASTE_END + "\ry" + PASTE_END])
     assert [type(event) for event in found] == [events.Paste]
+
+
+def test_two_pastes_in_one_read_stay_apart() -> None:
+    one, two = PASTE_BEGIN + "one" + PASTE_END, PASTE_BEGIN + "two" + PASTE_END
+    assert [event.text for event in feed([one + two])] == ["one", "two"]  # type: ignore[attr-defined]
+    assert [event.text for event in feed([one[:8], one[8:] + two])] == ["one", "two"]  # type: ignore[attr-defined]
+
+
+def test_what_stands_between_two_pastes_in_one_read_is_text() -> None:
+    found = feed([PASTE_BEGIN + "one" + PASTE_END + "\ry" + PASTE_BEGIN + "two" + PASTE_END])
+    assert [type(event) for event in found] == [events.Paste] * 3
+    assert [event.text for event in found] == ["one", "\ny", "two"]  # type: ignore[attr-defined]
 
 
 def test_two_pastes_in_two_reads() -> None:

@@ -6,7 +6,7 @@ partly as keys, and a key can send or approve something. Here nothing inside a p
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 
 from textual import events
 from textual._xterm_parser import XTermParser
@@ -60,6 +60,16 @@ class PasteParser(XTermParser):
         if not end:
             self._pasted += [rest[: -len(PASTE_END)], rest[-len(PASTE_END) :]]
             return ""
-        yield events.Paste("".join([*self._pasted, pasted]).replace("\r\n", "\n").replace("\r", "\n"))
+        for part in _apart("".join([*self._pasted, pasted])):
+            yield events.Paste(part.replace("\r\n", "\n").replace("\r", "\n"))
         self._pasted = None
         return rest
+
+
+def _apart(text: str) -> Iterator[str]:
+    """Yield the pastes of one read. What stands between two may be forged by the first: it is text, never keys."""
+    *earlier, last = text.split(PASTE_BEGIN)
+    for piece in earlier:
+        pasted, _, between = piece.rpartition(PASTE_END)
+        yield from filter(None, (pasted, between))
+    yield last
