@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.session.support import opened, options
+from tests.session.support import Watcher, opened, options
+from tui_agent.events import SessionConfigured
 from tui_agent.permissions import PermissionBroker
-from tui_agent.session import NoSuchRequest
+from tui_agent.session import NoSuchRequest, SessionError
 
 
 @pytest.mark.parametrize("path", ["link", "..", "../outside.txt", "~/x", "/etc/passwd"])
@@ -193,6 +195,119 @@ async def test_what_the_type_cannot_decide_goes_up_to_the_person(tmp_path: Path,
         await session.idle()
         decided = [event for event in session.of("permission.decided") if event.agent == request.agent]
         assert [(event.verdict, event.by) for event in decided] == [("allow", "person")]
+
+
+def several(tmp_path: Path, *calls: str) -> Path:
+    """Write a scenario that makes these calls in one turn, each `tool = …` and `input = …`."""
+    file = tmp_path / "several.toml"
+    turns = "".join(f"[[turn.call]]\n{call}\n" for call in calls)
+    file.write_text(f'[[turn]]\n{turns}\n[[turn]]\ntext = "Done."\n')
+    return file
+
+
+def bash(command: str) -> str:
+    return f'tool = "bash"\ninput = {{ command = "{command}" }}'
+
+
+WRITE = 'tool = "write"\ninput = { path = "a.txt", content = "x" }'
+
+
+def waiting(session: Watcher) -> list[str]:
+    return [pending.title for pending in session.handle.state.permissions.pending]
+
+
+async def test_another_mode_lets_go_what_it_allows_and_the_rest_waits_on(tmp_path: Path, isolated: Path) -> None:
+    scenario = several(tmp_path, WRITE, bash("touch b"))
+    async with opened(options(tmp_path, scenario=scenario)) as session:
+        await session.handle.submit("go")
+        await session.event("permission.requested", 2)
+        await session.handle.configure(title="nothing to do with it")
+        assert len(waiting(session)) == 2
+        with pytest.raises(SessionError, match="command line"):
+            await session.handle.configure(mode="bypass")
+        assert len(waiting(session)) == 2
+        await session.handle.configure(mode="accept-edits")
+        (decided,) = session.of("permission.decided")
+        assert (decided.tool, decided.verdict, decided.by) == ("write", "allow", "mode")
+        assert decided.judgement.mode == "accept-edits"
+        (left,) = session.handle.state.permissions.pending
+        assert left.tool == "bash"
+        await session.handle.decide(left.request, "allow")
+        await session.idle()
+        assert (isolated / "a.txt").read_text() == "x"
+        assert (isolated / "b").exists()
+
+
+async def test_the_mode_plan_denies_what_waits(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, scenario=several(tmp_path, WRITE, bash("touch b")))) as session:
+        await session.handle.submit("go")
+        await session.event("permission.requested", 2)
+        await session.handle.configure(mode="plan")
+        await session.idle()
+        assert {(event.verdict, event.by) for event in session.of("permission.decided")} == {("deny", "mode")}
+        assert not list(isolated.iterdir())
+
+
+async def test_a_grant_lets_go_what_it_covers(tmp_path: Path, isolated: Path) -> None:
+    scenario = several(tmp_path, bash("touch a"), bash("rm c"), bash("touch b"))
+    async with opened(options(tmp_path, scenario=scenario)) as session:
+        await session.handle.submit("go")
+        await session.event("permission.requested", 3)
+        first = next(p for p in session.handle.state.permissions.pending if p.input["command"] == "touch a")
+        await session.handle.decide(first.request, "allow", scope="session")
+        by_command = {p.input["command"] for p in session.handle.state.permissions.pending}
+        assert by_command == {"rm c"}
+        person, grant = session.of("permission.decided")
+        assert (person.by, grant.by, grant.verdict) == ("person", "grant", "allow")
+        assert [rule.source for rule in grant.judgement.rules] == ["session"]
+        (left,) = session.handle.state.permissions.pending
+        await session.handle.decide(left.request, "deny")
+        await session.idle()
+        assert (isolated / "b").exists()
+
+
+async def test_what_is_allowed_once_lets_go_nothing_else(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, scenario=several(tmp_path, bash("touch a"), bash("touch b")))) as session:
+        await session.handle.submit("go")
+        await session.event("permission.requested", 2)
+        await session.handle.decide(session.of("permission.requested")[0].request, "allow")
+        assert len(waiting(session)) == 1
+
+
+async def test_a_start_in_another_mode_decides_what_waited(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("write a.txt: x")
+        await session.event("permission.requested")
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        assert len(waiting(session)) == 1
+    async with opened(options(tmp_path, mode="accept-edits"), name) as session:
+        await session.idle()
+        assert (isolated / "a.txt").read_text() == "x\n"
+
+
+async def test_a_mode_that_is_gone_again_decides_nothing(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("write a.txt: x")
+        await session.event("permission.requested")
+        judge = PermissionBroker._judge
+        changed = asyncio.run_coroutine_threadsafe
+        loop = asyncio.get_running_loop()
+        modes: list[str] = []
+
+        def slow(broker: PermissionBroker, request: Any, mode: str, *rest: Any) -> Any:
+            modes.append(mode)
+            if mode == "accept-edits":
+                back = SessionConfigured(mode="ask")
+                changed(session.handle._recorder.record(back), loop).result(20)
+            return judge(broker, request, mode, *rest)
+
+        monkeypatch.setattr(PermissionBroker, "_judge", slow)
+        await session.handle.configure(mode="accept-edits")
+        assert modes == ["accept-edits", "ask"]
+        assert len(waiting(session)) == 1
 
 
 async def test_two_answers_at_once_are_one_decision(tmp_path: Path, isolated: Path) -> None:

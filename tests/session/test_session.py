@@ -158,7 +158,7 @@ async def test_a_subagent_explores_in_the_same_journal(tmp_path: Path, isolated:
         assert session.of("run.finished")[-1].outcome == "completed"
         pools = session.of("pool.assembled")
         offered = {entry.name for entry in pools[1].entries if entry.offered}
-        assert offered == {"read", "glob", "grep"}
+        assert offered == {"read", "glob", "grep", "bash"}
 
 
 async def test_the_model_asks_and_the_person_answers(tmp_path: Path) -> None:

@@ -135,6 +135,20 @@ async def test_a_rule_is_previewed_saved_and_lets_the_call_go(workspace):
         assert config.read_text() == 'allow = ["Bash(touch *)"]\n'
 
 
+async def test_another_mode_empties_the_queue_of_what_it_allows(workspace):
+    async with driven(workspace) as me:
+        await me.request("write f.txt: x")
+        await ask(me, "/mode bypass")
+        await me.until(lambda: me.app.workbench.prompt.text == "/mode bypass", "it comes back")
+        assert me.queue.entries
+        me.app.workbench.prompt.take("")
+        await ask(me, "/mode accept-edits")
+        await me.idle()
+        await me.until(lambda: not me.queue.entries, "nothing waits")
+        assert (workspace / "f.txt").exists()
+        assert me.state.permissions.allowed == 1
+
+
 async def test_a_rule_is_not_saved_by_an_enter_that_was_typed_on(workspace):
     async with driven(workspace) as me:
         await me.request("run touch a")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -80,6 +80,7 @@ class PermissionBroker:
             reason=found.reason,
             judgement=judgement,
             environment=dict(found.environment),
+            hidden=list(found.hidden),
         )
         if found.verdict != "ask":
             await recorder.record(decision.model_copy(update={"verdict": found.verdict}))
@@ -133,11 +134,13 @@ class PermissionBroker:
         request = self.waiting(change.request)
         await self._settle(request, change, recorder)
 
-    async def reconsider(self, request_id: str, *, mode: str, recorder: Recorder) -> bool:
-        """Decide a waiting call anew, after the rules changed; return whether it still waits."""
+    async def reconsider(self, request_id: str, *, mode: Callable[[], str], recorder: Recorder) -> bool:
+        """Decide a waiting call anew, after rules, grants or the mode changed; return whether it still waits."""
         request = self.waiting(request_id)
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
-        found = await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent)
+        found = await asyncio.to_thread(self._judge, request, mode(), sandbox, request.agent)
+        while found.mode != mode():  # it changed again meanwhile
+            found = await asyncio.to_thread(self._judge, request, mode(), sandbox, request.agent)
         if found.verdict == "ask" or all(p.request != request_id for p in self.state().pending):
             return found.verdict == "ask"
         decision = PermissionDecided(
@@ -151,6 +154,7 @@ class PermissionBroker:
             seconds=max(0.0, self.runtime.now() - request.time),
             judgement=_judgement(found),
             environment=dict(found.environment),
+            hidden=list(found.hidden),
         )
         await self._settle(request, decision, recorder)
         return False
@@ -160,6 +164,15 @@ class PermissionBroker:
         request = self.waiting(request_id)
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
         return await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent, more)
+
+    def left_out(self, tool: str, paths: Sequence[str], folder: str, *, mode: str) -> set[str]:
+        """Return those of `paths`, real, that a search by `tool` in `folder` leaves out (blocking).
+
+        These are the files that would not be read without a question; but whoever was allowed to search a
+        protected folder sees what is protected no more than that.
+        """
+        policy = Policy(self.rules(), str(self.runtime.home), self.protected)
+        return policy.left_out(tool, paths, folder, workspace=str(self.workspace), mode=mode)
 
     def waiting(self, request_id: str) -> PermissionRequested:
         """Return a request that waits. Raises `NoSuchRequest`."""

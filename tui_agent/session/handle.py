@@ -241,6 +241,8 @@ class SessionHandle:
         self._spawn(self._probe_sandbox())
         self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
         self._driver.go_on()
+        if self.options.mode is not None:
+            self._spawn(self._reconsider())
 
     async def close(self) -> None:
         """Close the session. A run in progress is left as it is and goes on when the session is resumed."""
@@ -378,7 +380,8 @@ class SessionHandle:
     ) -> None:
         """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more.
 
-        `unattended` says that nobody decided it: nobody was there.
+        What is allowed for the session lets other requests that it covers go on. `unattended` says that nobody
+        decided it: nobody was there.
         """
         self._writable()
         await self._services.broker.resolve(
@@ -389,6 +392,8 @@ class SessionHandle:
             recorder=self._recorder,
             by="unattended" if unattended else "person",
         )
+        if verdict == "allow" and scope == "session":
+            await self._reconsider()
 
     async def edit(self, request: str, call_input: JsonObject) -> None:
         """Change a waiting call; it is decided anew. Raises `SessionError` when it is not valid, `NoSuchRequest`."""
@@ -491,6 +496,7 @@ class SessionHandle:
     ) -> None:
         """Change settings of the session; they hold from the next turn. `max_turns` 0 lifts the limit.
 
+        Under another mode requests that wait are decided anew: those that it allows or denies wait no longer.
         `limits` are by `scope.kind`, in turns, tokens, dollars or seconds; None lifts one. They count in place of
         the settings' and the flags'. Raises `SessionError` for an unknown mode or limit, and for `bypass`, which
         only the command line gives.
@@ -511,6 +517,8 @@ class SessionHandle:
             SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns, limits=layers)
         )
         self._driver.limits_changed.set()
+        if mode is not None:
+            await self._reconsider()
 
     async def compact(self, instructions: str = "", *, before: int | None = None, since: int | None = None) -> None:
         """Put a summary in the transcript's place for the model; prompts wait meanwhile, `interrupt` ends it.
@@ -680,11 +688,11 @@ class SessionHandle:
         await self._services.broker.edit(change, self._recorder)
 
     async def _reconsider(self) -> None:
-        """Decide what waits anew, since the rules changed."""
+        """Decide what waits anew, since rules, grants or the mode changed."""
         for request in self.state.permissions.pending:
             with contextlib.suppress(NoSuchRequest):  # the person was faster
                 await self._services.broker.reconsider(
-                    request.request, mode=self.state.conversation.mode, recorder=self._recorder
+                    request.request, mode=self._services.mode, recorder=self._recorder
                 )
 
     def _rules(self) -> RuleSet:
