@@ -137,6 +137,8 @@ class Hands:
             documents=model.documents,
             closing=lambda: services.closing,
             environment=step.decision.environment if step.decision else {},
+            hidden=step.decision.hidden if step.decision else (),
+            left_out=lambda paths, folder: services.broker.left_out(step.tool, paths, folder, mode=services.mode()),
             sandbox=services.sandbox,
         )
 

@@ -433,8 +433,8 @@ class PermissionDecided(StepEvent):
     """The decision on one exact call. `by` is `person`, `mode`, `grant` or `policy`; `scope` how long it holds.
 
     A decision without a request (`request` empty) was made by a rule or the mode alone. `grant` is the rule
-    that a session-long decision adds. `environment` are variables that the run must have: the allowance rests on
-    them.
+    that a session-long decision adds. `environment` are variables that the run must have, `hidden` files and
+    folders that it must not see: the allowance rests on them.
     """
 
     type: Literal["permission.decided"] = "permission.decided"
@@ -450,6 +450,7 @@ class PermissionDecided(StepEvent):
     seconds: float = 0.0
     judgement: Judgement | None = None
     environment: dict[str, str] = Field(default_factory=dict)
+    hidden: list[str] = Field(default_factory=list)
 
 
 class PermissionRevoked(EventBase):

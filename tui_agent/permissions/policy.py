@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.guard.user_rules import allowing_rule, forbidding_rule
 from tui_agent.permissions.paths import PathFinding, look_at
 from tui_agent.permissions.rules import STRENGTH, Rule, RuleSet
+from tui_agent.permissions.sensitive import secret_level
 
 MODES = {
     "ask": "reading inside the workspace is allowed, everything else asks",
@@ -86,6 +87,7 @@ class PolicyDecision:
     read_only: bool = False
     sandboxed: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,29 @@ class Policy:
             reason = f"the check failed: {type(error).__name__}: {error}"[:200]
             return PolicyDecision("ask", reason, "error", mode=request.mode, tier=request.tier, agent=request.agent)
 
+    def left_out(self, tool: str, paths: Sequence[str], folder: str, *, workspace: str, mode: str) -> set[str]:
+        """Return those of `paths`, files in `folder`, that a search by `tool` leaves out. All paths are real.
+
+        They are the ones that would not be read without a question, and matter more than the folder itself.
+        """
+        workspace = os.path.realpath(workspace)
+        levels: tuple[Literal["deny", "ask"], ...] = ("deny",) if mode == "bypass" else ("deny", "ask")
+        rules = [
+            (_RANK[level], rule.path_matcher(workspace=workspace, home=self.home))
+            for level in levels
+            for rule in self.rules.of(level, tool)
+            if rule.specifier is not None
+        ]
+
+        def rank(path: str) -> int:
+            own = _RANK.get(secret_level(path), 0)
+            if own < 2 and mode == "bypass":
+                own = 0
+            return max([own, *(level for level, matches in rules if level > own and matches(path))])
+
+        allowed = rank(folder)
+        return {path for path in paths if rank(path) > allowed}
+
     def _decide(self, request: Request) -> PolicyDecision:
         places = Places(self.home, request.workspace, self.protected, request.folders)
         cwd = request.cwd or request.workspace
@@ -121,10 +146,19 @@ class Policy:
         command = request.input.get("command")
         if not isinstance(command, str):
             return _decision(request, "ask", "the call has no command", "input")
-        surroundings = Surroundings(cwd, places, self.rules)
+        hides = request.sandbox == "available" and request.input.get("access", "sandbox") == "sandbox"
+        surroundings = Surroundings(cwd, places, self.rules, hides)
         guard = judge_line(command, surroundings, monotonic=self.monotonic)
-        matched = _matched(self._bash_rules(parse_line(command, cwd, self.home), surroundings))
         verdict, reason, winner = _bash_verdict(request, guard)
+        if guard.hidden and verdict != "allow":
+            # a person who allows it allows it whole, and so must hear of these files
+            guard = judge_line(command, replace(surroundings, hides=False), monotonic=self.monotonic)
+            verdict, reason, winner = _bash_verdict(request, guard)
+        hidden = tuple(path for path, level in guard.hidden if level == "deny" or request.mode != "bypass")
+        matched = _matched([*self._bash_rules(parse_line(command, cwd, self.home), surroundings), *guard.rules])
+        if hidden:
+            reason = f"{reason}; what is protected in there is kept out: {_some(hidden, request.workspace)}"
+            winner = "sandbox"
         if winner in ("user_rules", "rules") and matched:
             strongest = max(matched, key=lambda m: (_RANK[m.verdict], STRENGTH[m.source]))
             winner = f"{strongest.rule} ({strongest.file}:{strongest.line})"
@@ -132,7 +166,7 @@ class Policy:
         return PolicyDecision(
             verdict, reason, winner, guard.modules, matched, request.mode, request.tier, request.agent,
             read_only=read_only, sandboxed=winner == "sandbox",
-            environment=RUNNER_ENVIRONMENT if read_only else {},
+            environment=RUNNER_ENVIRONMENT if read_only else {}, hidden=hidden,
         )  # fmt: skip
 
     def _bash_rules(self, line: Line, surroundings: Surroundings) -> list[Rule]:
@@ -255,6 +289,11 @@ def _file_verdict(
     if request.mode == "accept-edits":
         return "allow", "the mode is accept-edits, and it is inside the workspace", "mode"
     return "ask", f"the mode is {request.mode}, and no rule allows it", "mode"
+
+
+def _some(paths: Sequence[str], workspace: str) -> str:
+    shown = [os.path.relpath(path, os.path.realpath(workspace)) for path in paths[:3]]
+    return ", ".join(shown) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
 
 
 def _paths(request: Request, tool: str) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -111,13 +111,15 @@ class Rule:
 
     def matches_path(self, path: str, *, workspace: str, home: str) -> bool:
         """Say whether a path rule matches an absolute path."""
+        return self.path_matcher(workspace=workspace, home=home)(path)
+
+    def path_matcher(self, *, workspace: str, home: str) -> Callable[[str], bool]:
+        """Return what says whether a path rule matches an absolute path, for many paths."""
         if self.specifier is None:
-            return True
+            return lambda path: True
         folded = self.verdict != "allow"
-        return any(
-            _path_matches(base, pattern, path, folded)
-            for base, pattern in _bases(self.specifier, self.origin.base or workspace, workspace, home, folded)
-        )
+        bases = _bases(self.specifier, self.origin.base or workspace, workspace, home, folded)
+        return lambda path: any(_path_matches(base, pattern, path, folded) for base, pattern in bases)
 
     def matches_name(self, name: str) -> bool:
         """Say whether a rule with a name, such as `Skill(name)`, matches."""

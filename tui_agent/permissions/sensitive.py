@@ -58,11 +58,14 @@ _STEERING = re.compile(
 )
 
 
-def secret_level(path: str) -> Level:
-    """Return how secret the file at `path` is: never shown, shown when the person says so, or not at all."""
-    if _DENIED.search(path):
+def secret_level(path: str, begin: int = 0) -> Level:
+    """Return how secret the file at `path` is: never shown, shown when the person says so, or not at all.
+
+    What stands before `begin` is known to make nothing secret.
+    """
+    if _DENIED.search(path, begin):
         return "deny"
-    return "ask" if _ASKED.search(path) else ""
+    return "ask" if _ASKED.search(path, begin) else ""
 
 
 def could_name_secret(pattern: str, *, searched: bool = False) -> bool:

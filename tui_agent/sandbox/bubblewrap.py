@@ -57,6 +57,11 @@ def bubblewrap_argv(
     # Folders in place of missing files too: git adds no empty folder to a commit.
     for path in profile.masked:
         line += ["--ro-bind", str(empty_folder), str(path)]
+    for path in profile.kept_out:
+        if path.is_dir():
+            line += ["--tmpfs", str(path), "--remount-ro", str(path)]
+        else:
+            line += ["--ro-bind", str(empty_file), str(path)]
     if sockets is not None:
         line += ["--ro-bind", str(sockets), str(sockets)]
     return [*line, "--chdir", str(profile.workspace), "--", *argv]

@@ -7,7 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,6 +28,7 @@ Access = Literal["sandbox", "network", "full"]
 """What a command asks for: the sandbox, the sandbox with the network, or no sandbox."""
 
 _BEFORE = "repositories.json"
+_HIDING = ("bubblewrap", "sandbox-exec")
 PROXY_PORT = 3128
 
 
@@ -79,14 +80,21 @@ class Sandbox:
         return self.probe()
 
     async def enclose(
-        self, argv: Sequence[str], environment: Mapping[str, str], spool: Path, access: Access
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        spool: Path,
+        access: Access,
+        hidden: Sequence[str] = (),
     ) -> Enclosed:
         """Return `argv` put into the sandbox, as far as `access` wants it and the machine has one.
 
-        Notes in `spool` what `after` compares with. Raises `SandboxError` when the workspace cannot be
-        enclosed; nothing has run then.
+        Files and folders in `hidden` look empty to it. Notes in `spool` what `after` compares with. Raises
+        `SandboxError` when the workspace cannot be enclosed, or nothing hidden; nothing has run then.
         """
         state = await self.state()
+        if hidden and (access == "full" or state.kind not in _HIDING):
+            raise SandboxError(f"there is no sandbox that keeps {hidden[0]} from it; ask for the call again")
         if access == "full" or state.kind == "none":
             return Enclosed(list(argv), dict(environment), None)
         sockets = None
@@ -94,7 +102,7 @@ class Sandbox:
             sockets = await self._sockets()
         plain = Enclosed(list(argv), dict(environment), None)
         return await asyncio.to_thread(
-            self._enclose, state, plain, spool, network=access == "network", sockets=sockets
+            self._enclose, state, plain, spool, hidden, network=access == "network", sockets=sockets
         )
 
     def _enclose(
@@ -102,6 +110,7 @@ class Sandbox:
         state: SandboxState,
         plain: Enclosed,
         spool: Path,
+        hidden: Sequence[str],
         *,
         network: bool,
         sockets: Path | None,
@@ -109,6 +118,8 @@ class Sandbox:
         argv, environment = plain.argv, plain.environment
         prepare_scratch(self.scratch)
         profile = self._profile(environment)
+        # a place for something to be put over would be made where there is none
+        profile = replace(profile, kept_out=tuple(path for path in map(Path, hidden) if path.exists()))
         self._note_before(profile, spool)
         if state.kind != "bubblewrap":
             temporary, cache = str(self.scratch / "tmp"), str(self.scratch / "cache")

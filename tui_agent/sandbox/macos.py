@@ -43,6 +43,7 @@ def macos_profile(profile: Profile, *, network: bool) -> str:
     lines += [f"(deny file-write-unlink {_literal(path)})" for path in profile.pinned]
     guarded = (*profile.fixed, *profile.masked)
     lines += [f"(deny file-write* {_subpath(path)})" for path in guarded]
+    lines += [f"(deny file-read* file-write* {_subpath(path)})" for path in profile.kept_out]
     if network:
         lines += [
             "(allow network*)",

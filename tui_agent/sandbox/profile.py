@@ -80,7 +80,8 @@ class Profile:
     `hidden` are folders and files that look empty; `readable` shows parts of them again, `writable` (the
     workspace first) even more. `fixed` inside `writable` can be read only; `masked` are paths that do not
     exist (or are empty folders) and must not come to be. `pinned` are folders that cannot be renamed, because
-    what is fixed in them could be swapped so. `scratch` holds the session's own `tmp` and `cache`.
+    what is fixed in them could be swapped so. `kept_out` are files and folders in `writable` that look empty.
+    `scratch` holds the session's own `tmp` and `cache`.
     """
 
     home: Path
@@ -91,6 +92,7 @@ class Profile:
     pinned: tuple[Path, ...] = ()
     fixed: tuple[Path, ...] = ()
     masked: tuple[Path, ...] = ()
+    kept_out: tuple[Path, ...] = ()
 
     @property
     def workspace(self) -> Path:

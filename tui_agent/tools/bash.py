@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,10 +58,12 @@ class Bash:
         """
         environment = sandbox.command_environment(context.runtime.environment) | dict(context.environment)
         spool = Path(intent.spool)
+        if context.hidden and context.sandbox is None:
+            raise ToolError(f"nothing was run: there is no sandbox that keeps {context.hidden[0]} from it")
         try:
             made = Enclosed(sandbox.shell_argv(str(call.input["command"]), environment), environment, None)
             if context.sandbox is not None:
-                made = await context.sandbox.enclose(made.argv, environment, spool, _access(call))
+                made = await context.sandbox.enclose(made.argv, environment, spool, _access(call), context.hidden)
             await sandbox.start(
                 spool,
                 made.argv,
@@ -165,16 +168,26 @@ async def _where(call: Call, context: ToolContext) -> str:
 
 async def _outcome_of(call: Call, record: CommandRecord, context: ToolContext) -> Outcome:
     changed = await context.sandbox.after(record.output.parent) if context.sandbox is not None else []
-    return await asyncio.to_thread(_outcome, call, record, changed)
+    return await asyncio.to_thread(_outcome, call, record, changed, _kept_out(context))
 
 
-def _outcome(call: Call, record: CommandRecord, changed: Sequence[str]) -> Outcome:
+def _kept_out(context: ToolContext) -> str:
+    """Say which protected files looked empty to the command, empty if none did."""
+    root = context.workspace.resolve()
+    names = [os.path.relpath(path, root) for path in context.hidden[:_MOST_NAMED]]
+    more = f" and {len(context.hidden) - _MOST_NAMED} more" if len(context.hidden) > _MOST_NAMED else ""
+    return f"protected, so it looked empty here: {', '.join(names)}{more}" if names else ""
+
+
+def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], kept_out: str) -> Outcome:
     view = output_view(record)
     if record.state != "finished":
         message = f"The command and its runner were killed; how far it got is not known. {record.problem}"
         return Outcome(text_result(f"{view}\n[{message}]"), error=True, summary="died", view=view)
     end = describe_end(record, _timeout(call))
     notes = [] if record.exit_code == 0 and not (record.timed_out or record.cancelled) else [end]
+    if kept_out:
+        notes.append(kept_out)
     if record.dropped:
         notes.append(f"{record.dropped:,} bytes of output were dropped, there was too much")
     if record.problem:

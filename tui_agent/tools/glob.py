@@ -9,7 +9,7 @@ from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.files import display
 from tui_agent.tools.globs import filter_regex, glob_regex
-from tui_agent.tools.search import list_files
+from tui_agent.tools.search import left_out_note, left_out_of, list_files
 from tui_agent.tools.spill import cut_result
 from tui_agent.tools.views import count
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
@@ -34,9 +34,12 @@ class Glob(PureTool):
         pattern = str(call.input["pattern"])
         found = await list_files(target.real, context)
         below = len(str(target.real).rstrip("/")) + 1
-        files = [path.decode("utf-8", "surrogateescape")[below:] for path in found.output.split(b"\0") if path]
+        listed = [path for path in found.output.split(b"\0") if path]
+        left_out = await left_out_of(listed, target.real, context)
+        files = [path.decode("utf-8", "surrogateescape")[below:] for path in listed if path not in left_out]
         try:
             matches = _matching(pattern, files)
+            hidden = _matching(pattern, [path.decode("utf-8", "surrogateescape")[below:] for path in left_out])
         except re.error as error:
             raise ToolError(f"pattern: {error}") from None
         folder = "" if target.shown == "." else f"{target.shown.rstrip('/')}/"
@@ -50,6 +53,8 @@ class Glob(PureTool):
         text = await asyncio.to_thread(cut_result, context, whole, lines=MOST_PATHS, characters=MOST_CHARACTERS)
         if found.note:
             text += f"\n[{found.note}]"
+        if number := sum(not path.endswith("/") for path in hidden):
+            text += f"\n[{left_out_note(number)}]"
         return Outcome(text_result(text), summary=count(len(matches), "path"), view=text)
 
 

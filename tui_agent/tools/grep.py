@@ -8,7 +8,15 @@ import re
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.globs import filter_regex
-from tui_agent.tools.search import Found, GrepQuery, grep_files, show_path
+from tui_agent.tools.search import (
+    Found,
+    GrepQuery,
+    grep_files,
+    left_out_note,
+    left_out_of,
+    list_files,
+    show_path,
+)
 from tui_agent.tools.spill import cut_result
 from tui_agent.tools.views import count, cut_view, printable
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
@@ -51,28 +59,45 @@ class Grep(PureTool):
             int(around) if isinstance(around, int | float) else 0,
             call.input.get("ignore_case") is True,
         )
+        # by all files and not by the matching ones: what is protected shall not show by its absence
+        listed = await list_files(target.real, context)
         found = await grep_files(query, context)
-        wanted = _Wanted(query, context)
+        files = {*listed.output.split(b"\0"), *_files_of(found, mode)} - {b""}
+        left_out = await left_out_of(files, target.real, context)
+        wanted = _Wanted(query, context, left_out)
         lines, summary = wanted.content(found) if mode == "content" else wanted.paths(found)
         whole = "\n".join(lines)
         text = await asyncio.to_thread(cut_result, context, whole, lines=MOST_LINES, characters=MOST_CHARACTERS)
         if text != whole:
             text += f"\n[{summary} in all; a narrower pattern, path or glob shows less]"
-        if found.note:
-            text += f"\n[{found.note}]"
+        notes = [found.note or listed.note] if found.note or listed.note else []
+        if number := sum(wanted.chosen(path) for path in left_out):
+            notes.append(left_out_note(number))
+        text += "".join(f"\n[{note}]" for note in notes)
         return Outcome(text_result(text), summary=summary, view=cut_view(text))
+
+
+def _files_of(found: Found, mode: str) -> set[bytes]:
+    if mode == "files":
+        return set(found.output.split(b"\0"))
+    return {line.partition(b"\0")[0] for line in found.output.split(b"\n")}
 
 
 class _Wanted:
     """Reads what the search printed, keeps the files that the filter wants, and stays within the limits."""
 
-    def __init__(self, query: GrepQuery, context: ToolContext) -> None:
+    def __init__(self, query: GrepQuery, context: ToolContext, left_out: set[bytes]) -> None:
         self.query = query
+        self.left_out = left_out
         self.context = context
         self.filter = re.compile(query.glob) if query.glob else None
         self.below = str(query.path).rstrip("/") + "/"
 
     def _wants(self, raw: bytes) -> bool:
+        return raw not in self.left_out and self.chosen(raw)
+
+    def chosen(self, raw: bytes) -> bool:
+        """Say whether the call's own filter takes a file."""
         if self.filter is None:
             return True
         path = raw.decode("utf-8", "surrogateescape")

@@ -7,11 +7,13 @@ import contextlib
 import json
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_agent.sandbox import command_environment
 from tui_agent.tools.files import display
+from tui_agent.tools.views import count
 from tui_agent.workflow import ToolContext, ToolError
 
 TIME_LIMIT = 30.0
@@ -92,6 +94,21 @@ async def grep_files(query: GrepQuery, context: ToolContext) -> Found:
         }
         argv = [*_stand_in(), "grep", json.dumps(options)]
     return await _run(argv, context)
+
+
+async def left_out_of(files: Iterable[bytes], folder: Path, context: ToolContext) -> set[bytes]:
+    """Return those of the files that rules keep out of a search in `folder`."""
+
+    def find() -> set[bytes]:
+        paths = [path.decode("utf-8", "surrogateescape") for path in files]
+        return {path.encode("utf-8", "surrogateescape") for path in context.left_out(paths, str(folder))}
+
+    return await asyncio.to_thread(find)
+
+
+def left_out_note(number: int) -> str:
+    """Say to the model how many files a search did not look at."""
+    return f"{count(number, 'file')} left out: the permission rules protect what is in them"
 
 
 def show_path(raw: bytes, context: ToolContext) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -39,7 +39,9 @@ class ToolContext:
     runs a subagent and returns its final answer; `set_todo` replaces the todo list. `images` and
     `documents` say whether the model takes image and PDF blocks. `closing` tells a cancelled tool that the
     program closes: a command then goes on and is picked up at the next start. `sandbox` is what commands run
-    in; without one they run unconfined. `environment` are variables that the decision on the call demands.
+    in; without one they run unconfined. `environment` are variables that the decision on the call demands, `hidden`
+    the files and folders that it keeps out. `left_out` returns which of some files (real paths) a search by the
+    tool of this call in a folder does not show; it reads the rules from disk, so it belongs into a thread.
     """
 
     runtime: Runtime
@@ -54,6 +56,8 @@ class ToolContext:
     documents: bool = True
     closing: Callable[[], bool] = lambda: False
     environment: Mapping[str, str] = field(default_factory=dict)
+    hidden: Sequence[str] = ()
+    left_out: Callable[[Sequence[str], str], set[str]] = lambda paths, folder: set()
     sandbox: Sandbox | None = None
 
 

@@ -76,6 +76,9 @@ MODULES: tuple[tuple[str, Check], ...] = (
 )
 """All modules, in the order in which they are shown; the order changes no verdict."""
 
+MOST_HIDDEN = 100
+"""Files and folders that are kept out of what one line sees; more ask."""
+
 PATIENCE = 5.0
 """Seconds after which a line that is still being looked at asks."""
 
@@ -116,18 +119,30 @@ def judge_line(
     allowed = frozenset[int]().union(*(finding.allowed for _, finding in found))
     worst = max(verdicts, key=lambda verdict: RANK[verdict.verdict], default=ModuleVerdict("", "pass"))
     read_only_line = _all_allowed(line, harmless | allowed_wrappers(found))
-    firm = any(finding.firm for _, finding in found if finding.level == "ask")
+    firm = next((finding for _, finding in found if finding.level == "ask" and finding.firm), None)
+    hidden = dict(pair for _, finding in found for pair in finding.hidden)
+    if len(hidden) > MOST_HIDDEN and worst.verdict != "deny":
+        reason = f"it reads {len(hidden):,} files too that are protected"
+        verdicts.append(ModuleVerdict("secret_paths", "ask", reason))
+        return GuardVerdict("ask", reason, tuple(verdicts), read_only_line, True)
+    rules = tuple(rule for _, finding in found for rule in finding.rules)
     if worst.verdict == "deny":
         return GuardVerdict("deny", worst.reason, tuple(verdicts), read_only_line, True)
     if worst.verdict == "ask":
-        return GuardVerdict("ask", worst.reason, tuple(verdicts), read_only_line, firm)
+        reason = firm.reason if firm else worst.reason
+        return GuardVerdict(
+            "ask", reason, tuple(verdicts), read_only_line, firm is not None, tuple(hidden.items()), rules
+        )
     if _all_allowed(line, allowed):
         reason = "it only reads, inside the workspace" if read_only_line else "rules allow it"
-        return GuardVerdict("allow", reason, tuple(verdicts), read_only_line)
+        return GuardVerdict(
+            "allow", reason, tuple(verdicts), read_only_line, hidden=tuple(hidden.items()), rules=rules
+        )
     missing = next((c for c in line.commands if c.index not in allowed), None)
     reason = why_not.get(missing.index, "") if missing else "there is no command in it"
     shown = f"{missing.shown()}: " if missing else ""
-    return GuardVerdict("ask", shown + (reason or "no rule allows it"), tuple(verdicts), False)
+    reason = shown + (reason or "no rule allows it")
+    return GuardVerdict("ask", reason, tuple(verdicts), False, hidden=tuple(hidden.items()), rules=rules)
 
 
 def allowed_wrappers(found: list[tuple[str, Finding]]) -> frozenset[int]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from tui_agent.permissions.guard.reach import Below
     from tui_agent.permissions.guard.usage import Usage
-    from tui_agent.permissions.rules import RuleSet
+    from tui_agent.permissions.rules import Rule, RuleSet
 
 Level = Literal["pass", "allow", "ask", "deny"]
 
@@ -97,6 +98,7 @@ class Line:
     redirections: list[Redirection] = field(default_factory=list)
     features: dict[str, str] = field(default_factory=dict)
     usages: dict[int, Usage] = field(default_factory=dict)
+    below: dict[tuple[str, bool], Below] = field(default_factory=dict)  # by folder, and whether links are followed
     depth: int = 0
     scripts: list[str] = field(default_factory=list)  # scripts within the line, such as that of `sh -c`
 
@@ -125,21 +127,31 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where a line would run, and the rules that hold there."""
+    """Where a line would run, and the rules that hold there.
+
+    `hides` says that protected files can be kept out of what a search sees: then they need not be asked about.
+    """
 
     cwd: str
     places: Places
     rules: RuleSet
+    hides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a module says. `allowed` are the indexes of the commands that it proposes to allow."""
+    """What a module says. `allowed` are the indexes of the commands that it proposes to allow.
+
+    `hidden` are the protected files that must be kept out of what the line sees, each with how firmly. `rules`
+    are those that it found besides the ones that match the words.
+    """
 
     level: Level = "pass"
     reason: str = ""
     allowed: frozenset[int] = frozenset()
     firm: bool = False  # an ask that the mode bypass does not lift
+    hidden: tuple[tuple[str, Literal["ask", "deny"]], ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 PASS = Finding()
@@ -163,6 +175,8 @@ class GuardVerdict:
     modules: tuple[ModuleVerdict, ...]
     read_only: bool
     firm: bool = False
+    hidden: tuple[tuple[str, Literal["ask", "deny"]], ...] = ()
+    rules: tuple[Rule, ...] = ()
 
 
 Check = Callable[[Line, Surroundings], Finding]

@@ -19,6 +19,7 @@ from tui_agent.permissions.guard.places import (
     leads_to,
     path_words,
 )
+from tui_agent.permissions.guard.reach import reached
 from tui_agent.permissions.sensitive import write_level
 
 _PUBLIC = re.compile(
@@ -120,6 +121,12 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
                 return f"{word.raw} is outside the workspace"
         except TooManyMatches:
             return f"{word.raw} matches too many files to look at"
+    for found in reached(line, command, surroundings):
+        if found.leaving:
+            shown = os.path.relpath(found.leaving[0], surroundings.places.workspace)
+            return f"{command.shown()} follows {shown}, a link that leads outside the workspace"
+        if found.search.follows and not found.complete:
+            return f"{command.shown()} follows links, and there are too many files to look at"
     if command.appended and not _known_names(line, command):
         return f"nobody knows which names {command.name} will be given"
     return ""

@@ -13,6 +13,7 @@ MOST_MATCHES = 500
 """Files of a glob that are looked at; more asks."""
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_LEAVING_OUT = ("--exclude=", "--exclude-dir=", "--ignore=", "--ignore-dir=")
 _REVISION = re.compile(r"[^/:]*:(.+)", re.DOTALL)
 
 
@@ -75,7 +76,7 @@ def guessed_paths(command: Command) -> list[Word]:
             continue
         found.append(word)
         pieces = [text]
-        if "=" in text:
+        if "=" in text and not text.startswith(_LEAVING_OUT):
             pieces.append(text.split("=", 1)[1])
         for piece in list(pieces):
             if "@" in piece:

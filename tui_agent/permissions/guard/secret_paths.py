@@ -1,14 +1,18 @@
 """Keys, credentials and environments.
 
-Class of attack: reading what lets somebody else act as the person, into a conversation that leaves the machine.
+Class of attack: reading what lets somebody else act as the person, into a conversation that leaves the machine,
+by its name or in a search through the folder that it is in.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from typing import Literal
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
 from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to, path_words, revision_path
+from tui_agent.permissions.guard.reach import reached
 from tui_agent.permissions.sensitive import could_name_secret, secret_level
 
 _TEXT_ONLY = frozenset(["echo", "printf", "basename", "dirname", "cd", "true", "false", ":", "test", "[", "[["])
@@ -16,8 +20,9 @@ _METADATA = frozenset(["ls", "stat", "test", "[", "du", "file", "realpath", "rea
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
-    """Deny private keys and credentials, ask about what else looks secret."""
+    """Deny private keys and credentials, ask about what else looks secret and about searches that reach any."""
     asked = PASS
+    hidden: dict[str, Literal["ask", "deny"]] = {}
     for command in line.commands:
         words = path_words(line, command) if not command.wrapper else guessed_paths(command)
         if command.index not in line.usages and command.name in _TEXT_ONLY:
@@ -32,7 +37,15 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
                 return Finding("deny", reason)
             if level and not asked.reason:
                 asked = Finding("ask", reason, firm=level == "deny")
-    return asked
+        for found in reached(line, command, surroundings):
+            secrets = [secret for secret in found.protected if secret.rule is None and found.search.known]
+            if surroundings.hides and found.search.maskable:
+                hidden |= {secret.mask: secret.level for secret in secrets}
+            elif secrets and not asked.reason:
+                shown = os.path.relpath(secrets[0].path, surroundings.places.workspace)
+                reason = f"{command.shown()} reads {shown} too, which looks like a file with secrets"
+                asked = Finding("ask", reason, firm=any(secret.level == "deny" for secret in secrets))
+    return replace(asked, hidden=tuple(hidden.items()))
 
 
 def _level(command: Command, word: Word) -> tuple[str, str]:

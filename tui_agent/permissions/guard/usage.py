@@ -50,6 +50,7 @@ class Usage:
     operands: list[Word] = field(default_factory=list)
     free: list[Word] = field(default_factory=list)  # words that may become several without changing the others
     appended: bool = False
+    command: str = ""  # the program's name
 
 
 @functools.cache
@@ -130,6 +131,7 @@ def usage_of(command: Command) -> Usage:
         if check is not None:
             check(command, usage)
     usage.appended = usage.appended or spec.appended
+    usage.command = command.name
     return usage
 
 

@@ -10,10 +10,13 @@ import os
 from typing import Literal
 
 from tui_agent.permissions.guard.danger import carries_out_input, dangerous_words
-from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
+from tui_agent.permissions.guard.model import PASS, Command, Finding, Level, Line, Surroundings
 from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to
+from tui_agent.permissions.guard.reach import reached
 from tui_agent.permissions.guard.usage import SYSTEM_FOLDERS
 from tui_agent.permissions.rules import Rule
+
+_FORBIDDING: tuple[Literal["deny", "ask"], ...] = ("deny", "ask")
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
@@ -26,8 +29,9 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         rule = forbidding_rule(command, surroundings, "ask")
         if rule and not asked.reason:
             asked = Finding("ask", f"the rule {rule.text} asks about {command.shown()}")
-    if asked.reason:
-        return asked
+    covering = _covered_files(line, surroundings)
+    if asked.reason or covering.level == "ask":
+        return asked if asked.reason else covering
     allowed, uncovered = set[int](), ""
     for command in line.commands:
         rule, problem = allowing_rule(line, command, surroundings)
@@ -39,7 +43,42 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         return Finding(
             "ask", "a word that is not known could make it a denied command", frozenset(allowed), firm=True
         )
-    return Finding("ask" if uncovered else "allow", uncovered, frozenset(allowed)) if allowed or uncovered else PASS
+    level: Level = "ask" if uncovered else "allow" if allowed else "pass"
+    return Finding(level, uncovered, frozenset(allowed), hidden=covering.hidden, rules=covering.rules)
+
+
+def _covered_files(line: Line, surroundings: Surroundings) -> Finding:
+    """Ask about searches through a folder that holds what a rule about files forbids; or say what is to be hidden.
+
+    Where the folder holds more than is looked at, any such rule asks.
+    """
+    rules = [
+        rule for level in _FORBIDDING for rule in surroundings.rules.of(level, "read") if rule.specifier is not None
+    ]
+    if not rules:
+        return PASS
+    hidden: dict[str, Literal["ask", "deny"]] = {}
+    used: dict[Rule, None] = {}
+    for command in line.commands:
+        for found in reached(line, command, surroundings):
+            files = [file for file in found.protected if file.rule is not None]
+            if not found.complete and found.search.content:
+                return Finding(
+                    "ask", f"{command.shown()} reads too many files to look for those of {_named(rules[0])}"
+                )
+            if files and surroundings.hides and found.search.maskable:
+                hidden |= {file.mask: file.level for file in files}
+                used |= {file.rule: None for file in files if file.rule}
+            elif files and (rule := files[0].rule):
+                shown = os.path.relpath(files[0].path, surroundings.places.workspace)
+                verb = "denies" if rule.verdict == "deny" else "asks about"
+                reason = f"{command.shown()} reads {shown} too, which the rule {_named(rule)} {verb}"
+                return Finding("ask", reason, firm=any(file.level == "deny" for file in files), rules=(rule,))
+    return Finding(hidden=tuple(hidden.items()), rules=tuple(used))
+
+
+def _named(rule: Rule) -> str:
+    return f"{rule.text} ({rule.origin.file}:{rule.origin.line})" if rule.origin.line else rule.text
 
 
 def forbidding_rule(command: Command, surroundings: Surroundings, verdict: Literal["ask", "deny"]) -> Rule | None:
