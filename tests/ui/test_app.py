@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ui.support import driven
+from tests.ui.support import GUARD_SECONDS, driven
 from tui_agent.ui.browser import SessionBrowser
-from tui_agent.ui.dialogs import TextDialog
+from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
 
 
 @pytest.fixture
@@ -285,6 +285,9 @@ async def test_any_size_works(workspace, size):
         await me.request(EDIT)
         await me.pilot.press("f4")
         await me.until(lambda: me.queue.has_focus)
+        if size < (40, 10):
+            await me.pilot.resize_terminal(80, 24)
+            me.app._blind_until = 0.0
         await me.armed()
         await me.pilot.press("y")
         await me.idle()
@@ -326,6 +329,43 @@ async def test_help_and_palette_open(workspace):
         await me.pilot.press("enter")
         await me.until(lambda: not me.app.screen.is_modal)
         await me.until(lambda: me.app.workbench._budget.has_focus)
+
+
+async def test_nothing_is_decided_behind_the_message_that_covers_the_screen(workspace, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("tui_agent.ui.app.monotonic", lambda: now)
+    async with driven(workspace) as me:
+        await me.request("write a.txt: x")
+        await me.pilot.press("f4")
+        await me.armed()
+        await me.pilot.resize_terminal(30, 8)
+        await me.until(lambda: me.app.query_one("#too-small").display)
+        await me.pilot.press("y", "s", "n", "enter")
+        assert me.queue.current is not None
+        assert not me.queue._answered
+        await me.pilot.resize_terminal(120, 36)
+        await me.armed()
+        await me.pilot.press("y")
+        assert not me.queue._answered, "typed on while the screen came back"
+        now += GUARD_SECONDS
+        await me.pilot.press("y")
+        await me.idle()
+        assert (workspace / "a.txt").read_text().strip() == "x"
+
+
+async def test_a_dialog_that_has_no_room_takes_no_answer(workspace):
+    async with driven(workspace) as me:
+        dialog = ConfirmDialog("Delete?", [("everything", "")], "delete", clock=lambda: 0.0)
+        me.app.push_screen(dialog)
+        await me.until(lambda: me.app.screen is dialog)
+        dialog._armed_from = 0.0
+        await me.pilot.resize_terminal(20, 5)
+        await me.pilot.press("y")
+        assert me.app.screen is dialog
+        await me.pilot.press("escape")
+        await me.until(lambda: me.app.screen is not dialog)
+        await me.type("typing goes on")
+        assert me.app.workbench.prompt.text == "typing goes on"
 
 
 async def test_a_session_that_cannot_be_opened_leaves_the_app_alive(workspace):

@@ -21,6 +21,7 @@ from tui_agent.ui.commands import CommandProvider, ScreenCommand
 from tui_agent.ui.header import Header, HeaderData
 from tui_agent.ui.hints import KeyHints
 from tui_agent.ui.line import Line
+from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.session_app import SessionApp
 from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from tui_agent.ui.actions import PaneAction
     from tui_agent.ui.conversation import ConversationView
     from tui_agent.ui.permissions import PermissionQueue
+
+LEAST_WIDTH, LEAST_HEIGHT = 40, 10
+"""Cells, below which a message covers the screen."""
 
 QUIT_SECONDS = 2.0
 """How soon the second Ctrl+C must follow the first to quit."""
@@ -50,10 +54,10 @@ class TuiAgentApp(SessionApp):
     PAUSE_GC_ON_SCROLL = True
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (Textual declares both as instance variables)
         (0, "-tiny"),
-        (40, "-narrow"),
+        (LEAST_WIDTH, "-narrow"),
         (100, "-wide"),
     ]
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (10, "-low"), (32, "-tall")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (LEAST_HEIGHT, "-low"), (32, "-tall")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "escape", "back, or interrupt the run", show=False),
@@ -88,6 +92,7 @@ class TuiAgentApp(SessionApp):
         super().__init__(open_session, options=options, prompt=prompt, driver_class=driver_class)
         self._early: list[events.Event] | None = []
         self._quit_asked = -QUIT_SECONDS
+        self._blind_until = 0.0
         loaded = load_themes([packaged_themes(), *theme_folders])
         for own in loaded.themes.values():
             self.register_theme(own)
@@ -107,7 +112,7 @@ class TuiAgentApp(SessionApp):
         yield Workbench(id="workbench")
         yield KeyHints(id="footer")
         small = Line(id="too-small")
-        small.content = Content("too small: 40×10 is needed")
+        small.content = Content(f"too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed")
         yield small
 
     async def on_event(self, event: events.Event) -> None:
@@ -115,7 +120,22 @@ class TuiAgentApp(SessionApp):
             # Typed before the prompt can take it: kept, and typed again when it can.
             self._early.append(event)
             return
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded and self._is_blind(event):
+            return
         await super().on_event(event)
+
+    def _is_blind(self, event: events.Key | events.Paste) -> bool:
+        """Say whether a key would act on what cannot be seen, or could not when it was typed.
+
+        The prompt takes all, and keys that only leave or step back are never that.
+        """
+        if self.size.width < LEAST_WIDTH or self.size.height < LEAST_HEIGHT:
+            self._blind_until = monotonic() + GUARD_SECONDS
+        elif monotonic() >= self._blind_until:
+            return False
+        if self.focused is not None and self.focused.id == "prompt":
+            return False
+        return not (isinstance(event, events.Key) and event.key in {"escape", "ctrl+c", "ctrl+q"})
 
     def on_mount(self) -> None:
         """Paint first."""
