@@ -229,3 +229,17 @@ def test_a_link_to_a_secret_inside_is_seen_through(workspace: Path) -> None:
     assert decide("grep -R x src", workspace).verdict == "ask"
     assert decide("find src -name '*.py' | xargs cat", workspace).verdict == "ask"
     assert decide("grep -R x src", workspace, sandbox="available").hidden == (str(workspace / ".env"),)
+
+
+def test_own_searches_leave_out_what_would_ask_but_not_in_a_folder_that_was_allowed(workspace: Path) -> None:
+    rules = listed_rules((), ("Read(./sub/**)",), PRIVATE, source="user", home="/home/dev", base=str(workspace))
+    policy = Policy(rules, "/home/dev")
+    paths = [str(workspace / name) for name in (".env", "src/a.py", "sub/deep/b.txt", "private/notes.txt")]
+
+    def left_out(folder: str, mode: str = "ask", tool: str = "grep") -> list[str]:
+        found = policy.left_out(tool, paths, str(workspace / folder), workspace=str(workspace), mode=mode)
+        return sorted(str(Path(path).relative_to(workspace)) for path in found)
+
+    assert left_out(".") == left_out(".", tool="glob") == [".env", "private/notes.txt", "sub/deep/b.txt"]
+    assert left_out("sub") == ["private/notes.txt"]
+    assert left_out(".", mode="bypass") == ["private/notes.txt"]

@@ -305,3 +305,36 @@ def test_domains(tmp_path: Path, host: str, allowed: bool) -> None:
     from tui_agent.sandbox.proxy import DomainProxy
 
     assert DomainProxy(["pypi.org", "*.example.org"], tmp_path).allows(host) == allowed
+
+
+async def test_what_is_hidden_looks_empty_and_stays_as_it_is(tmp_path: Path) -> None:
+    for name in ("secret", "folder/inner", "shown"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(f"text of {name}\n")
+    hidden = [str(Path(name).resolve()) for name in ("secret", "folder", "missing")]
+    spool, line = tmp_path / "s", "cat secret shown; ls folder; echo x > secret; touch folder/new; ls"
+    made = await make(tmp_path).enclose(sandbox.shell_argv(line, ENVIRONMENT), ENVIRONMENT, spool, "sandbox", hidden)
+    await sandbox.start(
+        spool, made.argv, cwd=Path.cwd(), environment=made.environment, timeout=30, runtime=Runtime(), box=made.box
+    )
+    _, seen = await finish(spool)
+    assert "text of shown" in seen
+    assert "text of secret" not in seen
+    assert "inner" not in seen
+    assert [Path(name).read_text() for name in ("secret", "folder/inner")] == [
+        "text of secret\n",
+        "text of folder/inner\n",
+    ]
+    assert not Path("missing").exists()
+    assert not Path("folder/new").exists()
+
+
+async def test_where_nothing_can_be_hidden_nothing_runs(tmp_path: Path) -> None:
+    for box in (
+        make(tmp_path, enabled=False),
+        make(tmp_path, probe=lambda: SandboxState("landlock", "", reduced=True)),
+    ):
+        with pytest.raises(SandboxError, match="no sandbox that keeps"):
+            await box.enclose(["true"], ENVIRONMENT, tmp_path / "s", "sandbox", ["/x"])
+    with pytest.raises(SandboxError, match="no sandbox that keeps"):
+        await make(tmp_path).enclose(["true"], ENVIRONMENT, tmp_path / "s", "full", ["/x"])

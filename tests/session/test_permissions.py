@@ -11,6 +11,7 @@ import pytest
 from tests.session.support import Watcher, opened, options
 from tui_agent.events import SessionConfigured
 from tui_agent.permissions import PermissionBroker
+from tui_agent.sandbox import Sandbox
 from tui_agent.session import NoSuchRequest, SessionError
 
 
@@ -32,6 +33,29 @@ async def test_ordinary_commands_that_only_read_do_not_ask(tmp_path: Path, isola
         decided = session.of("permission.decided")[0]
         assert decided.verdict == "allow"
         assert decided.judgement.winner == "read_only"
+
+
+@pytest.mark.parametrize("line", ["run grep -rh KEY .", "run find . -type f | xargs cat", "search KEY in ."])
+async def test_a_search_from_above_does_not_show_what_is_protected(tmp_path: Path, isolated: Path, line: str) -> None:
+    if "run" in line and Sandbox.probe().kind != "bubblewrap":
+        pytest.skip("no bubblewrap here")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "permissions.toml").write_text('deny = ["Read(./private/**)"]\n')
+    for name in (".env", "private/notes.txt", "public.txt"):
+        (isolated / name).parent.mkdir(exist_ok=True)
+        (isolated / name).write_text(f"KEY of {name}\n")
+    async with opened(options(tmp_path, unattended=True)) as session:
+        await session.prompt(line)
+        finished = session.of("step.finished")[0]
+        shown = str(finished.result)
+        assert finished.outcome == "ok"
+        assert "KEY of public.txt" in shown
+        assert "KEY of private" not in shown
+        assert "KEY of .env" not in shown
+        assert (
+            "protected, so it looked empty here: .env, private" if "run" in line else "2 files left out, protected"
+        ) in shown
+    assert (isolated / "private" / "notes.txt").read_text() == "KEY of private/notes.txt\n"
 
 
 async def test_catastrophe_is_denied_even_in_bypass(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Bench:
     live: list[str] = field(default_factory=list)
     todo: list[TodoItem] = field(default_factory=list)
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    protected: tuple[str, ...] = ()
     images: bool = True
     closing: bool = False
     steps: int = 0
@@ -57,6 +59,9 @@ class Bench:
         async def set_todo(items: list[TodoItem]) -> None:
             self.todo = items
 
+        def left_out(paths: Sequence[str], folder: str) -> set[str]:
+            return {path for path in paths if any(name in path for name in self.protected)}
+
         return ToolContext(
             runtime=self.runtime,
             workspace=self.workspace,
@@ -68,6 +73,7 @@ class Bench:
             files_read=self.files_read,
             images=self.images,
             closing=lambda: self.closing,
+            left_out=left_out,
         )
 
     async def plan(self, call: Call) -> Plan:

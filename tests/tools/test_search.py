@@ -54,6 +54,25 @@ async def test_glob(searching: Bench) -> None:
         await glob(searching, "*", path="notes.md")
 
 
+async def test_what_is_protected_is_left_out_and_counted_whether_it_matches_or_not(searching: Bench) -> None:
+    searching.protected = ("/deep/", ".md")
+    assert await glob(searching, "**/*.ts") == [
+        "No file matches.",
+        "[1 file left out, protected by the permission rules]",
+    ]
+    assert await glob(searching, "*") == [
+        ".github/", ".gitignore", "data.bin", "src/", "[1 file left out, protected by the permission rules]",
+    ]  # fmt: skip
+    for pattern in ("about|let", "nowhere"):
+        for mode in ("content", "files", "count"):
+            shown = text(await searching.do("grep", pattern=pattern, mode=mode))
+            assert "notes.md" not in shown
+            assert "b.ts" not in shown
+            assert shown.endswith("[2 files left out, protected by the permission rules]")
+    assert "[1 file left out" in text(await searching.do("grep", pattern="nowhere", glob="*.md"))
+    assert "left out" not in text(await searching.do("grep", pattern="nowhere", glob="*.py"))
+
+
 async def test_glob_states_its_limit(searching: Bench) -> None:
     for number in range(250):
         searching.file(f"many/{number:03}.txt", "")

@@ -108,7 +108,7 @@ async def left_out_of(files: Iterable[bytes], folder: Path, context: ToolContext
 
 def left_out_note(number: int) -> str:
     """Say to the model how many files a search did not look at."""
-    return f"{count(number, 'file')} left out: the permission rules protect what is in them"
+    return f"{count(number, 'file')} left out, protected by the permission rules"
 
 
 def show_path(raw: bytes, context: ToolContext) -> str:
