@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tui_agent.context import History, fold_history
-from tui_agent.events import MAIN_AGENT, EventBase, Notice
+from tui_agent.events import MAIN_AGENT, EventBase, Notice, RunFinished
 from tui_agent.journal import Committed, Journal, Recorder
 
 
 class Histories:
-    """One history for each agent at work; kept up with the journal from when it is first asked for."""
+    """One history for each agent at work; kept up with the journal from when it is first asked for.
+
+    A subagent's is let go of when its run ends, the main agent's stays.
+    """
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._histories: dict[str, History] = {}
         self._loading: dict[str, list[EventBase]] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     def take(self, committed: tuple[Committed, ...]) -> None:
         """Take what was committed into the histories it belongs to."""
@@ -25,11 +31,20 @@ class Histories:
                 self._loading[event.agent].append(event)
             elif event.agent in self._histories:
                 self._histories[event.agent].apply(event)
+                if isinstance(event, RunFinished) and event.agent != MAIN_AGENT:
+                    del self._histories[event.agent]
 
     async def load(self, agent: str, start: int) -> History:
         """Return the history of an agent, whose events from `start` (a seq) on make it."""
-        if agent in self._histories:
+        async with self._one_at_a_time:
+            if agent not in self._histories:
+                try:
+                    self._histories[agent] = await self._load(agent, start)
+                finally:
+                    self._loading.pop(agent, None)
             return self._histories[agent]
+
+    async def _load(self, agent: str, start: int) -> History:
         late = self._loading[agent] = []
         until = self._journal.last_seq
         # The head (system prompt and tools) was fixed before any compaction.
@@ -42,11 +57,6 @@ class Histories:
             if after >= until:
                 break
         history, repeats = fold_history(events)
-        del self._loading[agent]
-        for event in late:
-            if (event.seq or 0) > until:
-                history.apply(event)
-        self._histories[agent] = history
         if not repeats:
             message = (
                 "This version reads the session's history differently from the one that wrote it. "
@@ -54,8 +64,7 @@ class Histories:
             )
             notice = Notice(level="warning", code="prefix-changed", message=message)
             await Recorder(self._journal, "", agent or MAIN_AGENT).record(notice)
+        for event in late:
+            if (event.seq or 0) > until:
+                history.apply(event)
         return history
-
-    def forget(self, agent: str) -> None:
-        """Let go of the history of an agent that has finished."""
-        self._histories.pop(agent, None)
