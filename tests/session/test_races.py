@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.session.support import opened, options
+from tui_agent.agents.loop import Agent
+from tui_agent.events import EventBase, RunStarted
+from tui_agent.journal import Recorder
+from tui_agent.tools.read import Read
 
 SUBAGENT = """
 [[turn]]
@@ -55,3 +62,83 @@ async def test_the_history_of_a_subagent_goes_with_it(tmp_path: Path, isolated: 
         await session.prompt("where is the login?")
         assert [run.outcome for run in session.of("run.finished")] == ["completed", "completed"]
         assert list(session.handle._histories._histories) == ["main"]
+
+
+async def broken(*_args: object, **_kwargs: object) -> None:
+    """Fail as no tool should."""
+    raise RuntimeError("a bug")
+
+
+async def test_an_error_in_a_subagent_ends_its_run_and_its_steps_too(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated / "login.py").write_text("def login(): ...\n")
+    given = options(tmp_path, scenario=scenario(tmp_path, SUBAGENT), mode="bypass")
+    with monkeypatch.context() as patch:
+        patch.setattr(Read, "run", broken)
+        async with opened(given) as session:
+            await session.prompt("where is the login?")
+            assert [run.outcome for run in session.of("run.finished")] == ["failed", "failed"]
+            assert session.of("run.finished")[-1].agent == "main"
+            state, name = session.handle.state, session.handle.session
+            assert not state.conversation.runs
+            assert not state.workflow.steps
+    async with opened(options(tmp_path), name) as session:
+        await session.prompt("say 5")
+        assert session.of("run.finished")[-1].outcome == "completed"
+
+
+async def test_a_step_that_cannot_be_looked_at_leaves_no_run_stuck(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated / "login.py").write_text("def login(): ...\n")
+    monkeypatch.setattr(Read, "run", broken)
+    monkeypatch.setattr(Read, "probe", broken)
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.prompt("read login.py")
+        assert session.of("run.finished")[-1].outcome == "failed"
+        assert "could not be looked at (RuntimeError: a bug)" in str(session.of("step.finished")[-1].result)
+        await session.prompt("say 5")
+        assert session.of("run.finished")[-1].outcome == "completed"
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "completed"])
+async def test_a_prompt_that_comes_while_the_run_ends_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    finish = Agent._finish
+    coming: list[asyncio.Task[Any]] = []
+
+    async def meanwhile(agent: Agent, *args: Any) -> None:
+        if not coming:
+            coming.append(asyncio.create_task(session.handle.submit("say 5")))
+            if outcome == "completed":
+                coming.append(asyncio.create_task(session.handle.interrupt()))
+        await finish(agent, *args)
+
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        monkeypatch.setattr(Agent, "_finish", meanwhile)
+        await session.handle.submit("run sleep 30" if outcome == "interrupted" else "say 3")
+        if outcome == "interrupted":
+            await session.event("step.started")
+            await session.handle.interrupt()
+        await session.event("run.finished", 2)
+        assert [run.outcome for run in session.of("run.finished")] == [outcome, "completed"]
+        assert not session.handle.state.conversation.queued
+
+
+async def test_a_subagent_that_had_only_begun_is_interrupted_too(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Recorder.record
+
+    async def interrupting(recorder: Recorder, *events: EventBase, **options: Any) -> tuple[EventBase, ...]:
+        if any(isinstance(event, RunStarted) and event.parent_step for event in events):
+            await session.handle.interrupt()
+        return await record(recorder, *events, **options)
+
+    monkeypatch.setattr(Recorder, "record", interrupting)
+    async with opened(options(tmp_path, scenario=scenario(tmp_path, SUBAGENT), mode="bypass")) as session:
+        await session.prompt("where is the login?")
+        assert [run.outcome for run in session.of("run.finished")] == ["interrupted", "interrupted"]
+        assert not session.handle.state.conversation.runs

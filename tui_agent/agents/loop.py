@@ -14,7 +14,7 @@ from typing import Any, Literal
 from tui_agent.agents.agent_type import AgentType, load_agent_types
 from tui_agent.agents.compaction import Cut, compact, compaction_reason
 from tui_agent.agents.hands import Hands
-from tui_agent.agents.metering import MeteredRequest
+from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
 from tui_agent.budget import agent_stop, stop_reason
@@ -78,35 +78,43 @@ class Agent:
             try:
                 history = await self.services.load_history(self.agent)
                 outcome, reason = await self._work(history)
+                async with self.services.prompts:
+                    if outcome == "completed" and self._is_main and self.services.conversation().queued:
+                        continue
+                    await self._finish(outcome, reason)
             except asyncio.CancelledError:
                 if not self.services.interrupting:
                     raise
-                stop = self.services.time_up
-                await self.cancel_steps(
-                    "The time limit stopped this call." if stop else "The person interrupted this call."
-                )
-                if self._is_main:
-                    self.services.interrupting, self.services.time_up = False, None
-                    task = asyncio.current_task()
-                    if task is not None:
-                        task.uncancel()
-                    if stop is not None:
-                        await self.recorder.record(stop)
-                        await self._finish("stopped", stop_reason(stop))
-                        return ""
-                    if self.services.conversation().queued:
-                        continue
-                await self._finish("interrupted", "")
+                if await self._interrupted():
+                    continue
                 if not self._is_main:
                     raise
                 return ""
-            async with self.services.prompts:
-                if outcome == "completed" and self._is_main and self.services.conversation().queued:
-                    continue
-                await self._finish(outcome, reason)
             if outcome != "completed" and not self._is_main:
                 return f"{history.last_text}\n[This agent {outcome}: {reason}]".strip()
             return history.last_text
+
+    async def _interrupted(self) -> bool:
+        """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
+        services = self.services
+        by_person = "The person interrupted this call."
+        await self._cancel("interrupted", "", by_person if services.time_up is None else _TIME_UP)
+        if not self._is_main:
+            await self._finish("interrupted", "")
+            return False
+        # Another interruption is of no account until the end stands: it would leave a run that nobody works on.
+        async with services.prompts:
+            stop = services.time_up
+            goes_on = stop is None and bool(services.conversation().queued)
+            if stop is not None:
+                await self._finish("stopped", stop_reason(stop), stop)
+            elif not goes_on:
+                await self._finish("interrupted", "")
+        services.interrupting, services.time_up = False, None
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        return goes_on and self._active_run() is not None
 
     @property
     def _is_main(self) -> bool:
@@ -193,10 +201,22 @@ class Agent:
         steps = self.services.workflow().steps.values()
         return sorted((step for step in steps if step.agent == self.agent), key=lambda step: step.order)
 
-    async def cancel_steps(self, reason: str) -> None:
-        """Finish the open steps of this agent as cancelled, so that its history stays valid."""
-        for step in self._open_steps():
-            await self.hands.executor.cancel_open(step.id, reason)
+    async def fail(self, reason: str) -> None:
+        """Finish the run after an error: what is open is cancelled, so that its history stays valid."""
+        await self._cancel("failed", reason, "tui-agent failed.")
+        await self._finish("failed", reason)
+
+    async def _cancel(self, outcome: Outcome, reason: str, why: str) -> None:
+        """Finish the open steps of this agent as cancelled, and before them the runs of its subagents."""
+        steps = self._open_steps()
+        asked = {step.id for step in steps}
+        for run in self.services.conversation().runs:
+            if run.parent_step in asked:
+                child = Agent(self.services, run.id, run.agent, run.agent_type)
+                await child._cancel(outcome, reason, why)
+                await child._finish(outcome, reason)
+        for step in steps:
+            await self.hands.executor.cancel_open(step.id, why)
 
     async def _accept_prompts(self) -> None:
         if not self._is_main:
@@ -226,18 +246,21 @@ class Agent:
         assembled = PoolAssembled(agent_type=self.type.name, entries=list(pool.entries))
         await self.recorder.record(assembled, loaded)
 
-    async def _finish(self, outcome: Outcome, reason: str) -> None:
+    async def _finish(self, outcome: Outcome, reason: str, stop: BudgetStopped | None = None) -> None:
+        """Record how the run ended, unless that is recorded, to the end also when cancelled."""
         active = self._active_run()
+        if active is None:
+            return
         finished = RunFinished(
             outcome=outcome,
             reason=reason,
-            turns=active.turns if active else 0,
-            seconds=max(0.0, self.services.runtime.now() - active.started) if active else 0.0,
+            turns=active.turns,
+            seconds=max(0.0, self.services.runtime.now() - active.started),
             usage=self._usage,
             cost=self._cost,
         )
         clocked = self.services.meter.clocked() if self._is_main else []
-        await self.recorder.record(*clocked, finished)
+        await to_the_end(self.recorder.record(*([stop] if stop else []), *clocked, finished))
 
     async def _run_subagent(self, step: str, agent_type: str, prompt: str) -> str:
         """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one."""
@@ -245,15 +268,17 @@ class Agent:
         known = next((run for run in services.conversation().runs if run.parent_step == step), None)
         if known is not None:
             return await Agent(services, known.id, known.agent, known.agent_type).run()
-        for event in await services.find_events(types=["run.started"]):
+        for event in await services.find_events(services.workflow().steps[step].order, types=["run.started"]):
             if isinstance(event, RunStarted) and event.parent_step == step:
                 return (await services.load_history(event.agent)).last_text
         run, agent = services.runtime.new_id("run"), services.runtime.new_id(agent_type)
         child = Agent(services, run, agent, agent_type)
         started = RunStarted(prompt=prompt, agent_type=agent_type, parent_step=step, parent_agent=self.agent)
-        await child.recorder.record(started)
+        await to_the_end(child.recorder.record(started))
         return await child.run()
 
+
+_TIME_UP = "The time limit stopped this call."
 
 _REASONS = {
     "max_tokens": "the answer was cut at its output limit; ask to go on",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,12 +87,7 @@ class MeteredRequest:
 
         Cancelled meanwhile, it is done all the same before the cancellation goes on.
         """
-        settling = asyncio.ensure_future(self._settle(events, drop_chunks))
-        try:
-            await asyncio.shield(settling)
-        except asyncio.CancelledError:
-            await settling
-            raise
+        await to_the_end(self._settle(events, drop_chunks))
 
     def priced(self, usage: Usage) -> tuple[Usage, float | None]:
         """Return the usage, marked where nobody is billed for it, and its cost in dollars."""
@@ -172,3 +167,13 @@ class MeteredRequest:
         fresh = estimate.expected - estimate.cached
         usage = Usage(cache_read_tokens=estimate.cached, cache_write_tokens=fresh, output_tokens=answer)
         return self.services.catalog.cost(usage, self.model.id)
+
+
+async def to_the_end(work: Awaitable[object]) -> None:
+    """Wait for `work`. Cancelled meanwhile, it is done all the same before the cancellation goes on."""
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await working
+        raise

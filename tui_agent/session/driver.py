@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from tui_agent.agents import Agent, Services
 from tui_agent.budget.meter import TIME_KEY
-from tui_agent.events import Crash, Notice, RunFinished
+from tui_agent.events import Crash, Notice
 from tui_agent.journal import JournalError, Recorder
 from tui_agent.session.recovery import end_open_turns
 from tui_agent.session.view import SessionView
@@ -67,17 +67,7 @@ class Driver:
             # Nothing can be written, so nothing may be done: the run waits until the person tries again.
             self._warn(error)
         except Exception as error:
-            crash = Crash(
-                boot=services.journal.boot,
-                reason=f"The agent loop failed: {type(error).__name__}: {error}",
-                last_seq=services.journal.last_seq,
-                traceback=traceback.format_exc(),
-            )
-            finished = RunFinished(outcome="failed", reason=f"an error in tui-agent: {error}")
-            failed = "tui-agent failed."
-            await end_open_turns(services.journal, self._view.state, services.catalog.cost, "error", failed)
-            await agent.cancel_steps(failed)
-            await agent.recorder.record(crash, *services.meter.clocked(), finished)
+            await self._give_up(agent, error)
         finally:
             self._clock.cancel()
             services.meter.forget()
@@ -88,6 +78,23 @@ class Driver:
         if next_run is not None and next_run.id != agent.run_id:
             self._agent = None
             self.go_on()
+
+    async def _give_up(self, agent: Agent, error: Exception) -> None:
+        """Record an error of the agent loop, and finish the run that it ended."""
+        services = self._services
+        crash = Crash(
+            boot=services.journal.boot,
+            reason=f"The agent loop failed: {type(error).__name__}: {error}",
+            last_seq=services.journal.last_seq,
+            traceback="".join(traceback.format_exception(error)),
+        )
+        try:
+            await agent.recorder.record(crash)
+            price = services.catalog.cost
+            await end_open_turns(services.journal, self._view.state, price, "error", "tui-agent failed.")
+            await agent.fail(f"an error in tui-agent: {error}")
+        except JournalError as unwritable:
+            self._warn(unwritable)
 
     async def _watch_time(self) -> None:
         """Stop the run when a limit on time is reached, within a turn or a step too."""

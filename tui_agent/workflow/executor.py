@@ -26,7 +26,7 @@ from tui_agent.permissions import PermissionBroker, hash_call
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
-from tui_agent.workflow.tool import Call, Outcome, Plan, Tool, ToolContext, ToolError
+from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError
 
 
 class StepHost(Protocol):
@@ -102,7 +102,11 @@ class StepExecutor:
         found = self.host.tool(step.tool)
         if step.status == "running" and step.intent is not None and found is not None:
             call = Call(step.id, step.tool, step.input, step.agent, max(step.attempt, 1))
-            finding = await found[1].probe(call, step.intent, self.host.tool_context(step))
+            try:
+                finding = await found[1].probe(call, step.intent, self.host.tool_context(step))
+            except Exception as error:
+                # Whatever it is, a step that cannot be looked at must not keep the run from ending.
+                finding = Finding("uncertain", f"it could not be looked at ({type(error).__name__}: {error}).")
             seconds = max(0.0, self.runtime.now() - step.started)
             if finding.outcome is not None and not finding.outcome.error:
                 await self._acknowledge(step.id, finding.outcome, seconds, recovered=False)
