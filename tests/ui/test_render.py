@@ -401,6 +401,52 @@ def test_the_state_of_a_step_is_told_in_words() -> None:
     assert heads == {"planned", "running", "uncertain after a crash", "denied"}
 
 
+def test_a_head_says_nothing_twice() -> None:
+    assert drawn(*step("s", "edit", "edit a.py", summary="+2 −1", diff=DIFF))[0] == "▸ ✓ edit a.py  +2 −1"
+    denied = PermissionDecided(step="s", tool="read", call_hash="", verdict="deny", by="person", reason="denied")
+    assert drawn(planned("s"), denied) == ["▸ ⊘ read src/login.py  denied"]
+    todo = TodoChanged(step="s", items=[TodoItem(text="dig")])
+    events = [planned("s", "todo", "todo 0/1 done"), started("s"), todo, finished("s", summary="1 item, 0 done")]
+    assert drawn(*events) == ["▸ ✓ todo 0/1 done"]
+
+
+def test_an_answer_of_the_person_is_shown_once() -> None:
+    asked = QuestionAsked(step="s", question="q", text="Which?")
+    events = [planned("s", "ask", "ask"), asked, QuestionAnswered(step="s", question="q", answer="blue")]
+    lines = drawn(*events, finished("s", "ask", summary="", view="blue"), unfolded=True)
+    assert lines == ["▾ ✓ ask", "  │ ? Which?", "  │ → blue"]
+
+
+def test_an_interrupted_answer_says_so_once() -> None:
+    begun = TurnStarted(turn="t", model="m", number=1)
+    assert drawn(begun, TurnFailed(turn="t", kind="interrupted", message="Interrupted.")) == ["", "■ interrupted"]
+
+
+def test_what_was_found_after_a_crash_is_told_as_past_and_output_begins_anew() -> None:
+    found = StepRecovered(step="s", finding="running", action="attach", evidence="still running as process 7")
+    events = [
+        planned("s", "bash", "bash x"),
+        started("s", "bash"),
+        StepOutput(step="s", text="one\n"),
+        found,
+        StepOutput(step="s", text="one\ntwo\n"),
+    ]
+    lines = drawn(*events, unfolded=True)
+    assert lines[1] == "  │ after the crash: still running as process 7"
+    assert lines[-2:] == ["  │ one", "  │ two"]
+    assert "  │ one" not in lines[:-2]
+
+
+def test_a_long_prompt_shows_its_begin_until_it_is_unfolded() -> None:
+    long = prompt("r", "\n".join(f"line {n}" for n in range(1000)))
+    lines = drawn(long)
+    assert lines[1] == "> line 0"
+    assert len(lines) == 12
+    assert lines[-1] == "  ▸ … 990 lines and 8,820 characters more"
+    assert len(drawn(long, unfolded=True)) == 1001
+    assert len(drawn(prompt("r", "word " * 100_000))) < 40
+
+
 def test_thinking_is_folded() -> None:
     assert drawn(*answer("t", "Hi", "let me think")) == ["", "▸ thinking · 3 words", "", "Hi"]
     assert drawn(*answer("t", "Hi", "let me think"), unfolded=True)[1:3] == ["▾ thinking · 3 words", "│ let me think"]

@@ -235,10 +235,11 @@ def _fold_step(item: StepItem, event: EventBase) -> StepItem:
                 seconds=event.seconds,
             )
         case StepRecovered():
-            uncertain = event.finding == "uncertain"
-            return replace(item, state="uncertain" if uncertain else item.state, evidence=event.evidence)
+            if event.finding == "uncertain":
+                return replace(item, state="uncertain", evidence=event.evidence)
+            return replace(item, view="", evidence=event.evidence)  # its output comes again from the beginning
         case StepResolved():
-            return replace(item, state="running" if event.resolution == "run_again" else item.state)
+            return replace(item, state="running", view="") if event.resolution == "run_again" else item
         case QuestionAsked():
             return replace(item, question=event.text)
         case QuestionAnswered():

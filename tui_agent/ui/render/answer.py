@@ -71,5 +71,7 @@ class AnswerDrawing:
         if not item.note and glyph == "!":
             return []
         note = inert_line(item.note.strip())
+        if note.rstrip(".").lower() == glyph[2:]:
+            note = ""
         separator = " " if glyph == "!" or not note else ": "
         return wrap([(f"{glyph}{separator}{note}".rstrip(), style)], self._width, (), [Prefix("  ", style)])

@@ -25,6 +25,12 @@ from tui_agent.ui.render.words import count, duration
 OPEN_DIFF = 40
 """Changed lines up to which a step's diff is shown without being asked for."""
 
+LONG_PROMPT = 50
+"""Lines, or hundreds of characters, above which only the begin of a prompt is shown."""
+
+PROMPT_BEGIN = 10
+"""Lines, or hundreds of characters, that are shown of a long prompt."""
+
 
 class Drawing:
     """One item as lines at a width. Keeps what it drew, so that an answer that grows is drawn once."""
@@ -55,7 +61,7 @@ class Drawing:
 def _lines(item: Item, palette: Palette, width: int, unfolded: bool) -> list[Line]:
     match item:
         case PromptItem():
-            return _prompt(item, palette, width)
+            return _prompt(item, palette, width, unfolded)
         case StepItem():
             return step_lines(item, palette, width, unfolded)
         case RunEndItem():
@@ -68,14 +74,26 @@ def _lines(item: Item, palette: Palette, width: int, unfolded: bool) -> list[Lin
             return AnswerDrawing(palette, width).update(item, unfolded)
 
 
-def _prompt(item: PromptItem, palette: Palette, width: int) -> list[Line]:
+def _is_long(item: PromptItem) -> bool:
+    return item.text.count("\n") > LONG_PROMPT or len(item.text) > LONG_PROMPT * 100
+
+
+def _prompt(item: PromptItem, palette: Palette, width: int, unfolded: bool) -> list[Line]:
     style = palette.strong
     if item.state == "withdrawn":
         style = palette.dim + Style(strike=True)
     elif item.state == "queued":
         style = palette.dim
     first, rest = [Prefix("> ", palette.prompt)], [Prefix("  ", palette.base)]
-    lines = plain(inert(item.text), style, width, first, rest)
+    if unfolded or not _is_long(item):
+        lines = plain(inert(item.text), style, width, first, rest)
+    else:
+        begin = "\n".join(item.text[: PROMPT_BEGIN * 100].split("\n")[:PROMPT_BEGIN])
+        lines = plain(inert(begin), style, width, first, rest)
+        more = count(item.text.count("\n") - begin.count("\n"), "line")
+        lines.extend(
+            plain(f"▸ … {more} and {len(item.text) - len(begin):,} characters more", palette.dim, width, rest)
+        )
     if item.state != "sent":
         words = {"queued": "queued: sent with the next turn", "withdrawn": "withdrawn"}[item.state]
         lines.extend(plain(f"({words})", palette.dim, width, rest))
@@ -137,6 +155,8 @@ def _notice(item: NoticeItem, palette: Palette, width: int) -> list[Line]:
 def unfolds(item: Item) -> bool:
     """Return whether the item has something to unfold."""
     match item:
+        case PromptItem():
+            return _is_long(item)
         case AnswerItem():
             return any(block.kind == "thinking" and block.text for block in item.blocks)
         case StepItem() | CompactionItem():

@@ -64,8 +64,9 @@ def _head(item: StepItem, palette: Palette, width: int, unfolded: bool) -> Line:
         facts.append(f"+{added} −{removed}")
     if words:
         facts.append(words)
-    if item.summary and inert_line(item.summary) not in title:
-        facts.append(inert_line(item.summary))
+    summary = inert_line(item.summary)
+    if summary and not item.todo and summary not in title and summary not in facts:
+        facts.append(summary)
     if item.seconds >= 1:
         facts.append(duration(item.seconds))
     marks = f"{'▾' if unfolded else '▸'} {glyph} "
@@ -82,7 +83,7 @@ def _body(item: StepItem, palette: Palette, width: int) -> list[Line]:
     lines: list[Line] = []
     bar = [Prefix("  │ ", palette.rule)]
     if item.evidence:
-        lines.extend(plain(f"evidence: {inert(item.evidence)}", palette.warning, width, bar))
+        lines.extend(plain(f"after the crash: {inert(item.evidence)}", palette.warning, width, bar))
     if item.question:
         lines.extend(plain(f"? {inert(item.question)}", palette.strong, width, bar))
         answer = inert(item.answer) or "(waits for your answer)"
@@ -95,7 +96,7 @@ def _body(item: StepItem, palette: Palette, width: int) -> list[Line]:
         lines.extend(diff_lines(item.diff, palette, width, INDENT, BODY_ROWS))
     if not (item.diff or item.question or item.todo):
         lines.extend(_input(item, palette, width))
-    shown_otherwise = (item.diff or item.todo) and item.state == "ok"
+    shown_otherwise = (item.diff or item.todo or item.answer) and item.state == "ok"
     if item.view and not shown_otherwise:
         lines.extend(_output(item.view, palette, width, bar))
     return lines
