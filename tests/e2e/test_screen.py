@@ -174,3 +174,22 @@ def test_a_prompt_sent_and_left_at_once_is_not_lost(start):
     again = start("--continue")
     again.until("> list")
     again.until("✓ done")
+
+
+@pytest.mark.parametrize(
+    ("program", "wanted"), [("WezTerm", b"\x1b]777;notify;tui-agent asks;"), ("Apple_Terminal", b"\x1b]9;")]
+)
+def test_a_request_behind_another_window_is_announced_once(start, monkeypatch, program, wanted):
+    for name in ("TMUX", "VTE_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("TERM_PROGRAM", program)
+    terminal = start()
+    terminal.until("offline practice model")
+    terminal.type("say 50 at 25 then run touch a\r")
+    terminal.until("working")
+    terminal.type("\x1b[O")
+    terminal.until("waiting: F4")
+    terminal.until(lambda: b"tui-agent asks" in terminal.written)
+    assert terminal.written.count(b"tui-agent asks") == 1
+    assert wanted in terminal.written

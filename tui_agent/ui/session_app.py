@@ -22,6 +22,7 @@ from tui_agent.ui.commands import ScreenCommand, parse_command
 from tui_agent.ui.header import Header, git_branch
 from tui_agent.ui.hints import KeyHints
 from tui_agent.ui.layout import LayoutSaver, parse_layout
+from tui_agent.ui.notification import desktop_notification
 from tui_agent.ui.prompt import Prompt
 from tui_agent.ui.workbench import Workbench
 
@@ -92,6 +93,9 @@ class SessionApp(App[int]):
         self.commands = offered_commands()
         self.workbench.prompt.commands = tuple((f"/{c.name}", c.description) for c in self.commands)
         if self._open_session is None:
+            self._failed = "No session is open: F2 lists them, /new begins one."
+            self._opened.set()  # what is typed before there is one is given back
+            self._tick()
             await self.action_sessions()
             return
         try:
@@ -223,9 +227,9 @@ class SessionApp(App[int]):
         self._show_header()
 
     def _tell_desktop(self, text: str) -> None:
-        """Ask the terminal for a notification (OSC 9); one that has none takes no notice."""
+        """Ask the terminal for a notification; one that has none takes no notice."""
         if self._driver is not None and not self.is_headless:
-            self._driver.write(desktop_notification(text))
+            self._driver.write(desktop_notification(text, self.open_options().runtime.environment))
 
     def on_workbench_layout_changed(self) -> None:
         """Save the layout soon."""
@@ -336,11 +340,6 @@ class SessionApp(App[int]):
     def on_paged_view_fetch_failed(self, event: PagedView.FetchFailed) -> None:
         """Say what could not be read."""
         self.notify(inert(event.reason), severity="error", markup=False)
-
-
-def desktop_notification(text: str) -> str:
-    """Return the sequence that shows `text` as a notification; it may hold anything."""
-    return f"\x1b]9;tui-agent asks: {inert_line(text)[:200]}\x07"
 
 
 def _import_session_room() -> None:
