@@ -16,11 +16,20 @@ from tui_agent.agents import narrowing_for
 from tui_agent.agents.agent_type import load_agent_types, read_agent_type
 from tui_agent.context.conversation import ActiveRun, ConversationState
 from tui_agent.events import EffectClass
-from tui_agent.permissions import MODES, Narrowing, together
+from tui_agent.permissions import (
+    MODES,
+    Narrowing,
+    PermissionBroker,
+    PermissionsState,
+    RuleSet,
+    SandboxState,
+    together,
+)
 from tui_agent.permissions.broker import EXACT, judge
 from tui_agent.permissions.policy import PolicyDecision, Request
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleError
+from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
 
 HOME = Path("/home/dev")
@@ -153,3 +162,24 @@ def test_no_type_allows_more_than_the_one_above_it(
         found = decide(tool, given, by=by, mode=mode, lists=lists, granted=granted, effect=effect)
         assert RANK[found.verdict] >= (RANK[above] if depth else 0), (shlex.quote(str(given)), depth, found)
         above = found.verdict
+
+
+async def test_a_search_leaves_out_what_the_type_forbids_to_read(tmp_path: Path) -> None:
+    by = narrowing(tmp_path, 'deny = ["Read(./private/**)"]\n')
+
+    async def none() -> SandboxState:
+        return "none"
+
+    broker = PermissionBroker(
+        Runtime(home=HOME),
+        PermissionsState,
+        tmp_path,
+        RuleSet,
+        none,
+        lambda agent: by if agent == "one" else Narrowing(),
+    )
+    paths = [str(tmp_path / "private" / "a"), str(tmp_path / "b")]
+    found = {
+        agent: broker.left_out("grep", paths, str(tmp_path), agent=agent, mode="ask") for agent in ("one", "two")
+    }
+    assert found == {"one": {paths[0]}, "two": set()}

@@ -138,7 +138,9 @@ class Hands:
             closing=lambda: services.closing,
             environment=step.decision.environment if step.decision else {},
             hidden=step.decision.hidden if step.decision else (),
-            left_out=lambda paths, folder: services.broker.left_out(step.tool, paths, folder, mode=services.mode()),
+            left_out=lambda paths, folder: services.broker.left_out(
+                step.tool, paths, folder, agent=self.recorder.agent, mode=services.mode()
+            ),
             sandbox=services.sandbox,
         )
 

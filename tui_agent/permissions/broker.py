@@ -165,13 +165,13 @@ class PermissionBroker:
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
         return await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent, more)
 
-    def left_out(self, tool: str, paths: Sequence[str], folder: str, *, mode: str) -> set[str]:
-        """Return those of `paths`, real, that a search by `tool` in `folder` leaves out (blocking).
+    def left_out(self, tool: str, paths: Sequence[str], folder: str, *, agent: str, mode: str) -> set[str]:
+        """Return those of `paths`, real, that an agent's search by `tool` in `folder` leaves out (blocking).
 
         These are the files that would not be read without a question; but whoever was allowed to search a
         protected folder sees what is protected no more than that.
         """
-        policy = Policy(self.rules(), str(self.runtime.home), self.protected)
+        policy = Policy(self.rules().plus(self.narrowing(agent).rules), str(self.runtime.home), self.protected)
         return policy.left_out(tool, paths, folder, workspace=str(self.workspace), mode=mode)
 
     def waiting(self, request_id: str) -> PermissionRequested:
