@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.session.support import options
+from tui_agent import sandbox
+from tui_agent.runtime import Runtime
 from tui_agent.session import (
     SessionBusy,
     SessionError,
@@ -46,6 +48,32 @@ async def test_an_open_session_is_not_deleted_and_a_closed_one_is_gone(tmp_path)
     assert await list_sessions(data) == []
     assert await search_sessions(data, "say") == ()
     await delete_session(data, handle.session)  # a row that was left behind goes without a folder
+
+
+async def test_a_session_whose_command_still_runs_is_not_deleted(tmp_path):
+    data = options(tmp_path).data_dir
+    handle = await finished(tmp_path, "say 3")
+    await handle.close()
+    folder = data / "sessions" / handle.session
+    spool = folder / "steps" / "step_1"
+    runtime = Runtime()
+    environment = {"PATH": "/usr/bin:/bin"}
+    argv = sandbox.shell_argv("sleep 300", environment)
+    await sandbox.start(spool, argv, cwd=tmp_path, environment=environment, timeout=300, runtime=runtime)
+    try:
+        pid = sandbox.inspect(spool).pid
+        with pytest.raises(SessionBusy, match=f"still runs, process {pid};"):
+            await delete_session(data, handle.session)
+        assert (folder / "session.db").exists()
+    finally:
+        sandbox.kill(spool)
+        await sandbox.wait(spool, ignore, runtime)
+    await delete_session(data, handle.session)
+    assert not folder.exists()
+
+
+async def ignore(data, skipped):
+    pass
 
 
 async def test_a_name_that_is_no_id_deletes_nothing(tmp_path):

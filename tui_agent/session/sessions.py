@@ -13,6 +13,7 @@ from tui_agent.config import Paths
 from tui_agent.events import Amounts, EventBase
 from tui_agent.journal import FileLock, Journal, JournalError, SearchHit, SessionIndex, SessionLocked, SessionSummary
 from tui_agent.journal.ledger import SPEND_TYPES
+from tui_agent.sandbox import inspect
 from tui_agent.session.errors import SessionBusy, SessionError
 from tui_agent.session.state import SessionState
 
@@ -130,8 +131,8 @@ async def search_sessions(data_dir: Path, text: str) -> tuple[SearchHit, ...]:
 async def delete_session(data_dir: Path, session: str) -> None:
     """Remove a session for good: its folder with all it holds, and its line in the index.
 
-    What it cost stays in the ledger. Raises `SessionBusy` when a window has it open, `SessionError` when its
-    folder cannot be removed.
+    What it cost stays in the ledger. Raises `SessionBusy` when a window has it open or a command of it still runs,
+    `SessionError` when its folder cannot be removed.
     """
     folder = Paths(data_dir, data_dir).session_folder(session)
     await asyncio.to_thread(_remove_folder, folder)
@@ -150,6 +151,7 @@ def _remove_folder(folder: Path) -> None:
     except SessionLocked as error:
         raise SessionBusy("this session is open in a window; close it there, then delete it") from error
     try:
+        _refuse_running(folder / "steps")
         # The session's file goes first: a folder without one is no session any more, should this be cut off.
         for name in ("session.db", "session.db-wal", "session.db-shm"):
             (folder / name).unlink(missing_ok=True)
@@ -168,6 +170,16 @@ def closing_index(data_dir: Path) -> Iterator[SessionIndex]:
         yield index
     finally:
         index.shut()
+
+
+def _refuse_running(steps: Path) -> None:
+    for spool in steps.glob("*"):
+        command = inspect(spool)
+        if command.state == "running":
+            raise SessionBusy(
+                f"a command of this session still runs, process {command.pid}; end it or wait for its end, then "
+                "delete the session"
+            )
 
 
 def _index(data_dir: Path) -> SessionIndex:
