@@ -224,8 +224,6 @@ async def browse(app: TuiAgentApp) -> None:
     choice = await app.push_screen_wait(browser)
     if choice is not None:
         await switch(app, choice)
-    elif app.handle is None:
-        await app.action_leave()
 
 
 async def switch(app: TuiAgentApp, choice: Choice) -> None:
