@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ui.support import GUARD_SECONDS, driven
+from tests.ui.support import GUARD_SECONDS, Driven, driven
+from tui_agent.opening import Start
+from tui_agent.runtime import Runtime
+from tui_agent.ui.app import TuiAgentApp
 from tui_agent.ui.browser import SessionBrowser
 from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
 
@@ -381,6 +384,26 @@ async def test_a_session_that_cannot_be_opened_leaves_the_app_alive(workspace):
         await me.until(lambda: me.app.handle, "another session is open")
         await me.ask("list")
         await me.idle()
+
+
+async def test_leaving_the_list_of_sessions_without_a_choice_ends_nothing(workspace):
+    start = Start(Runtime(), workspace, offline=True)
+    app = TuiAgentApp(None, options=start.options)
+    async with app.run_test(size=(120, 36)) as pilot:
+        me = Driven(app, pilot)
+        await me.until(lambda: isinstance(app.screen, SessionBrowser))
+        await pilot.press("escape")
+        await me.until(lambda: not isinstance(app.screen, SessionBrowser))
+        assert app.is_running
+        await me.ask("list")
+        await me.until(lambda: app.workbench.prompt.text == "list", "it is given back")
+        assert "F2 lists them" in app.query_one("#footer").content.plain
+        app.workbench.prompt.clear_draft()
+        await me.ask("/new")
+        await me.until(lambda: app.handle, "a session is open")
+        await me.ask("list")
+        await me.idle()
+        await app.leave_session()
 
 
 async def test_a_prompt_for_a_session_that_cannot_be_opened_is_given_back(workspace):
