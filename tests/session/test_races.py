@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from tests.session.support import opened, options
 from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, RunStarted
-from tui_agent.journal import Recorder
+from tui_agent.journal import FileLock, JournalFull, Recorder
+from tui_agent.models.offline import ScenarioError
+from tui_agent.session import SessionHandle
 from tui_agent.tools.read import Read
 
 SUBAGENT = """
@@ -142,3 +145,43 @@ async def test_a_subagent_that_had_only_begun_is_interrupted_too(
         await session.prompt("where is the login?")
         assert [run.outcome for run in session.of("run.finished")] == ["interrupted", "interrupted"]
         assert not session.handle.state.conversation.runs
+
+
+async def test_a_session_that_could_not_be_opened_is_not_held(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        name = session.handle.session
+    wrong = scenario(tmp_path, "nonsense = 1")
+    with pytest.raises(ScenarioError):
+        await SessionHandle.resume(name, options(tmp_path, scenario=wrong))
+    async with opened(options(tmp_path), name) as session:
+        assert not session.handle.read_only
+
+
+async def test_a_session_that_could_not_be_begun_leaves_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_args: object, **_kwargs: object) -> None:
+        raise JournalFull("The disk is full.")
+
+    monkeypatch.setattr(Recorder, "record", full)
+    before = set(threading.enumerate())
+    with pytest.raises(JournalFull):
+        await SessionHandle.open(options(tmp_path))
+    left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
+    assert not left
+
+
+async def test_a_fork_that_fails_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_args: object, **_kwargs: object) -> None:
+        raise JournalFull("The disk is full.")
+
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 5")
+        with monkeypatch.context() as patch:
+            patch.setattr(Recorder, "record", full)
+            with pytest.raises(JournalFull):
+                await session.handle.fork()
+        sessions = session.handle.path.parent.parent
+        for folder in sessions.iterdir():
+            if folder.name != session.handle.session:
+                FileLock(folder / "session.db").release()

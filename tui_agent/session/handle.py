@@ -186,12 +186,17 @@ class SessionHandle:
         paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
         settings = await _settings(options)
         mode = _checked_mode(options.mode or settings.settings.mode)
-        backend = await start_backend(options, settings.settings)
-        session = options.runtime.new_id("session")
-        path = paths.session_database(session)
-        journal = await Journal.create(path, session, options.runtime)
-        handle = cls(journal, SessionState(), options, settings, backend)
-        await handle._record_created(mode)
+        async with contextlib.AsyncExitStack() as undo:
+            backend = await start_backend(options, settings.settings)
+            undo.push_async_callback(asyncio.to_thread, backend.stop)
+            session = options.runtime.new_id("session")
+            path = paths.session_database(session)
+            journal = await Journal.create(path, session, options.runtime)
+            undo.push_async_callback(journal.close)
+            handle = cls(journal, SessionState(), options, settings, backend)
+            undo.push_async_callback(handle._sessions.close)
+            await handle._record_created(mode)
+            undo.pop_all()
         return handle
 
     @classmethod
@@ -207,21 +212,26 @@ class SessionHandle:
             raise SessionNotFound(f"there is no session {session} in {paths.sessions}; see: tui-agent sessions")
         settings = await _settings(options)
         because = ""
-        try:
-            journal = await Journal.open(path, options.runtime)
-        except (SessionLocked, SessionUnwritable) as error:
-            locked = isinstance(error, SessionLocked)
-            because = "another window holds it" if locked else "its folder cannot be written"
-            journal = await Journal.open(path, options.runtime, read_only=True)
-        state = await folded_state(journal)
-        backend = await start_backend(options, settings.settings)
-        handle = cls(journal, state, options, settings, backend)
-        handle.read_only_because = because
-        if not journal.read_only and not state.conversation.session:
-            # A crash came between the making of the file and its first event.
-            await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
-        elif not journal.read_only:
-            await handle._settle_settings(state)
+        async with contextlib.AsyncExitStack() as undo:
+            try:
+                journal = await Journal.open(path, options.runtime)
+            except (SessionLocked, SessionUnwritable) as error:
+                locked = isinstance(error, SessionLocked)
+                because = "another window holds it" if locked else "its folder cannot be written"
+                journal = await Journal.open(path, options.runtime, read_only=True)
+            undo.push_async_callback(journal.close)
+            state = await folded_state(journal)
+            backend = await start_backend(options, settings.settings)
+            undo.push_async_callback(asyncio.to_thread, backend.stop)
+            handle = cls(journal, state, options, settings, backend)
+            undo.push_async_callback(handle._sessions.close)
+            handle.read_only_because = because
+            if not journal.read_only and not state.conversation.session:
+                # A crash came between the making of the file and its first event.
+                await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
+            elif not journal.read_only:
+                await handle._settle_settings(state)
+            undo.pop_all()
         return handle
 
     async def start(self) -> None:
@@ -579,7 +589,6 @@ class SessionHandle:
         target = self._journal.path.parent.parent / session / self._journal.path.name
         until = self._journal.last_seq
         await asyncio.to_thread(copy_session, self._journal.path, target, session, until, self._runtime)
-        journal = await Journal.open(target, self._runtime)
         state = self.state.conversation
         forked = SessionCreated(
             workspace=state.workspace,
@@ -590,9 +599,12 @@ class SessionHandle:
             offline=state.offline,
             forked_from=ForkPoint(session=self.session, seq=until),
         )
-        await Recorder(journal).record(forked)
-        await self._sessions.record(session, await folded_state(journal))
-        await journal.close()
+        journal = await Journal.open(target, self._runtime)
+        try:
+            await Recorder(journal).record(forked)
+            await self._sessions.record(session, await folded_state(journal))
+        finally:
+            await journal.close()
         return session
 
     # Inside
