@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,17 @@ def _alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+async def test_the_time_in_which_nothing_ran_is_not_booked(tmp_path: Path, isolated: Path) -> None:
+    (isolated / "hello.py").write_text("print('hi')\n")
+    given, later = options(tmp_path), 36_000.0
+    tomorrow = replace(given.runtime, now=lambda: time.time() + later)
+    async with opened(given) as session:
+        await session.handle.submit("edit hello.py: print => PRINT")
+        await session.event("permission.requested")
+        name = session.handle.session
+    # This start writes what it is asked for before it comes to the books.
+    async with opened(replace(given, runtime=tomorrow, mode="plan"), name) as session:
+        assert session.of("budget.clocked")
+        assert session.handle.state.budget.seconds < later / 10

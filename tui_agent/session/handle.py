@@ -135,6 +135,7 @@ class SessionHandle:
         self._sessions = Sessions(options.data_dir)
         self._ledger = self._sessions.ledger(journal.session)
         self._since_snapshot = 0
+        self._last_written = state.conversation.updated  # before this start writes anything
         self._closed = False
         self._backend = backend
         self._sandbox = Sandbox(
@@ -653,10 +654,10 @@ class SessionHandle:
     async def _settle_budget(self) -> None:
         """Book what an earlier start left: the time of its run, requests that were cut off, the day's books."""
         meter, crashed = self._services.meter, self._journal.crashed_boot is not None
-        clocked = meter.clocked_until(self.state.conversation.updated)
-        await record_interruptions(self._journal, self.state, self._backend.catalog.cost)
+        clocked = meter.clocked_until(self._last_written)
         if clocked:
             await self._recorder.record(*clocked)
+        await record_interruptions(self._journal, self.state, self._backend.catalog.cost)
         if crashed or clocked:
             under_way = {f"{projected.turn}.{projected.attempt}" for projected in self.state.budget.reserved}
             await self._ledger.settle(self._journal, under_way)
