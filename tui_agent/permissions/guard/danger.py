@@ -18,6 +18,9 @@ _SED = re.compile(
     r"(^|[;{}\n0-9$/!,\s])[weWrR]\s|(^|[;{}\n0-9$/!])e($|[;}])|([^\\])[gpiIm0-9]*[ew][gpiIm0-9]*(\s|$|;)"
 )
 
+# a remote as `helper::address`: git runs the program `git-remote-helper`, and `ext::` any command
+_TRANSPORT = re.compile(r"[\w.+-]+::")
+
 
 @functools.cache
 def _flags() -> dict[str, tuple[str, ...]]:
@@ -38,6 +41,7 @@ def dangerous_words(command: Command) -> list[str]:
     if name == "git":  # before the subcommand, -c sets any option
         before = arguments[: arguments.index(subcommand)] if subcommand else arguments
         found += [text for text in before if text.startswith("-c")]
+        found += [text for text in arguments if _TRANSPORT.match(text)]
     for text in command.argv[1:]:
         if text == "--" and name not in ("git", "find"):
             break

@@ -12,6 +12,9 @@ import re
 from tui_agent.permissions.guard.model import PASS, Finding, Line, Surroundings
 
 _SINKS = frozenset(["/dev/null", "/dev/stdout", "/dev/stderr"])
+_STANDARD = frozenset(["0", "1", "2"])
+"""Descriptors every command has; what another one leads to, whoever started the shell knows."""
+
 _SOCKET = re.compile(r"^/dev/(tcp|udp)/", re.IGNORECASE)
 _TERMINAL = re.compile(r"^/dev/(tty\w*|pts/|console|ptmx|vcs)|^/proc/[^/]+/fd(/|$)")
 
@@ -28,7 +31,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
             return Finding("deny", f"{target.raw} is a terminal, or another way to a file")
         if operator in ("<", "<<", "<<<") or operator.endswith("-"):
             continue
-        if operator in (">&", "<&") and target.text.isdigit() and target.constant:
+        if operator in (">&", "<&") and target.text in _STANDARD and target.constant:
             continue
         if target.constant and target.text in _SINKS and operator in (">", ">>", "&>", "&>>", ">|", ">&"):
             continue

@@ -28,6 +28,13 @@ def check_bat(command: Command, usage: Usage) -> None:
             raise NotHarmless("bat runs a pager")
 
 
+def check_marks(command: Command, usage: Usage) -> None:
+    """Refuse operands that a mark makes something else: `@file` of options (binutils), `+D folder` (lsof)."""
+    for word in usage.operands:
+        if word.text.startswith(("@", "+")):
+            raise NotHarmless(f"{word.raw} is more than a name to {command.name}")
+
+
 def check_command(command: Command, usage: Usage) -> None:
     """Refuse `command` where it runs something."""
     if not {flag for flag, _ in usage.flags} & {"-v", "-V"}:
