@@ -152,3 +152,18 @@ def test_any_appends_and_reopenings_give_one_contiguous_chain(
         await journal.close()
 
     asyncio.run(run())
+
+
+async def test_who_follows_sees_each_delta_when_earlier_ones_have_been_replaced(
+    journal: Journal, runtime: Runtime
+) -> None:
+    follower = await Journal.open(journal.path, runtime, read_only=True)
+    for number in (1, 2, 3):
+        started = await journal.append(TurnStarted(turn=f"turn_{number}", model="m", number=number))
+        await follower.follow()
+        for text in ("some ", "more ") if number == 1 else ("some ",):
+            await journal.append_chunks(TurnDelta(turn=f"turn_{number}", block=0, kind="text", text=text))
+            assert (await follower.follow()).items == {started[0].item}
+            assert not (await follower.follow()).items
+        await journal.append(RunFinished(outcome="completed"), drop_chunks=[f"turn_{number}"])
+    await follower.close()

@@ -61,7 +61,7 @@ class Journal:
         self.redactor = Redactor(runtime.environment)
         self._runtime = runtime
         self._reader = Reader(path, upcasts)
-        self._last_chunk = 0
+        self._last_chunk = (0, 0)
         self._writer: Writer | None = None
         self._loop = asyncio.get_running_loop()
         self._callbacks: list[Callable[[tuple[Committed, ...]], None]] = []

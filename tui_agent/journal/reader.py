@@ -55,12 +55,16 @@ class ReadOnlyStart(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What another process has written: events, and the positions of both panes that they and deltas touch."""
+    """What another process has written: events, and the positions of both panes that they and deltas touch.
+
+    `last_chunk` is the newest delta's place: the seq after which it came, and its id, which is used again once all
+    deltas have been replaced.
+    """
 
     events: tuple[Event, ...]
     items: frozenset[int]
     entries: frozenset[int]
-    last_chunk: int
+    last_chunk: tuple[int, int]
 
 
 class Reader:
@@ -134,16 +138,18 @@ class Reader:
         )
         return await self._decode(rows)
 
-    async def changes(self, after: int, after_chunk: int) -> Changes:
+    async def changes(self, after: int, after_chunk: tuple[int, int]) -> Changes:
         """See `Journal.follow`."""
         rows = await self._fetch(
             "SELECT type, CAST(body AS BLOB), seq, hash, item, entry FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
             (after, CHANGES_AT_ONCE),
         )
         events = await self._decode([row[:4] for row in rows])
-        chunks = await self._fetch("SELECT id, item, entry FROM chunk WHERE id > ? ORDER BY id", (after_chunk,))
-        newest = max((int(str(row[0])) for row in chunks), default=after_chunk)
-        positions = [*(row[4:6] for row in rows), *(row[1:3] for row in chunks)]
+        chunks = await self._fetch(
+            "SELECT after, id, item, entry FROM chunk WHERE (after, id) > (?, ?) ORDER BY after, id", after_chunk
+        )
+        newest = (int(str(chunks[-1][0])), int(str(chunks[-1][1]))) if chunks else after_chunk
+        positions = [*(row[4:6] for row in rows), *(row[2:4] for row in chunks)]
         return Changes(
             tuple(events),
             frozenset(int(str(item)) for item, _ in positions if item is not None),
