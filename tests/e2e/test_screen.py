@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 
 import pytest
 
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import LIMIT, Terminal
 
 F4 = "\x1bOS"
 pytestmark = pytest.mark.timeout(180)
@@ -193,3 +196,37 @@ def test_a_request_behind_another_window_is_announced_once(start, monkeypatch, p
     terminal.until(lambda: b"tui-agent asks" in terminal.written)
     assert terminal.written.count(b"tui-agent asks") == 1
     assert wanted in terminal.written
+
+
+@pytest.mark.parametrize("end", ["SIGHUP", "SIGTERM", "closed"])
+def test_closing_the_terminal_closes_the_session_and_keeps_the_draft(start, isolated, end):
+    terminal = start()
+    terminal.type("run touch made\r")
+    terminal.until("waiting: F4")
+    terminal.type("a draft")
+    terminal.until("a draft")
+    if end == "closed":
+        os.close(terminal.process.fd)
+        with contextlib.suppress(OSError):  # it was closed behind the back of its object
+            terminal.process.fileobj.close()
+    else:
+        terminal.process.kill(getattr(signal, end))
+    # Python has a code of its own for output that nobody takes.
+    assert ended(terminal) == {"SIGHUP": 129, "SIGTERM": 143, "closed": 120}[end]
+
+    again = start("--continue")
+    again.until("waiting: F4")
+    again.until("a draft")
+    assert "without closing" not in again.text
+
+
+def ended(terminal: Terminal) -> int:
+    """Wait for the program's end without reading its screen; return its exit code."""
+    until = time.monotonic() + LIMIT
+    while time.monotonic() < until:
+        pid, status = os.waitpid(terminal.process.pid, os.WNOHANG)
+        if pid:
+            terminal.process.terminated = True
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    raise AssertionError("it did not end")

@@ -245,8 +245,8 @@ class TuiAgentApp(SessionApp):
         """Ctrl+D on an empty prompt."""
         self.start(self.action_leave())
 
-    async def action_leave(self) -> None:
-        """Save, close the session, end. A prompt sent before the session is open is kept first."""
+    async def action_leave(self, code: int = 0) -> None:
+        """Save, close the session, end with `code`. A prompt sent before the session is open is kept first."""
         try:
             if self._opening and self._submitting.locked():
                 self.notify("Your prompt is being kept; then this ends.", timeout=5)
@@ -254,7 +254,7 @@ class TuiAgentApp(SessionApp):
                     pass
             await self.leave_session()
         finally:
-            self.exit(0)
+            self.exit(code)
 
     async def carry_out(self, name: str, argument: str) -> None:
         from tui_agent.ui.carry_out import carry_out

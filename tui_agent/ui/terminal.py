@@ -7,8 +7,10 @@ then is handed to the app as if it had just come.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
+import signal
 import sys
 import termios
 from typing import TYPE_CHECKING, Any
@@ -68,13 +70,28 @@ def driver_class(early: EarlyInput) -> type[Driver]:
     from tui_agent.ui.paste_parser import PasteParser
 
     class EarlyDriver(linux_driver.LinuxDriver):
-        """Delivers what was typed before the app, then reads on."""
+        """Delivers what was typed before the app, then reads on. Leaves the app when its terminal is closed."""
+
+        closed = False
 
         def start_application_mode(self) -> None:
             super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual left it untyped
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGHUP, signal.SIGTERM):
+                loop.add_signal_handler(number, self.leave, number)
             if early.saved is not None:
                 # What the shell gets back, on leaving and on Ctrl+Z, is the mode from before `begin`.
                 self.attrs_before = early.saved
+
+        def leave(self, number: int) -> None:
+            """Have the app close its session and end, as the signal `number` wants."""
+            self.closed = not os.isatty(self.fileno)
+            self._app.call_later(self._app.run_action, f"leave({128 + number})")
+
+        def write(self, data: str) -> None:
+            """Write to the terminal; once it is closed, nobody takes anything, and waiting for that would hang."""
+            if not self.closed:
+                super().write(data)
 
         def run_input_thread(self) -> None:
             typed, early.typed = early.typed, b""
@@ -85,6 +102,9 @@ def driver_class(early: EarlyInput) -> type[Driver]:
                         self.process_message(message)
             # Textual has no other way to be given a parser.
             linux_driver.XTermParser = PasteParser  # type: ignore[attr-defined]
-            super().run_input_thread()
+            try:
+                super().run_input_thread()
+            except OSError:  # the terminal is gone, a moment before the signal says so
+                self.leave(signal.SIGHUP)
 
     return EarlyDriver
