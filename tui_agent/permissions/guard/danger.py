@@ -20,6 +20,26 @@ _SED = re.compile(
 
 # a remote as `helper::address`: git runs the program `git-remote-helper`, and `ext::` any command
 _TRANSPORT = re.compile(r"[\w.+-]+::")
+_TAKE_REMOTES = {
+    "archive",
+    "clone",
+    "fetch",
+    "fetch-pack",
+    "ls-remote",
+    "pull",
+    "push",
+    "remote",
+    "send-pack",
+    "submodule",
+}
+
+_PLAIN_SETTINGS = re.compile(
+    r"(?i)(user\.(name|email)|color\..*|advice\..*|init\.defaultbranch|push\.default|pull\.(rebase|ff)|fetch\.prune|"
+    r"rerere\.enabled|merge\.conflictstyle|diff\.algorithm|branch\..*\.(remote|merge|rebase))"
+)
+"""Settings of git that name neither a program nor a file nor an address."""
+
+_READS_SETTINGS = {"--get", "--get-all", "--get-regexp", "--get-urlmatch", "--list", "-l", "get", "list"}
 
 
 @functools.cache
@@ -41,7 +61,10 @@ def dangerous_words(command: Command) -> list[str]:
     if name == "git":  # before the subcommand, -c sets any option
         before = arguments[: arguments.index(subcommand)] if subcommand else arguments
         found += [text for text in before if text.startswith("-c")]
-        found += [text for text in arguments if _TRANSPORT.match(text)]
+        if subcommand in _TAKE_REMOTES:
+            found += [text for text in arguments if _TRANSPORT.match(text)]
+        if subcommand == "config":
+            found += _settings(arguments[len(before) + 1 :])
     for text in command.argv[1:]:
         if text == "--" and name not in ("git", "find"):
             break
@@ -62,6 +85,16 @@ def carries_out_input(command: Command) -> bool:
     return name in INTERPRETERS - {"awk", "gawk", "mawk", "sed", "xargs", "make", "bc"} and (
         not operands or operands == ["/dev/stdin"]
     )
+
+
+def _settings(arguments: Sequence[str]) -> list[str]:
+    """Return the settings that `git config`, given so, would set: most of them can name a program to run."""
+    if _READS_SETTINGS.intersection(arguments):
+        return []
+    operands = [text for text in arguments if not text.startswith("-") and text != "set"]
+    if len(operands) < 2:
+        return []
+    return [text for text in operands[:1] if not _PLAIN_SETTINGS.fullmatch(text)]
 
 
 def _is_dangerous(text: str, known: Sequence[str], own: Sequence[str]) -> bool:
