@@ -8,6 +8,7 @@ import pytest
 
 from tui_agent.context import load_memory, nested_memory
 from tui_agent.context.memory import IMPORT_DEPTH, import_paths
+from tui_agent.events import FileState
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_nested_file_comes_with_its_imports_once(project: Path) -> None:
     (folder / "AGENTS.md").write_text("nested @../root.md @own.md")
     (folder / "own.md").write_text("own")
     (project / "repo" / "root.md").write_text("root")
-    touched = folder / "a.py"
+    touched = [FileState(path=str(folder / name), sha256=None) for name in ("a.py", "b.py")]
     root = str(project / "repo" / "root.md")
     files = nested_memory(project / "repo", touched, {root}, project / "home")
     assert [file.path.name for file in files] == ["AGENTS.md", "own.md"]

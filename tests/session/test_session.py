@@ -280,6 +280,37 @@ async def test_nested_memory_files_come_with_the_first_file_of_their_folder(tmp_
         assert "nested rule" not in results[1]
 
 
+async def test_nested_memory_files_come_with_a_mention_as_with_reading(tmp_path: Path, isolated: Path) -> None:
+    (isolated / "sub").mkdir()
+    (isolated / "sub" / "AGENTS.md").write_text("nested rule\n")
+    (isolated / "sub" / "a.txt").write_text("hello\n")
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 3 of @sub/a.txt")
+        assert str(session.of("run.started")[0].content).count("nested rule") == 1
+        window = await session.handle.context()
+        assert [part.path for part in window.parts if part.kind == "memory"] == [str(isolated / "sub" / "AGENTS.md")]
+        await session.prompt("read sub/a.txt")
+        assert "hello" in str(session.of("step.finished")[0].result)
+        assert "nested rule" not in str(session.of("step.finished")[0].result)
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        await session.prompt("say 3 of @sub/a.txt")
+        assert "nested rule" not in str(session.of("run.started")[0].content), "once is enough"
+
+
+async def test_a_queued_mention_brings_its_memory_too(tmp_path: Path, isolated: Path) -> None:
+    (isolated / "sub").mkdir()
+    (isolated / "sub" / "CLAUDE.md").write_text("nested rule\n")
+    (isolated / "sub" / "a.txt").write_text("hello\n")
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("say 400 at 100")
+        await session.event("turn.delta")
+        await session.prompt("say 3 of @sub/a.txt")
+        assert "nested rule" in str(session.of("prompt.queued")[0].content)
+        await session.prompt("read sub/a.txt")
+        assert "nested rule" not in str(session.of("step.finished")[0].result)
+
+
 async def test_the_first_request_is_small(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 5")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
 from tui_agent.agents.services import Services
@@ -152,16 +151,11 @@ class Hands:
         """Return the memory files of folders that a step's files are in and that the agent has not seen yet."""
         if self.history is None:
             return [], []
-        blocks: list[JsonObject] = []
-        paths: list[str] = []
-        for state in outcome.effects:
-            for memory in nested_memory(
-                self.services.workspace, Path(state.path), self.history.memory_loaded, self.services.runtime.home
-            ):
-                self.history.memory_loaded.add(str(memory.path))
-                blocks.append({"type": "text", "text": memory.block()})
-                paths.append(str(memory.path))
-        return blocks, paths
+        loaded = self.history.memory_loaded
+        found = nested_memory(self.services.workspace, outcome.effects, loaded, self.services.runtime.home)
+        paths = [str(memory.path) for memory in found]
+        loaded.update(paths)
+        return [{"type": "text", "text": memory.block()} for memory in found], paths
 
     async def _ask(self, step: Step, text: str, options: list[str]) -> str:
         """Ask the person, or wait on for a question that an earlier boot asked."""

@@ -13,7 +13,7 @@ from tui_agent.context.compaction import (
 )
 from tui_agent.context.conversation import ActiveRun, ConversationState
 from tui_agent.context.history import History, LastTurn, fold_history
-from tui_agent.context.memory import load_memory, nested_memory
+from tui_agent.context.memory import MemoryFile, load_memory, nested_memory
 from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
@@ -28,6 +28,7 @@ __all__ = [
     "FileWatch",
     "History",
     "LastTurn",
+    "MemoryFile",
     "PrefixRewritten",
     "Request",
     "Window",

@@ -176,6 +176,7 @@ class History:
                 self.memory_loaded |= self._head_memory
             case RunStarted():
                 self._know(event.files)
+                self.memory_loaded.update(event.memory)
                 self._add("user", event.content or [{"type": "text", "text": event.prompt}])
                 self._mark_prompt(event.seq)
             case PromptQueued():
@@ -299,6 +300,7 @@ class History:
         if queued is None:
             return
         self._know(queued.files)
+        self.memory_loaded.update(queued.memory)
         content = queued.content or [{"type": "text", "text": queued.prompt}]
         blocks = [encode(block) for block in content]
         if self._calls:

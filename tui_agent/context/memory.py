@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tui_agent.events import FileState
 
 NAMES = ("AGENTS.md", "CLAUDE.md")
 """In each folder the first of these that exists is taken; many projects link one to the other."""
@@ -136,19 +138,25 @@ def load_memory(config_dir: Path, workspace: Path, home: Path) -> list[MemoryFil
     return files
 
 
-def nested_memory(workspace: Path, touched: Path, loaded: Collection[str], home: Path) -> list[MemoryFile]:
-    """Return memory files of folders between the workspace and a touched path that are not loaded yet."""
+def nested_memory(
+    workspace: Path, touched: Iterable[FileState], loaded: Collection[str], home: Path
+) -> list[MemoryFile]:
+    """Return memory files of folders between the workspace and the touched files that are not loaded yet.
+
+    Each is followed by what it imports. Blocking.
+    """
     root = workspace.resolve()
-    try:
-        parts = touched.resolve().relative_to(root).parts[:-1]
-    except (ValueError, OSError):
-        return []
     loader = _Loader(home, loaded)
     found = []
-    folder = root
-    for part in parts:
-        folder /= part
-        found += loader.load(folder, root)
+    for file in touched:
+        try:
+            parts = Path(file.path).resolve().relative_to(root).parts[:-1]
+        except (ValueError, OSError):
+            continue
+        folder = root
+        for part in parts:
+            folder /= part
+            found += loader.load(folder, root)
     return found
 
 

@@ -173,22 +173,30 @@ def _prompt(prompt: RunStarted | PromptQueued, event: EventBase) -> list[WindowP
     own = _part("conversation", name, [text], event)
     if not prompt.content:
         return [own]
-    # The first block is the prompt itself; files that came along share the others.
-    brought = _tokens(prompt.content) - own.tokens
+    # The first block is the prompt itself; files that came along share the others, but for those of memory files.
+    content, memory = _with_memory(prompt.content, prompt.memory, event)
+    brought = _tokens(content) - own.tokens
     share = brought // max(1, len(prompt.files))
     files = [
         WindowPart("file", file.path, share, event.time, event.seq or 0, file.path, file.sha256 or "")
         for file in prompt.files
     ]
-    return [own, *files] if files else [replace(own, tokens=own.tokens + brought)]
+    return [own, *files, *memory] if files else [replace(own, tokens=own.tokens + brought)]
+
+
+def _with_memory(
+    blocks: list[JsonObject], memory: list[str], event: EventBase
+) -> tuple[list[JsonObject], list[WindowPart]]:
+    """Return the blocks without those of memory files at their end, and a part for each of these."""
+    own = blocks[: len(blocks) - len(memory)]
+    return own, [
+        replace(_part("memory", path, [block], event), path=path)
+        for path, block in zip(memory, blocks[len(own) :], strict=False)
+    ]
 
 
 def _result(event: StepFinished, plan: StepPlanned | None) -> list[WindowPart]:
-    own = event.result[: len(event.result) - len(event.memory)] if event.memory else event.result
-    memory = [
-        replace(_part("memory", path, [block], event), path=path)
-        for path, block in zip(event.memory, event.result[len(own) :], strict=False)
-    ]
+    own, memory = _with_memory(event.result, event.memory, event)
     title = (plan.title if plan else "") or event.tool
     part = _part("result", _line(title), own, event)
     if event.tool == "read" and event.outcome == "ok" and event.effects:

@@ -84,7 +84,8 @@ class SandboxProbed(EventBase):
 class RunStarted(EventBase):
     """A prompt was taken up. `content` is the user message as the API takes it, `prompt` what was typed.
 
-    `files` are the files whose content the prompt brought along, as they were read.
+    `files` are the files whose content the prompt brought along, as they were read; `memory` are instruction files of
+    their folders, one each for the last blocks of `content`.
     A subagent's run names the step that asked for it; the session's own agent's run does not.
     """
 
@@ -93,6 +94,7 @@ class RunStarted(EventBase):
     prompt: str
     content: list[JsonObject] = Field(default_factory=list)
     files: list[FileState] = Field(default_factory=list)
+    memory: list[str] = Field(default_factory=list)
     agent_type: str = "general"
     parent_step: str = ""
     parent_agent: str = ""
@@ -121,7 +123,8 @@ class RunFinished(EventBase):
 
 
 class PromptQueued(EventBase):
-    """A prompt was typed while a run was going; the agent sees it at its next turn."""
+    """A prompt was typed while a run was going; the agent sees it at its next turn. `content`, `files`
+    and `memory` are as in `RunStarted`."""
 
     type: Literal["prompt.queued"] = "prompt.queued"
     in_conversation: ClassVar[bool] = True
@@ -129,6 +132,7 @@ class PromptQueued(EventBase):
     prompt: str
     content: list[JsonObject] = Field(default_factory=list)
     files: list[FileState] = Field(default_factory=list)
+    memory: list[str] = Field(default_factory=list)
 
     @property
     def subject(self) -> str:

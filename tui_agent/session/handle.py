@@ -14,7 +14,7 @@ from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
 from tui_agent.config.settings import LoadedSettings, load_settings
-from tui_agent.context import History, Window
+from tui_agent.context import History, Window, nested_memory
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
     MAIN_AGENT,
@@ -359,16 +359,16 @@ class SessionHandle:
         self._writable()
         prompt = well_formed(prompt)
         expansion = Expansion(content) if content else await self._expand(prompt)
-        content, files = expansion.content, expansion.files
+        content, files, memory = expansion.content, expansion.files, expansion.memory
         async with self._services.prompts:
             if self.state.conversation.active_run is not None:
                 prompt_id = self._runtime.new_id("prompt")
-                queued = PromptQueued(prompt_id=prompt_id, prompt=prompt, content=content, files=files)
+                queued = PromptQueued(prompt_id=prompt_id, prompt=prompt, content=content, files=files, memory=memory)
                 await self._recorder.record(queued)
                 self._driver.go_on()
                 return queued.prompt_id
             run = self._runtime.new_id("run")
-            started = RunStarted(prompt=prompt, content=content, files=files)
+            started = RunStarted(prompt=prompt, content=content, files=files, memory=memory)
             await self._recorder.scoped(run, MAIN_AGENT).record(started)
         self._driver.go_on()
         return run
@@ -614,14 +614,14 @@ class SessionHandle:
         if "@" not in prompt:
             return Expansion()
         model = self._services.catalog.find(self.state.conversation.model)
-        return await asyncio.to_thread(
-            expand_mentions,
-            prompt,
-            self._services.workspace,
-            self._runtime.home,
-            images=model.images,
-            documents=model.documents,
+        workspace, home = self._services.workspace, self._runtime.home
+        found = await asyncio.to_thread(
+            expand_mentions, prompt, workspace, home, images=model.images, documents=model.documents
         )
+        if not found.files:
+            return found
+        loaded = (await self._load_history(MAIN_AGENT)).memory_loaded
+        return found.with_memory(await asyncio.to_thread(nested_memory, workspace, found.files, loaded, home))
 
     def _writable(self) -> None:
         if self.read_only:

@@ -7,11 +7,12 @@ read. The person names the file, so it may be anywhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+from tui_agent.context import MemoryFile
 from tui_agent.events import FileState, JsonObject
 from tui_agent.tools.files import resolve
 from tui_agent.tools.read import read_target
@@ -36,10 +37,23 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """The content blocks of a prompt with its mentions, empty without any, and the files they brought along."""
+    """The content blocks of a prompt with its mentions, empty without any, and the files they brought along.
+
+    The last blocks are the `memory` files of these files' folders.
+    """
 
     content: list[JsonObject] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
+    memory: list[str] = field(default_factory=list)
+
+    def with_memory(self, found: Sequence[MemoryFile]) -> Expansion:
+        """Return the expansion with memory files at its end."""
+        paths = [str(memory.path) for memory in found]
+        blocks = (
+            _text(f"<memory path={_quoted(path)}>\n{memory.block()}\n</memory>")
+            for path, memory in zip(paths, found, strict=True)
+        )
+        return Expansion([*self.content, *blocks], self.files, paths)
 
 
 def find_mentions(prompt: str) -> Iterator[list[Mention]]:
