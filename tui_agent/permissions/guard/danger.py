@@ -18,6 +18,19 @@ _SED = re.compile(
     r"(^|[;{}\n0-9$/!,\s])[weWrR]\s|(^|[;{}\n0-9$/!])e($|[;}])|([^\\])[gpiIm0-9]*[ew][gpiIm0-9]*(\s|$|;)"
 )
 
+_MARKS = {
+    "less": re.compile(r"\+"),
+    "more": re.compile(r"\+"),
+    "vim": re.compile(r"\+"),
+    "vi": re.compile(r"\+"),
+    "nvim": re.compile(r"\+"),
+    "gcc": re.compile(r"@"),
+    "cc": re.compile(r"@"),
+    "clang": re.compile(r"@"),
+    "sqlite3": re.compile(r"\s*\.(sh|sy|imp|o|on|ex|lo|sa|b|cl|r|cd|ar)"),
+}
+"""Operands that are commands or options of the program's own, by how they begin."""
+
 # a remote as `helper::address`: git runs the program `git-remote-helper`, and `ext::` any command
 _TRANSPORT = re.compile(r"[\w.+-]+::")
 _TAKE_REMOTES = {
@@ -70,6 +83,10 @@ def dangerous_words(command: Command) -> list[str]:
             break
         if _is_dangerous(text, known, own=own):
             found.append(text)
+    if name == "tar" and arguments and re.fullmatch(r"[A-Za-z]*P[A-Za-z]*", arguments[0]):
+        found.append(arguments[0])  # the options of old, without a dash
+    if name in _MARKS:
+        found += [text for text in arguments if _MARKS[name].match(text)]
     if name in ("sed", "gsed"):
         scripts = [(text, re.sub(r"^(--expression=|-[nErsuz]*e)", "", text)) for text in command.argv[1:]]
         found += [text for text, script in scripts if not script.startswith("-") and _sed_acts(script)][:1]
