@@ -11,11 +11,12 @@ import pytest
 
 from tests.session.support import opened, options
 from tui_agent.agents.loop import Agent
-from tui_agent.events import EventBase, RunStarted
+from tui_agent.events import EventBase, RunFinished, RunStarted
 from tui_agent.journal import FileLock, JournalFull, Recorder
 from tui_agent.models.offline import ScenarioError
 from tui_agent.session import SessionHandle
 from tui_agent.tools.read import Read
+from tui_agent.tools.task import Task
 
 SUBAGENT = """
 [[turn]]
@@ -185,3 +186,30 @@ async def test_a_fork_that_fails_is_not_held(tmp_path: Path, monkeypatch: pytest
         for folder in sessions.iterdir():
             if folder.name != session.handle.session:
                 FileLock(folder / "session.db").release()
+
+
+async def test_a_subagent_that_had_finished_is_found_in_a_long_session(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (isolated / "login.py").write_text("def login(): ...\n")
+    given = options(tmp_path, scenario=scenario(tmp_path, SUBAGENT), mode="bypass")
+    run = Task.run
+
+    async def waiting(*args: Any) -> None:
+        await run(*args)
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "run", waiting)
+        async with opened(given) as session:
+            name = session.handle.session
+            for number in range(1_001):
+                before = Recorder(session.handle._journal, f"run_{number}", f"agent_{number}")
+                asking = RunStarted(prompt="", agent_type="explore", parent_step="step")
+                await before.record(asking, RunFinished(outcome="completed"))
+            await session.handle.submit("where is the login?")
+            await session.until(lambda: any(e.agent.startswith("explore") for e in session.of("run.finished")))
+    async with opened(given, name) as session:
+        await session.idle()
+        assert session.of("run.started") == []
+        assert "It is in login.py." in str(session.of("step.finished")[-1].result)
