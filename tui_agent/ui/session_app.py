@@ -130,7 +130,12 @@ class SessionApp(App[int]):
         branch = await asyncio.to_thread(git_branch, Path(handle.state.conversation.workspace))
         header = self.query_one(Header)
         header.show(replace(header.data, branch=branch))
-        self._saver = LayoutSaver(workbench, lambda: workbench.collect(self.theme), handle.save_layout)
+        self._saver = LayoutSaver(
+            workbench,
+            lambda: workbench.collect(self.theme),
+            handle.save_layout,
+            lambda error: self.report(error, "The draft and the layout are not kept"),
+        )
         await handle.start()
         if not handle.read_only:
             from tui_agent.ui.trust import mention_trust
@@ -199,8 +204,9 @@ class SessionApp(App[int]):
         run = self.handle.state.conversation.active_run if self.handle else None
         status = ""
         if run is not None and self.handle is not None:
-            status = f"● working {max(0, int(self.handle.options.runtime.now() - run.started))} s"
-            if self.workbench.prompt.has_focus:
+            seconds = max(0, int(self.handle.options.runtime.now() - run.started))
+            status = f"{'▲ waits for you' if self._waits_only() else '● working'} {seconds} s"
+            if self.workbench.prompt.has_focus and not self.handle.read_only:
                 status += " · Esc interrupts"
         elif self.handle is not None and self.handle.compacting:
             status = "● compacting · Esc stops it"
@@ -210,6 +216,15 @@ class SessionApp(App[int]):
             status = "opening the session …" if self._open_session else ""
         for hints in self.query(KeyHints):  # gone already when a tick comes while the app ends
             hints.show_status(status, "interrupt" if run is not None else "")
+
+    def _waits_only(self) -> bool:
+        """Say whether nothing goes on before the person has answered."""
+        if self.handle is None or not self.workbench.waiting_count:
+            return False
+        state = self.handle.state
+        asking = {question.step for question in state.workflow.questions.values()}
+        running = any(step.status == "running" and step.id not in asking for step in state.workflow.steps.values())
+        return not running and not any(run.turn for run in state.conversation.runs)
 
     def _set_terminal_title(self, title: str) -> None:
         text = inert_line(f"{title} · tui-agent" if title else "tui-agent")
