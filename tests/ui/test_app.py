@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ui.support import GUARD_SECONDS, Driven, driven
+from tui_agent.journal import JournalFull
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
 from tui_agent.ui.app import TuiAgentApp
@@ -369,6 +370,27 @@ async def test_a_dialog_that_has_no_room_takes_no_answer(workspace):
         await me.until(lambda: me.app.screen is not dialog)
         await me.type("typing goes on")
         assert me.app.workbench.prompt.text == "typing goes on"
+
+
+async def test_a_layout_that_cannot_be_saved_is_said_once_and_ends_nothing(workspace, monkeypatch):
+    async with driven(workspace) as me:
+        full, save = [True], me.handle.save_layout
+
+        async def no_room(layout):
+            if full[0]:
+                raise JournalFull("No room left.")
+            await save(layout)
+
+        monkeypatch.setattr(me.app._saver, "_save", no_room)
+        for text in ("half", " a", " thought"):
+            await me.type(text)
+            await me.app._saver.flush()
+        assert len([n for n in me.app._notifications if "No room left" in n.message]) == 1
+        assert me.app.is_running
+        full[0] = False
+        await me.type("!")
+        await me.app._saver.flush()
+        assert (await me.handle.layout())["draft"]["text"] == "half a thought!"
 
 
 async def test_a_session_that_cannot_be_opened_leaves_the_app_alive(workspace):

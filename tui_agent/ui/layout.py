@@ -92,14 +92,23 @@ def _within(value: int, low: int, high: int) -> int:
 
 
 class LayoutSaver:
-    """Saves the layout soon after a change, off the path of the key that made it, if it differs."""
+    """Saves the layout soon after a change, off the path of the key that made it, if it differs.
+
+    `failed` is told when it cannot be saved, once until it can be again; the next change tries anew.
+    """
 
     def __init__(
-        self, owner: Widget, collect: Callable[[], Layout], save: Callable[[dict[str, Any]], Awaitable[None]]
+        self,
+        owner: Widget,
+        collect: Callable[[], Layout],
+        save: Callable[[dict[str, Any]], Awaitable[None]],
+        failed: Callable[[Exception], object],
     ) -> None:
         self._owner = owner
         self._collect = collect
         self._save = save
+        self._tell_failed = failed
+        self._failed = False
         self._timer: Timer | None = None
         self._saved: dict[str, Any] | None = None
 
@@ -112,9 +121,17 @@ class LayoutSaver:
         """Save now, if there is anything new."""
         self.stop()
         layout = self._collect().to_json()
-        if layout != self._saved:
+        if layout == self._saved:
+            return
+        try:
             await self._save(layout)
+        except Exception as error:  # it costs neither the app nor the way out of it
+            if not self._failed:
+                self._tell_failed(error)
+            self._failed = True
+        else:
             self._saved = layout
+            self._failed = False
 
     def stop(self) -> None:
         """Forget a save that is due."""
