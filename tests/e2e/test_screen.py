@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 
@@ -218,6 +219,17 @@ def test_closing_the_terminal_closes_the_session_and_keeps_the_draft(start, isol
     again.until("waiting: F4")
     again.until("a draft")
     assert "without closing" not in again.text
+
+
+def test_quitting_says_how_to_go_on_with_the_session(start):
+    terminal = start()
+    terminal.type("say 5\r")
+    terminal.until("✓ done")
+    terminal.type("\x11")
+    terminal.until("To go on with this session: tui-agent --resume session_")
+    [session] = re.findall(rb"--resume (session_\w+)", terminal.written)
+    assert ended(terminal) == 0
+    start("--resume", session.decode()).until("✓ done")
 
 
 def ended(terminal: Terminal) -> int:

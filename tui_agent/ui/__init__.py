@@ -28,7 +28,7 @@ def run_app(
     theme: str = "",
     theme_folders: Sequence[Path] = (),
 ) -> int:
-    """Run the full-screen app until it is left; return the exit code.
+    """Run the full-screen app until it is left, say how to go on with the session, and return the exit code.
 
     `open_session` opens the first session, after the first paint. None lists the sessions instead; `options`
     then says where they are. The terminal is switched at once, so that nothing typed meanwhile is lost.
@@ -56,7 +56,9 @@ def run_app(
             driver_class=driver_class(early),
         )
         code = app.run()
-        return (app.return_code or 0) if code is None else code
     finally:
         gc.enable()
         early.end()
+    if code == 0 and app.left:
+        print(f"To go on with this session: tui-agent --resume {app.left}")
+    return (app.return_code or 0) if code is None else code

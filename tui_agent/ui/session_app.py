@@ -69,6 +69,8 @@ class SessionApp(App[int]):
         self._history: History | None = None
         self.handle: SessionHandle | None = None
         """The session on screen, None until it is open."""
+        self.left = ""
+        """The session that was closed last, empty when nothing was asked in it."""
         self.commands: tuple[ScreenCommand, ...] = ()
         """The commands that can be carried out."""
 
@@ -159,6 +161,7 @@ class SessionApp(App[int]):
             self._saver.stop()
             self._saver = None
         handle, self.handle = self.handle, None
+        self.left = handle.session if handle.state.conversation.prompts else ""
         await handle.close()
         self.workbench.prompt.clear_draft()
 
@@ -206,7 +209,9 @@ class SessionApp(App[int]):
         if run is not None and self.handle is not None:
             seconds = max(0, int(self.handle.options.runtime.now() - run.started))
             status = f"{'▲ waits for you' if self._waits_only() else '● working'} {seconds} s"
-            if self.workbench.prompt.has_focus and not self.handle.read_only:
+            if self.handle.halted:
+                status = "■ halted: the journal cannot be written. A prompt tries again, Esc ends the run"
+            elif self.workbench.prompt.has_focus and not self.handle.read_only:
                 status += " · Esc interrupts"
         elif self.handle is not None and self.handle.compacting:
             status = "● compacting · Esc stops it"
