@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.session.support import opened, options
+from tests.session.support import Watcher, opened, options
 from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, RunFinished, RunStarted
 from tui_agent.journal import FileLock, JournalFull, Recorder
@@ -213,3 +213,42 @@ async def test_a_subagent_that_had_finished_is_found_in_a_long_session(
         await session.idle()
         assert session.of("run.started") == []
         assert "It is in login.py." in str(session.of("step.finished")[-1].result)
+
+
+async def halted_run(session: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a run come upon a full disk in the middle of an answer."""
+    record = Recorder.record
+
+    async def full(self: Recorder, *events: EventBase, **given: Any) -> None:
+        if any(event.type in {"turn.finished", "turn.failed"} for event in events):
+            raise JournalFull("The disk is full.")
+        await record(self, *events, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "record", full)
+        await session.handle.submit("say 50")
+        await session.until(lambda: session.handle.halted)
+    assert session.handle.state.conversation.active_run is not None
+
+
+async def test_a_run_that_a_full_disk_halted_goes_on_with_the_next_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(options(tmp_path)) as session:
+        await halted_run(session, monkeypatch)
+        await session.prompt("say 5")
+        assert not session.handle.halted
+        assert [event.kind for event in session.of("turn.failed")] == ["error"]
+        assert session.of("run.finished")[-1].outcome == "completed"
+        assert not session.handle.state.budget.reserved
+
+
+async def test_a_run_that_a_full_disk_halted_can_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened(options(tmp_path)) as session:
+        await halted_run(session, monkeypatch)
+        await session.handle.interrupt()
+        await session.idle()
+        assert session.of("run.finished")[-1].outcome == "interrupted"
+        assert not session.handle.halted
+        await session.prompt("say 5")
+        assert session.of("run.finished")[-1].outcome == "completed"

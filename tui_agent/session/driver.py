@@ -18,6 +18,7 @@ from tui_agent.session.view import SessionView
 class Driver:
     """The main agent's task in one session. Only ever one agent works on the main agent's run.
 
+    `halted` says that the journal could not be written, so that the run waits for the person: `go_on` tries again.
     `spawn` runs work that nobody waits for; `release` gives back a reservation in the day's books.
     """
 
@@ -29,6 +30,7 @@ class Driver:
         release: Callable[[str], Awaitable[None]],
     ) -> None:
         self.limits_changed = asyncio.Event()
+        self.halted = False
         self._services = services
         self._view = view
         self._spawn = spawn
@@ -51,7 +53,10 @@ class Driver:
 
     def interrupt(self) -> None:
         """Stop the run in progress; its open steps are cancelled and the history stays valid."""
-        if self._agent is not None and not self._agent.done() and not self._services.interrupting:
+        if self.halted:
+            self._services.interrupting = True  # the agent sees it as it begins
+            self.go_on()
+        elif self._agent is not None and not self._agent.done() and not self._services.interrupting:
             self._services.interrupting = True
             # A task that has not begun would be cancelled without a trace; it sees the flag when it begins.
             if self._begun:
@@ -62,9 +67,13 @@ class Driver:
         self._begun = True
         self._clock = asyncio.create_task(self._watch_time(), name="clock")
         try:
+            if self.halted:
+                await self._end_turns("The journal could not be written.")
+                self.halted = False
             await agent.run()
         except JournalError as error:
             # Nothing can be written, so nothing may be done: the run waits until the person tries again.
+            self.halted = True
             self._warn(error)
         except Exception as error:
             await self._give_up(agent, error)
@@ -90,11 +99,14 @@ class Driver:
         )
         try:
             await agent.recorder.record(crash)
-            price = services.catalog.cost
-            await end_open_turns(services.journal, self._view.state, price, "error", "tui-agent failed.")
+            await self._end_turns("tui-agent failed.")
             await agent.fail(f"an error in tui-agent: {error}")
         except JournalError as unwritable:
             self._warn(unwritable)
+
+    async def _end_turns(self, message: str) -> None:
+        services = self._services
+        await end_open_turns(services.journal, self._view.state, services.catalog.cost, "error", message)
 
     async def _watch_time(self) -> None:
         """Stop the run when a limit on time is reached, within a turn or a step too."""

@@ -309,6 +309,11 @@ class SessionHandle:
         """Whether a compaction that the person asked for is under way; `interrupt` stops it."""
         return self._compacting is not None and not self._compacting.done()
 
+    @property
+    def halted(self) -> bool:
+        """Whether the run waits because the journal cannot be written; a prompt or `interrupt` tries again."""
+        return self._driver.halted
+
     def subscribe(self, on_update: Listener) -> Callable[[], None]:
         """Call `on_update` on the loop with each update, in commit order; return the function that ends it."""
         return self._view.subscribe(on_update)
@@ -422,6 +427,14 @@ class SessionHandle:
         waiting = self._services.broker.waiting(request)
         call_input, note = await asyncio.to_thread(with_hunks, waiting, self._services.workspace, chosen)
         await self._edit(waiting, call_input, note)
+
+    async def suggest_rule(self, request: str) -> str:
+        """Return a rule for the first command of a waiting line that asks, empty if there is none.
+
+        Raises `NoSuchRequest`.
+        """
+        command = await self._services.broker.asking(request, mode=self.state.conversation.mode)
+        return (grant_scope(command) or f"Bash({command})") if command else ""
 
     async def preview_rule(self, request: str, rule: str) -> RulePreview:
         """Return what a rule would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
