@@ -389,14 +389,18 @@ def verify(ctx: click.Context, /, *, session: str | None, all_sessions: bool, da
 @_data_dir
 @click.pass_context
 def export(ctx: click.Context, /, *, session: str, data_dir: Path | None) -> None:
-    """Write a session's events to standard output: a line of JSON each, with its place in the hash chain."""
+    """Write a session's events to standard output: a line of JSON each, with its place in the hash chain.
+
+    Secrets of this environment are taken out.
+    """
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
     database = paths.session_database(_find(paths, session))
     from tui_agent.journal import JournalError
     from tui_agent.journal.export import export_jsonl
+    from tui_agent.redaction import Redactor
 
     try:
-        for line in export_jsonl(database):
+        for line in export_jsonl(database, Redactor(ctx.obj.environment)):
             click.echo(line)
     except JournalError as error:
         raise _Unusable(inert(str(error))) from error

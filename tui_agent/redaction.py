@@ -54,6 +54,8 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
 )
 _STARTS = (*dict.fromkeys(prefix for _, prefix, _ in _FORMATS), "rk_live_", "sk_live_", "rk_test_", "sk_test_")
 
+_SEALED_BLOCKS = {"redacted_thinking", "compaction"}
+
 LONGEST_HELD = 8_192
 """Characters of a stream held back at most while they may be the beginning of a secret."""
 
@@ -91,13 +93,17 @@ class Redactor:
     def value(self, value: Any) -> Any:
         """Return a JSON value without secrets in its texts; the very same object where there are none.
 
-        Base64 data of images and documents stays as it is.
+        Base64 data of images and documents stays as it is, and what a server signed or encrypted: it takes it back
+        only to the letter.
         """
         if isinstance(value, str):
             clean = self.text(value)
             return value if clean == value else clean
         if isinstance(value, dict):
-            kept = {"data"} if value.get("type") == "base64" else set()
+            kind = value.get("type")
+            if kind in _SEALED_BLOCKS or (kind == "thinking" and "signature" in value):
+                return value
+            kept = {"encrypted_content", "encrypted_index"} | ({"data"} if kind == "base64" else set())
             changed = {self.text(k): v if k in kept else self.value(v) for k, v in value.items()}
             return changed if any(k not in changed or changed[k] is not v for k, v in value.items()) else value
         if isinstance(value, list):

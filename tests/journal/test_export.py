@@ -10,12 +10,13 @@ import pytest
 from tests.journal.conftest import created, execute, turn
 from tui_agent.journal import Journal, JournalDamaged, JournalError, SessionLocked
 from tui_agent.journal.export import copy_session, export_jsonl, read_events, read_head
+from tui_agent.redaction import Redactor
 from tui_agent.runtime import Runtime
 
 
 async def test_export_is_the_journal_as_json(journal: Journal, path: Path) -> None:
     await journal.append(*turn(1, "schön"))
-    lines = [json.loads(line) for line in export_jsonl(path)]  # while the session is open
+    lines = [json.loads(line) for line in export_jsonl(path, Redactor({}))]  # while the session is open
     assert lines == [json.loads(event.model_dump_json()) for event in await journal.read()]
     assert list(read_events(path)) == await journal.read()
     assert [event.seq for event in read_events(path, ["turn.started"])] == [2]
@@ -24,7 +25,7 @@ async def test_export_is_the_journal_as_json(journal: Journal, path: Path) -> No
 
 async def test_export_of_what_is_no_session(path: Path) -> None:
     with pytest.raises(JournalError, match="no session"):
-        list(export_jsonl(path))
+        list(export_jsonl(path, Redactor({})))
 
 
 @pytest.mark.parametrize("body", ["x'ff'", "'{'"])
@@ -34,7 +35,7 @@ async def test_export_names_a_damaged_event(journal: Journal, path: Path, body: 
     execute(path, f"UPDATE event SET body = CAST({body} AS TEXT) WHERE seq = 2")
     lines = []
     with pytest.raises(JournalDamaged, match="event 2"):
-        lines.extend(export_jsonl(path))
+        lines.extend(export_jsonl(path, Redactor({})))
 
 
 async def test_a_fork_has_the_same_past_and_its_own_future(

@@ -173,8 +173,9 @@ async def test_unchanged_rules_make_no_difference(tmp_path: Path, isolated: Path
     unchanged()
 
 
-def run(tmp_path: Path, *arguments: str, given: str = "") -> Result:
-    environment = {"TUI_AGENT_DATA_DIR": str(tmp_path / "data"), "TUI_AGENT_CONFIG_DIR": str(tmp_path / "config")}
+def run(tmp_path: Path, *arguments: str, given: str = "", **more: str) -> Result:
+    folders = {"TUI_AGENT_DATA_DIR": str(tmp_path / "data"), "TUI_AGENT_CONFIG_DIR": str(tmp_path / "config")}
+    environment = folders | more
     runtime = Runtime(home=tmp_path / "home", environment=environment)
     return CliRunner().invoke(door.cli, arguments, prog_name="tui-agent", obj=runtime, input=given)
 
@@ -223,7 +224,7 @@ async def test_the_command_line_lists_grants_and_asks_what_if(tmp_path: Path, is
 
 
 async def test_no_secret_leaves_with_the_audit(tmp_path: Path, isolated: Path) -> None:
-    secret = "ghp_" + "a1B2" * 10
+    secret = "hunter2hunter2"  # which the session's environment did not know
     async with opened(options(tmp_path)) as session:
         await session.handle.submit(f"run touch {secret}")
         request = await session.event("permission.requested")
@@ -234,7 +235,8 @@ async def test_no_secret_leaves_with_the_audit(tmp_path: Path, isolated: Path) -
 
     def later() -> None:
         for arguments in (["audit"], ["audit", "--json"], ["audit", "what-if", "--allow", "Bash(touch *)"]):
-            shown = run(tmp_path, *arguments).output
+            assert secret in run(tmp_path, *arguments).output
+            shown = run(tmp_path, *arguments, MY_TOKEN=secret).output
             assert "touch" in shown
             assert secret not in shown
 

@@ -71,6 +71,8 @@ class Hands:
             name, value = str(block["name"]), block.get("input")
             call_input: JsonObject = value if isinstance(value, dict) else {}
             step = self.services.runtime.new_id("step")
+            if self.services.journal.redactor.value(call_input) is not call_input:
+                self.services.broker.whole[step] = call_input
             found = self.tool(name)
             title = name
             if found is not None and not self.invalid_input(found[0], call_input):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
@@ -48,9 +48,13 @@ class Turn:
     last: LastTurn | None = None
     attempt: int = 0
     _partial: dict[int, Delta] = field(default_factory=dict)
+    _shown: Delta | None = None
     _announced: bool = False
     _over: bool = False
     _cut: Usage | None = None
+
+    def __post_init__(self) -> None:
+        self._clean = self.recorder.journal.redactor.stream()
 
     @property
     def id(self) -> str:
@@ -77,6 +81,7 @@ class Turn:
         while True:
             self.attempt += 1
             self._partial.clear()
+            self._clean, self._shown = self.recorder.journal.redactor.stream(), None
             stop = await self.metered.reserve(self.attempt, self._started)
             if stop is not None:
                 return await self._refused(stop)
@@ -110,12 +115,17 @@ class Turn:
         ]
 
     async def _show(self, deltas: Sequence[Delta]) -> None:
+        shown: list[Delta] = []
         for delta in deltas:
+            if self._shown is not None and self._shown.block != delta.block:
+                shown.append(replace(self._shown, text=self._clean.end()))
+            self._shown = delta
+            shown.append(replace(delta, text=self._clean.feed(delta.text)))
             known = self._partial.get(delta.block)
             text = known.text + delta.text if known else delta.text
             self._partial[delta.block] = Delta(delta.block, delta.kind, text, delta.tool)
         await self.recorder.stream(
-            *(TurnDelta(turn=self.id, block=d.block, kind=d.kind, text=d.text, tool=d.tool) for d in deltas)
+            *(TurnDelta(turn=self.id, block=d.block, kind=d.kind, text=d.text, tool=d.tool) for d in shown if d.text)
         )
 
     def _cut_off(self, usage: Usage) -> None:

@@ -304,7 +304,10 @@ class Intent(Part):
 
 
 class StepPlanned(StepEvent):
-    """The model asked for a tool. `call_id` is the API's tool_use id; `title` is one line for the screen."""
+    """The model asked for a tool. `call_id` is the API's tool_use id; `title` is one line for the screen.
+
+    `withheld` says that the journal took a secret out of `input`: only the process that planned it can run it.
+    """
 
     type: Literal["step.planned"] = "step.planned"
     turn: str
@@ -313,6 +316,7 @@ class StepPlanned(StepEvent):
     input: JsonObject
     effect: EffectClass
     title: str = ""
+    withheld: bool = False
 
 
 class StepStarted(StepEvent):

@@ -20,22 +20,23 @@ from tui_agent.journal.schema import EVENT_COLUMNS, connect
 
 if TYPE_CHECKING:
     from tui_agent.events import Event
+    from tui_agent.redaction import Redactor
     from tui_agent.runtime import Runtime
 
 
-def export_jsonl(path: Path) -> Iterator[str]:
+def export_jsonl(path: Path, redactor: Redactor) -> Iterator[str]:
     """Yield each event of a session file as one line of JSON with its seq and hash, without line ends.
 
-    A pruned body gives its type, seq and hash only. The session may be open meanwhile. Raises
-    JournalError when the file is none of ours, JournalDamaged at the first event that cannot be read.
+    A pruned body gives its type, seq and hash only. A secret that came into the file in another environment is taken
+    out; the hash is that of the event in the file. The session may be open meanwhile. Raises JournalError when the
+    file is none of ours, JournalDamaged at the first event that cannot be read.
     """
     try:
         with closing(_connect(path)) as connection:
             rows = connection.execute("SELECT type, CAST(body AS BLOB), seq, hash FROM event ORDER BY seq")
             for type, body, seq, hashed in rows:
-                yield json.dumps(
-                    {**_body(path, seq, type, body), "seq": seq, "hash": hashed.hex()}, ensure_ascii=False
-                )
+                told = redactor.value(_body(path, seq, type, body))
+                yield json.dumps({**told, "seq": seq, "hash": hashed.hex()}, ensure_ascii=False)
     except sqlite3.Error as error:
         raise explain(error, path) from error
 

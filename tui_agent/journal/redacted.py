@@ -1,4 +1,8 @@
-"""Events without the secrets that came with their text."""
+"""Events without the secrets that came with their text.
+
+There is one rule for all of them, whoever said it: the journal holds no secret, and what the model is sent is what
+the journal holds. Exact stays only what is signed or encrypted by the server, and what is compared with the world.
+"""
 
 from __future__ import annotations
 
@@ -11,39 +15,42 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound="EventBase")
 
-VERBATIM_TYPES = frozenset(
-    {
-        "turn.started",
-        "turn.delta",
-        "turn.finished",
-        "turn.failed",
-        "step.planned",
-        "step.started",
-        "context.compacted",
-    }
-)
-"""What the model said, and what a step is bound to: sent again, signed, hashed or compared as it is."""
-
-VERBATIM_FIELDS = frozenset({"type", "session", "run", "agent", "input", "effects", "memory", "layout"})
-"""Fields of other events that are ids, paths, or part of a call that a decision is bound to."""
+EXACT_FIELDS = frozenset({"type", "session", "run", "agent", "effects", "memory"})
+"""Fields that are ids, or paths."""
 
 
 def redacted(event: E, redactor: Redactor) -> E:
-    """Return `event` without secrets, the very same where there are none."""
-    if event.type in VERBATIM_TYPES:
-        return event
-    changed = {}
-    for name in type(event).model_fields:
-        value = getattr(event, name)
-        if name not in VERBATIM_FIELDS and isinstance(value, str | list | dict):
-            clean = _clean(value, redactor)
-            if clean is not value:
-                changed[name] = clean
+    """Return `event` without secrets, the very same where there are none.
+
+    A planned step whose input held one is marked: what is on disk of the call is not what was asked for.
+    """
+    changed = _changes(event, redactor)
+    if event.type == "step.planned" and "input" in changed:
+        changed["withheld"] = True
     return event.model_copy(update=changed) if changed else event
 
 
+def _changes(part: Any, redactor: Redactor) -> dict[str, Any]:
+    changed = {}
+    for name in type(part).model_fields:
+        if name not in EXACT_FIELDS:
+            value = getattr(part, name)
+            clean = _clean(value, redactor)
+            if clean is not value:
+                changed[name] = clean
+    return changed
+
+
 def _clean(value: Any, redactor: Redactor) -> Any:
-    """Return a field's value without secrets; parts of events in lists (sources, files) are left alone."""
-    if isinstance(value, list) and value and not isinstance(value[0], str | dict | list):
-        return value
+    from tui_agent.events import ContextSource, FileState, Intent
+    from tui_agent.events.base import Part
+
+    if isinstance(value, FileState | Intent | ContextSource):
+        return value  # looked up again on disk, by path and by hash
+    if isinstance(value, Part):
+        changed = _changes(value, redactor)
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, list) and value and isinstance(value[0], Part):
+        parts = [_clean(part, redactor) for part in value]
+        return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
     return redactor.value(value)

@@ -51,7 +51,8 @@ class PermissionBroker:
     `rules` reads the rules that hold in the workspace (blocking; they are read for each decision, so that a change
     counts at once). `protected` are the program's own folders; `folders` what is open besides the workspace.
     `narrowing` says what the types of an agent and of those above it forbid besides. `sandbox` says what commands
-    run in. `unattended` sessions have nobody to ask: they deny.
+    run in. `unattended` sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that
+    hold a secret: the journal, and so every state and request, has them without it, and they are nowhere else.
     """
 
     runtime: Runtime
@@ -63,6 +64,7 @@ class PermissionBroker:
     protected: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     unattended: bool = False
+    whole: dict[str, JsonObject] = field(default_factory=dict)
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
     _settling: set[str] = field(default_factory=set)
 
@@ -199,7 +201,7 @@ class PermissionBroker:
     ) -> PolicyDecision:
         call = Request(
             tool=request.tool,
-            input=request.input,
+            input=self.whole.get(request.step, request.input),
             workspace=str(self.workspace),
             mode=mode,
             tier=request.tier,

@@ -709,6 +709,11 @@ class SessionHandle:
             await self._recorder.record(changes)
 
     async def _edit(self, request: PermissionRequested, call_input: JsonObject, note: str) -> None:
+        step = self.state.workflow.steps.get(request.step)
+        if (step is not None and step.withheld) or self._journal.redactor.value(call_input) is not call_input:
+            raise SessionError(
+                "a call with a secret in it cannot be changed, as no secret is kept: allow or deny it as it is"
+            )
         metadata = self._services.tools[request.tool]
         change = await asyncio.to_thread(edited, request, metadata, call_input, self._services.workspace, note)
         await self._services.broker.edit(change, self._recorder)

@@ -18,6 +18,7 @@ from tui_agent.context.items import (
     StepItem,
 )
 from tui_agent.journal import export_jsonl
+from tui_agent.redaction import Redactor
 from tui_agent.registry import ToolMetadata, load_tools
 from tui_agent.session.errors import SessionError
 from tui_agent.text import inert
@@ -51,12 +52,13 @@ async def export_session(handle: SessionHandle, target: Path) -> int:
     """Write the session to a new file; return how many items or events were written.
 
     A name that ends in `.jsonl` gets the events with their places in the hash chain; any other the
-    conversation as Markdown, made inert so that it can be shown in a terminal. Raises `SessionError` when
-    there is such a file already or it cannot be written, and the journal's errors.
+    conversation as Markdown, made inert so that it can be shown in a terminal. Secrets are taken out. Raises
+    `SessionError` when there is such a file already or it cannot be written, and the journal's errors.
     """
+    redactor = Redactor(handle.options.runtime.environment)
     if target.suffix == ".jsonl":
-        return await asyncio.to_thread(_write, target, export_jsonl(handle.path), "\n")
-    parts = [part async for part in _markdown(handle)]
+        return await asyncio.to_thread(_write, target, export_jsonl(handle.path, redactor), "\n")
+    parts = [inert(redactor.text(part)) async for part in _markdown(handle)]
     return await asyncio.to_thread(_write, target, iter(parts), "\n\n")
 
 
@@ -79,7 +81,7 @@ async def _markdown(handle: SessionHandle) -> AsyncIterator[str]:
         page = await handle.items(start, start + PAGE)
         for position in sorted(page):
             if text := _item(page[position]):
-                yield inert(text)
+                yield text
 
 
 def _item(item: Item) -> str:

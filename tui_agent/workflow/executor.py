@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -63,7 +63,7 @@ def text_result(text: str) -> list[JsonObject]:
 
 @dataclass
 class StepExecutor:
-    """Runs the steps of one agent. Steps that change anything run one after another, the others side by side."""
+    """Runs the steps of one agent. Those that change anything run one after another, in order, others at once."""
 
     runtime: Runtime
     host: StepHost
@@ -74,9 +74,18 @@ class StepExecutor:
     workspace: Path
     changes: asyncio.Lock
     resolved: asyncio.Condition
+    _settling: dict[str, asyncio.Event] = field(default_factory=dict)
 
     async def settle(self, step_id: str) -> None:
         """Bring one step to its outcome. Cancelled, the step stays as it is: see `cancel_open`."""
+        settled = self._settling[step_id] = asyncio.Event()
+        try:
+            await self._settle(step_id)
+        finally:
+            del self._settling[step_id]
+            settled.set()
+
+    async def _settle(self, step_id: str) -> None:
         while (step := self.state().steps.get(step_id)) is not None:
             found = self.host.tool(step.tool)
             if found is None:
@@ -84,6 +93,10 @@ class StepExecutor:
                 await self._finish(step, "error", text_result(message), message)
                 return
             metadata, tool = found
+            if self._lost(step, metadata) and step.status in {"planned", "waiting", "approved"} - _decided(step):
+                await self._finish(step, "error", text_result(_LOST), _LOST)
+                return
+            step = self._with_secret(step)
             if problems := self.host.invalid_input(metadata, step.input):
                 message = "The call was not run. Its input is not valid:\n" + "\n".join(problems)
                 await self._finish(step, "error", text_result(message), problems[0])
@@ -94,11 +107,19 @@ class StepExecutor:
             except ToolError as error:
                 await self._finish(step, "error", text_result(str(error)), _first_line(str(error)))
 
+    def _lost(self, step: Step, metadata: ToolMetadata) -> bool:
+        """Say whether a call that changes something is not known to the letter any more, since a restart."""
+        return step.withheld and step.id not in self.broker.whole and metadata.effect != "pure"
+
+    def _with_secret(self, step: Step) -> Step:
+        return replace(step, input=self.broker.whole[step.id]) if step.id in self.broker.whole else step
+
     async def cancel_open(self, step_id: str, reason: str) -> None:
         """Finish a step that the person interrupted; what it had done by then is looked for and told."""
         step = self.state().steps.get(step_id)
         if step is None:
             return
+        step = self._with_secret(step)
         found = self.host.tool(step.tool)
         if step.status == "running" and step.intent is not None and found is not None:
             call = Call(step.id, step.tool, step.input, step.agent, max(step.attempt, 1))
@@ -133,10 +154,10 @@ class StepExecutor:
             case "approved":
                 await self._run(step, call, tool, metadata)
             case "running" if metadata.effect == "pure":
-                await self._recover(step, call, tool)
+                await self._recover(step, call, tool, metadata)
             case "running":
                 async with self.changes:
-                    await self._recover(step, call, tool)
+                    await self._recover(step, call, tool, metadata)
             case "uncertain":
                 async with self.resolved:
                     await self.resolved.wait_for(lambda: self._status(step.id) != "uncertain")
@@ -162,7 +183,8 @@ class StepExecutor:
             title=plan.title,
             why="",
             preview=plan.preview,
-            session_scope=plan.scope,
+            # A rule made of what is on disk would be about another call.
+            session_scope="" if step.withheld else plan.scope,
         )
         await self.broker.decide(request, mode=self.mode(), recorder=self.recorder)
 
@@ -180,8 +202,17 @@ class StepExecutor:
         if metadata.effect == "pure":
             await self._start(step, call, tool)
             return
+        await self._await_turn(step)
         async with self.changes:
             await self._start(step, call, tool)
+
+    async def _await_turn(self, step: Step) -> None:
+        """Let what was asked for earlier be over: a command may need the file that is written before it."""
+        for earlier in list(self.state().steps.values()):
+            if earlier.agent == step.agent and earlier.order < step.order and earlier.effect != "pure":
+                settled = self._settling.get(earlier.id)
+                if settled is not None:
+                    await settled.wait()
 
     async def _start(self, step: Step, call: Call, tool: Tool) -> None:
         attempt = step.attempt + 1
@@ -197,7 +228,7 @@ class StepExecutor:
         await self._acknowledge(step.id, outcome, self.runtime.monotonic() - begun, recovered=False)
         self.runtime.failpoint("workflow.after_outcome")
 
-    async def _recover(self, step: Step, call: Call, tool: Tool) -> None:
+    async def _recover(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         """Look how far a step got that an earlier boot had started, and go on from there."""
         assert step.intent is not None  # a running step has recorded its intent
         context = self.host.tool_context(step)
@@ -221,6 +252,8 @@ class StepExecutor:
                 outcome = await tool.attach(call, step.intent, context)
                 await self._acknowledge(step.id, outcome, self.runtime.now() - step.started, recovered=True)
             case "not_started":
+                if self._lost(step, metadata):
+                    raise ToolError(_LOST)
                 outcome = await tool.run(call, step.intent, context)
                 await self._acknowledge(step.id, outcome, self.runtime.now() - step.started, recovered=True)
 
@@ -252,6 +285,7 @@ class StepExecutor:
             if old is not None and old.sha256 != after.sha256:
                 changed.append(WorkspaceChanged(step=step.id, before=old, after=after))
         await self.recorder.record(finished, *changed, drop_chunks=[step.id])
+        self.broker.whole.pop(step.id, None)
 
     async def _finish_denied(self, step: Step) -> None:
         decision = step.decision
@@ -288,6 +322,18 @@ class StepExecutor:
             view=view,
         )
         await self.recorder.record(finished, drop_chunks=[step.id])
+        self.broker.whole.pop(step.id, None)
+
+
+_LOST = (
+    "This call held a secret, which is not kept in the session, and the program was started anew since. "
+    "It was not run: make it again if it is still needed."
+)
+
+
+def _decided(step: Step) -> set[str]:
+    """Return the status in which the person has said what became of a step, so that nothing is run."""
+    return {"approved"} if step.resolution in {"happened", "skip"} else set()
 
 
 def output_stream(recorder: Recorder, step: str) -> Callable[[str], Awaitable[None]]:

@@ -33,7 +33,8 @@ StepStatus = Literal["planned", "waiting", "approved", "denied", "running", "unc
 class Step:
     """A step that has not finished. `order` is the seq of its plan: steps run in that order.
 
-    `edited` says what the person changed of the call before they allowed it, empty if nothing.
+    `edited` says what the person changed of the call before they allowed it, empty if nothing. `withheld` says that
+    `input` is not all of it: a secret was taken out.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Step:
     resolution: str = ""
     comment: str = ""
     edited: str = ""
+    withheld: bool = False
     decision: PermissionDecided | None = None
 
 
@@ -93,6 +95,7 @@ def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
                 input=event.input,
                 effect=event.effect,
                 title=event.title,
+                withheld=event.withheld,
             )
             return _with_step(state, step)
         case QuestionAsked():

@@ -1,0 +1,45 @@
+"""Calls of one answer that change something happen in the order in which the model made them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.session.support import opened, options
+from tests.session.test_secrets import Told, bash, write
+from tui_agent.models.offline.answer import Answer
+
+
+async def test_in_the_order_of_the_answer(tmp_path: Path, isolated: Path) -> None:
+    calls = (bash("sleep 0.1; echo one >> log"), write("two", "two\n"), bash("cat two >> log"), write("log2", "x"))
+    server = Told(*[Answer(calls=calls), Answer(calls=(bash("rm two"), *calls[1:3]))] * 4, Answer(text="done"))
+    try:
+        await asyncio.to_thread(server.start)
+        given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="bypass")
+        async with opened(given) as session:
+            await session.prompt("go")
+            planned = [event.step for event in session.of("step.planned")]
+            assert [event.step for event in session.of("step.started")] == planned
+            assert {event.outcome for event in session.of("step.finished")} == {"ok"}
+        assert (isolated / "log").read_text() == "one\ntwo\ntwo\n" * 4
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_what_is_allowed_first_waits_for_what_was_asked_first(tmp_path: Path, isolated: Path) -> None:
+    server = Told(Answer(calls=(write("a", "a"), bash("ls > seen"))), Answer(text="done"))
+    try:
+        await asyncio.to_thread(server.start)
+        given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")
+        async with opened(given) as session:
+            await session.handle.submit("go")
+            await session.event("permission.requested", 2)
+            pending = {request.tool: request.request for request in session.handle.state.permissions.pending}
+            await session.handle.decide(pending["bash"], "allow")
+            await asyncio.sleep(0.2)
+            assert session.of("step.started") == []
+            await session.handle.decide(pending["write"], "allow")
+            await session.idle()
+        assert (isolated / "seen").read_text() == "a\nseen\n"
+    finally:
+        await asyncio.to_thread(server.stop)
