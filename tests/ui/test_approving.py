@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,44 @@ async def test_the_audit_lists_filters_says_why_and_revokes(workspace):
         await me.pilot.press("y")
         await me.until(lambda: me.state.permissions.grants == ())
         await me.until(lambda: listing.option_count == 2)
+
+
+async def test_no_secret_is_shown_of_the_past(workspace):
+    secret = "ghp_" + "a1B2" * 10
+    async with driven(workspace) as me:
+        await me.request(f"run touch a {secret}")
+        request = me.state.permissions.pending[0]
+        # as the model would have made the call: what a person types is redacted before
+        await me.handle.edit(request.request, {**request.input, "command": f"touch a {secret}"})
+        await me.until(lambda: me.state.permissions.pending and me.state.permissions.pending[0] != request)
+        request = me.state.permissions.pending[0]
+        assert secret in request.input["command"]
+        await me.handle.decide(request.request, "deny")
+        await me.idle()
+        await ask(me, "/audit")
+        await me.until(lambda: isinstance(me.app.screen, AuditScreen))
+        screen = me.app.screen
+        listing = screen.query_one(OptionList)
+        await me.until(lambda: listing.option_count == 1 and listing.get_option_at_index(0).id)
+        row = listing.get_option_at_index(0).prompt.plain
+        assert "touch a" in row
+        assert secret not in row
+        screen.query_one(Input).value = secret[:12]
+        await me.until(lambda: listing.get_option_at_index(0).id is None, "nothing fits")
+        screen.query_one(Input).value = ""
+        await me.until(lambda: listing.get_option_at_index(0).id)
+        await me.pilot.press("enter")
+        await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "touch a" in shown(me)
+        assert secret not in shown(me)
+        await me.pilot.press("escape", "escape")
+        await ask(me, "/audit allow Bash(touch *)")
+        await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "touch a" in shown(me)
+        assert secret not in shown(me)
+        calls, allowed = await asyncio.to_thread(me.handle.audit.newly_allowed, "Bash(touch *)")
+        assert calls == len(allowed) == 1
+        assert secret not in str(allowed[0].input)
 
 
 async def test_what_another_rule_would_have_done(workspace):

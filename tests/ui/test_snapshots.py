@@ -69,6 +69,10 @@ def picture(isolated, monkeypatch, snap_compare, request):
                 await asyncio.sleep(0.01)
             queue = app.workbench._queue
             for key in keys:
+                if key == "idle":
+                    while app.handle.state.conversation.active_run:
+                        await asyncio.sleep(0.01)
+                    continue
                 await pilot.press(key)
                 await pilot.pause()
                 queue._armed_from = 0
@@ -132,3 +136,19 @@ def test_why(picture):
 
 def test_always(picture):
     picture(EDIT, "f4", "a", size=(100, 30), shows="It allows this call.")
+
+
+PAST = "run ls then read hello.py then run touch a then say 5"
+AUDIT = "bash touch a"
+
+
+def test_audit(picture):
+    picture(PAST, "f4", "s", "y", "idle", "f9", shows=AUDIT)
+
+
+def test_audit_narrow(picture):
+    picture(PAST, "f4", "s", "y", "idle", "f9", size=(80, 24), shows=AUDIT)
+
+
+def test_audit_light(picture):
+    picture(PAST, "f4", "s", "y", "idle", "f9", size=(100, 30), theme="tui-agent-light", shows=AUDIT)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tui_agent.permissions.broker import NoSuchRequest
     from tui_agent.permissions.policy import MODES
     from tui_agent.permissions.state import Grant, PermissionsState
-    from tui_agent.permissions.trail import AuditEntry, Query
+    from tui_agent.permissions.trail import AuditEntry, Query, Trail
     from tui_agent.registry.metadata import CommandMetadata
     from tui_agent.registry.registry import load_commands
     from tui_agent.session.audit import RuleChange, RulePreview, revoke_grant
@@ -84,6 +84,7 @@ _HOMES = {
     "StepItem": "tui_agent.context.items",
     "TimelineEntry": "tui_agent.context.items",
     "ToolReport": "tui_agent.session.reports",
+    "Trail": "tui_agent.permissions.trail",
     "Update": "tui_agent.session.state",
     "WhatIf": "tui_agent.permissions.audit",
     "Window": "tui_agent.context.window",
@@ -137,6 +138,7 @@ __all__ = [
     "StepItem",
     "TimelineEntry",
     "ToolReport",
+    "Trail",
     "Update",
     "WhatIf",
     "Window",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_agent.agents.agent_type import narrowing_of
@@ -15,6 +15,7 @@ from tui_agent.permissions.rule_file import add_rule
 from tui_agent.permissions.rule_sources import LoadedRules, listed_rules, load_rules, trust
 from tui_agent.permissions.rules import RuleSet, RuleVerdict
 from tui_agent.permissions.trail import AuditEntry, Query, Trail, read_trail
+from tui_agent.redaction import Redactor
 from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionError
 from tui_agent.session.sessions import closing_index
@@ -55,6 +56,11 @@ class Audit:
 
     paths: Paths
     runtime: Runtime
+
+    @property
+    def redactor(self) -> Redactor:
+        """What takes secrets out of what is shown of the trail: it holds calls as the model made them."""
+        return Redactor(self.runtime.environment)
 
     def rules(self, workspace: str) -> LoadedRules:
         """Return the rules that hold in a folder now."""
@@ -102,10 +108,15 @@ class Audit:
         return listed_rules([rule], [], [], source="user", home=str(self.runtime.home), base=workspace)
 
     def newly_allowed(self, rule: str) -> tuple[int, tuple[AuditEntry, ...]]:
-        """Return how many calls of the last `PREVIEW_DAYS` there are, and which of them the rule would allow anew."""
+        """Return how many calls of the last `PREVIEW_DAYS` there are, and which of them the rule would allow anew.
+
+        These are without secrets, to be shown.
+        """
         since = self.runtime.now() - PREVIEW_DAYS * 86_400
         found, _ = self.what_if(Query(since=since), RuleChange(allow=(rule,)), uses=False)
-        return found.calls, tuple(change.entry for change in found.newly_allowed)
+        secrets = self.redactor
+        allowed = (change.entry for change in found.newly_allowed)
+        return found.calls, tuple(replace(entry, input=secrets.value(entry.input)) for entry in allowed)
 
     def add_rule(self, text: str, verdict: RuleVerdict) -> Path:
         """Add a rule to the person's file and return that. Raises `RuleFileError`."""

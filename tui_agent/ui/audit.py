@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -23,7 +23,8 @@ from tui_agent.ui.text_lines import StyledLine
 from tui_agent.ui.why import why_lines
 
 if TYPE_CHECKING:
-    from tui_agent.session import AuditEntry, Grant, WhatIf
+    from tui_agent.redaction import Redactor
+    from tui_agent.session import AuditEntry, Grant, Trail, WhatIf
     from tui_agent.ui.app import TuiAgentApp
 
 _MOST_SHOWN = 1_000
@@ -45,7 +46,8 @@ async def show_what_if(app: TuiAgentApp, handle: SessionHandle, verb: str, rule:
         without=(rule,) if verb == "without" else (),
     )
     found, problems = await asyncio.to_thread(handle.audit.what_if, Query(), change)
-    await app.push_screen(TextDialog(f"What if: {verb} {inert_line(rule)}", what_if_lines(found, problems), _BACK))
+    lines = _without_secrets(what_if_lines(found, problems), handle.audit.redactor)
+    await app.push_screen(TextDialog(f"What if: {verb} {inert_line(rule)}", lines, _BACK))
 
 
 def what_if_lines(found: WhatIf, problems: Sequence[str]) -> list[StyledLine]:
@@ -86,7 +88,9 @@ class AuditScreen(ModalScreen[None]):
     def __init__(self, handle: SessionHandle) -> None:
         super().__init__()
         self._handle = handle
+        self._secrets = handle.audit.redactor
         self._entries: list[AuditEntry] = []
+        self._rows: list[Content] = []
         self._grants: list[tuple[str, Grant]] = []
 
     def compose(self) -> ComposeResult:
@@ -112,33 +116,37 @@ class AuditScreen(ModalScreen[None]):
 
     async def _load(self) -> None:
         try:
-            trail = await asyncio.to_thread(self._handle.audit.trail)
+            trail, rows = await asyncio.to_thread(self._read)
         except Exception as error:  # a trail that cannot be read must not look like an empty one
             self.notify(inert(f"The trail cannot be read: {error}"), severity="error", markup=False)
             return
         for problem in trail.problems:
             self.notify(inert(problem), severity="warning", markup=False)
         self._entries = trail.entries[::-1]
+        self._rows = rows
         self._grants = [(session, grant) for session, grants in trail.grants.items() for grant in grants]
         self._fill(self.query_one(Input).value)
+
+    def _read(self) -> tuple[Trail, list[Content]]:
+        trail = self._handle.audit.trail()
+        return trail, [_row(entry, self._secrets) for entry in reversed(trail.entries)]
 
     def _fill(self, text: str) -> None:
         listing = self.query_one(OptionList)
         listing.clear_options()
         query, words = parse_filter(text)
         for number, (session, grant) in enumerate(self._grants):
-            row = f"grant  {grant.pattern}  · {session}"
+            held_by = "this session" if session == self._handle.session else session
+            row = inert_line(self._secrets.text(f"grant  {grant.pattern}  · {held_by}"))
             if query == Query() and all(word in row.casefold() for word in words):
-                here = " (this session)" if session == self._handle.session else ""
-                listing.add_option(
-                    Option(Content.styled(inert_line(row) + here, "$text-warning"), id=f"grant-{number}")
-                )
+                listing.add_option(Option(Content.styled(row, "$text-warning"), id=f"grant-{number}"))
         for number, entry in enumerate(self._entries):
             if listing.option_count >= _MOST_SHOWN:
                 listing.add_option(Option(Content.styled("… older ones: filter, or tui-agent audit"), disabled=True))
                 break
-            if query.matches(entry) and all(word in _call(entry).casefold() for word in words):
-                listing.add_option(Option(_row(entry), id=f"entry-{number}"))
+            shown = self._rows[number]
+            if query.matches(entry) and all(word in shown.plain.casefold() for word in words):
+                listing.add_option(Option(shown, id=f"entry-{number}"))
         if listing.option_count:
             listing.highlighted = 0
         else:
@@ -166,12 +174,16 @@ class AuditScreen(ModalScreen[None]):
         if kind == "entry":
             entry = self._entries[int(number)]
             lines: list[StyledLine] = [(_call(entry), "title"), (f"{entry.session} · {entry.workspace}", "muted")]
-            self.app.push_screen(TextDialog("Why?", [*lines, *why_lines([entry.decision])], _BACK))
+            lines = _without_secrets([*lines, *why_lines([entry.decision])], self._secrets)
+            self.app.push_screen(TextDialog("Why?", lines, _BACK))
         elif kind == "grant":
             self.run_worker(self._revoke(*self._grants[int(number)]), exit_on_error=False)
 
     async def _revoke(self, session: str, grant: Grant) -> None:
-        lines: list[StyledLine] = [(grant.pattern, "title"), (f"From now on {session} asks again.", "muted")]
+        lines: list[StyledLine] = [
+            (self._secrets.text(grant.pattern), "title"),
+            (f"From now on {session} asks again.", "muted"),
+        ]
         if not await self.app.push_screen_wait(ConfirmDialog("Take this grant back?", lines, "take it back")):
             return
         try:
@@ -207,15 +219,19 @@ def parse_filter(text: str) -> tuple[Query, list[str]]:
     return Query(**given), words  # type: ignore[arg-type]  # a verdict is one of the three
 
 
-def _row(entry: AuditEntry) -> Content:
+def _without_secrets(lines: Iterable[StyledLine], secrets: Redactor) -> list[StyledLine]:
+    return [(secrets.text(text), style) for text, style in lines]
+
+
+def _row(entry: AuditEntry, secrets: Redactor) -> Content:
     decided = entry.decision
     winner = entry.judgement.winner if entry.judgement and decided.by != "person" else decided.by
     when = time.strftime("%m-%d %H:%M", time.localtime(entry.time))
     return Content.assemble(
         (f"{when}  ", "$foreground-muted"),
         (f"{decided.verdict:<5}", _STYLES[decided.verdict]),
-        f"  {_call(entry)}  ",
-        (inert_line(winner), "$foreground-muted"),
+        f"  {secrets.text(_call(entry))}  ",
+        (inert_line(secrets.text(winner)), "$foreground-muted"),
     )
 
 
