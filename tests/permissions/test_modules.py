@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ ANY = ("Bash(*)",)
 
 # module, line, rules, the verdict with it
 CASES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
-    ("input_bounds", "echo " + "a" * 5000, (), "ask"),
+    ("input_bounds", "; ".join(["ls"] * 41), (), "ask"),
     ("control_chars", "echo '\x1b[2K'", (), "ask"),
     ("unicode_confusables", "echo '\u202e'", (), "ask"),
     ("visual_padding", "echo a" + " " * 60 + "b", (), "ask"),
@@ -147,3 +148,47 @@ def test_a_line_that_takes_too_long_asks() -> None:
 def test_deny_checks_hold_behind_any_number_of_commands() -> None:
     assert judge("ls; " * 300 + "rm -rf /", allow=["Bash(*)"]).verdict == "deny"
     assert judge("make; " * 300 + "git push", allow=["Bash(*)"], deny=["Bash(git push *)"]).verdict == "deny"
+
+
+def _nasty(size: int) -> dict[str, str]:
+    """Return lines of about `size` bytes, each made to cost as much as can be to look at."""
+    return {
+        "commands": "ls;" * (size // 3),
+        "pipes": "gpg|sh|" * (size // 7) + "ls",
+        "wrappers": "sudo " * (size // 5) + "ls",
+        "scripts": "sh -c 'sh -c " * (size // 13),
+        "folders": "cd a || cd b && " * (size // 16) + "ls",
+        "globs": " ".join(["ls", *(f"*{number}*" for number in range(size // 8))]),
+        "one glob": "ls " + "[a" * (size // 2),
+        "extended globs": "ls " + "@(a" * (size // 3),
+        "braces": "echo " + "{a," * (size // 3),
+        "words": " ".join(["cat", *(f"f{number}" for number in range(size // 7))]),
+        "redirections": "ls " + "<a " * (size // 3),
+        "options": "git " + "-C a " * (size // 5) + "log",
+        "functions": "f(){ " * (size // 5),
+        "substitutions": "cat $(x)|" * (size // 9) + "(",
+        "program": "python -c '" + "socket " * (size // 7) + "'",
+        "heredoc": "bash <<E\n" + "( ls\n" * (size // 5) + "E",
+    }
+
+
+@pytest.mark.parametrize("name", _nasty(0))
+def test_a_line_made_to_cost_much_costs_little(name: str, tmp_path: Path) -> None:
+    def cost(line: str) -> float:
+        began = time.process_time()
+        assert judge(line, allow=ANY, deny=("Bash(git push *)", "Read(./private/**)"), cwd=str(tmp_path)).verdict
+        return time.process_time() - began
+
+    plain = min(cost("ls a b; " * 300) for _ in range(3))
+    # without bounds each of them costs a hundred to ten thousand times as much as this plain line of 2,400 bytes
+    assert any(cost(_nasty(50_000)[name]) < 50 * plain for _ in range(3))
+
+
+@pytest.mark.parametrize("name", _nasty(0))
+def test_nothing_that_is_denied_hides_in_such_a_line(name: str, tmp_path: Path) -> None:
+    for size in (1000, 5000, 20_000):
+        line = _nasty(size)[name]
+        for hidden in (f"rm -rf /; {line}", f"{line}\nrm -rf /", f"{line}; rm -rf /; {line}"):
+            if name in ("scripts", "program") and hidden.endswith(line) is False and line in hidden[:-9]:
+                continue  # an open quote makes it text
+            assert judge(hidden, allow=ANY, cwd=str(tmp_path)).verdict == "deny", (size, hidden[:40], hidden[-40:])

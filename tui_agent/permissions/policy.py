@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from tui_agent.events import EffectClass, TrustTier
 from tui_agent.permissions.guard import RUNNER_ENVIRONMENT, judge_line
 from tui_agent.permissions.guard.model import GuardVerdict, Line, ModuleVerdict, Places, Surroundings
-from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.guard.user_rules import allowing_rule, forbidding_rule
 from tui_agent.permissions.paths import PathFinding, look_at
 from tui_agent.permissions.rules import STRENGTH, Rule, RuleSet
@@ -155,7 +154,7 @@ class Policy:
             guard = judge_line(command, replace(surroundings, hides=False), monotonic=self.monotonic)
             verdict, reason, winner = _bash_verdict(request, guard)
         hidden = tuple(path for path, level in guard.hidden if level == "deny" or request.mode != "bypass")
-        matched = _matched([*self._bash_rules(parse_line(command, cwd, self.home), surroundings), *guard.rules])
+        matched = _matched([*(self._bash_rules(guard.line, surroundings) if guard.line else ()), *guard.rules])
         if hidden:
             reason = f"{reason}; what is protected in there is kept out: {_some(hidden, request.workspace)}"
             winner = "sandbox"

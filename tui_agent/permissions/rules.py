@@ -102,7 +102,12 @@ class Rule:
             return True
         if _match_tokens(self.tokens, argv):
             return True
-        return loosely and any(_match_tokens_loosely(self.tokens, form) for form in _forms(argv))
+        if not loosely or not argv:
+            return False
+        forms = _forms(argv)
+        if forms is None:  # too many options before the subcommand to tell which it is
+            return self.first_token in ("", argv[0].rsplit("/", 1)[-1])
+        return any(_match_tokens_loosely(self.tokens, form) for form in forms)
 
     def literal_count(self) -> int:
         """Return how many words stand before the first `*`; all of them where there is none."""
@@ -321,10 +326,11 @@ def _token_matches(token: Word, text: str) -> bool:
     return token.text == text
 
 
-def _forms(argv: Sequence[str]) -> list[Sequence[str]]:
-    """Return the ways to write a command that mean the same to a rule that forbids."""
-    if not argv:
-        return []
+_MOST_FORMS = 40
+
+
+def _forms(argv: Sequence[str]) -> list[Sequence[str]] | None:
+    """Return the ways to write a command that mean the same to a rule that forbids, None for too many."""
     name = argv[0].rsplit("/", 1)[-1]
     forms: list[Sequence[str]] = [[name, *argv[1:]]]
     rest = list(argv[1:])
@@ -348,6 +354,8 @@ def _forms(argv: Sequence[str]) -> list[Sequence[str]]:
         )
         rest = rest[2:] if takes else rest[1:]
         forms.append([name, *rest])
+        if len(forms) > _MOST_FORMS:
+            return None
     return forms
 
 

@@ -46,6 +46,7 @@ _EXAMPLES = (
     ".env", ".env.local", ".env.production", "id_rsa", "id_ed25519", "server.pem", "server.key", "credentials",
     "secrets.json", "secrets.yml", ".npmrc", ".netrc", ".ssh", ".aws", ".git-credentials", "prod.env",
 )  # fmt: skip
+_LONGEST_GLOB = 1000
 _GIT_INNER = re.compile(r"(?i)/(\.git|\.git[^/]*~\d|git~\d)(/|$)")
 _GIT_STEERING = re.compile(
     r"(?i)/\.git/(.*/)?(config(\.worktree)?|hooks(/.*)?|info/attributes|objects/info/alternates|commondir|gitdir)$"
@@ -74,6 +75,8 @@ def could_name_secret(pattern: str, *, searched: bool = False) -> bool:
     A shell's `*` at the start stands for no hidden file; where a program `searched` by it, it does.
     """
     last = pattern.rstrip("/").rsplit("/", 1)[-1]
+    if len(last) > _LONGEST_GLOB:
+        return True
     if last.strip("*?") == "" or not re.search(r"[*?\[]", last):
         return False
     if re.search(r"(?i)\.(pem|key|env|p12|pfx|kdbx|ppk)$", last):

@@ -44,6 +44,7 @@ from tui_agent.permissions.guard.model import (
     Places,
     Surroundings,
 )
+from tui_agent.permissions.guard.places import forget
 from tui_agent.permissions.guard.repo_config import RUNNER_ENVIRONMENT
 from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.guard.usage import NotHarmless, usage_of
@@ -75,6 +76,11 @@ MODULES: tuple[tuple[str, Check], ...] = (
     ("exfiltration", exfiltration.check),
 )
 """All modules, in the order in which they are shown; the order changes no verdict."""
+
+_DENYING = frozenset(
+    ["input_bounds", "redirection", "catastrophe", "self_protection", "secret_paths", "user_rules", "exfiltration"]
+)
+"""Modules that deny. A line over the bounds asks in any case, so that the others have nothing to add to it."""
 
 MOST_HIDDEN = 100
 """Files and folders that are kept out of what one line sees; more ask."""
@@ -109,7 +115,13 @@ def judge_line(
         )
     else:
         broken = None
-    found = [(name, _run(check, line, surroundings)) for name, check in modules]
+    if "too_much" in line.features:
+        reason = f"it has {line.features['too_much']}: more than can be looked over; put it into a file"
+        return GuardVerdict("deny", reason, (ModuleVerdict("input_bounds", "deny", reason),), False, True)
+    forget()
+    line.hasty = len(text) > input_bounds.MAX_BYTES
+    chosen = [row for row in modules if not line.hasty or row[0] in _DENYING]
+    found = [(name, _run(check, line, surroundings)) for name, check in chosen]
     verdicts = [ModuleVerdict(name, finding.level, finding.reason) for name, finding in found]
     if broken:
         verdicts.append(broken)
@@ -124,25 +136,25 @@ def judge_line(
     if len(hidden) > MOST_HIDDEN and worst.verdict != "deny":
         reason = f"it reads {len(hidden):,} files too that are protected"
         verdicts.append(ModuleVerdict("secret_paths", "ask", reason))
-        return GuardVerdict("ask", reason, tuple(verdicts), read_only_line, True)
+        return GuardVerdict("ask", reason, tuple(verdicts), read_only_line, True, line=line)
     rules = tuple(rule for _, finding in found for rule in finding.rules)
     if worst.verdict == "deny":
-        return GuardVerdict("deny", worst.reason, tuple(verdicts), read_only_line, True)
+        return GuardVerdict("deny", worst.reason, tuple(verdicts), read_only_line, True, line=line)
     if worst.verdict == "ask":
         reason = firm.reason if firm else worst.reason
         return GuardVerdict(
-            "ask", reason, tuple(verdicts), read_only_line, firm is not None, tuple(hidden.items()), rules
+            "ask", reason, tuple(verdicts), read_only_line, firm is not None, tuple(hidden.items()), rules, line
         )
     if _all_allowed(line, allowed):
         reason = "it only reads, inside the workspace" if read_only_line else "rules allow it"
         return GuardVerdict(
-            "allow", reason, tuple(verdicts), read_only_line, hidden=tuple(hidden.items()), rules=rules
+            "allow", reason, tuple(verdicts), read_only_line, hidden=tuple(hidden.items()), rules=rules, line=line
         )
     missing = next((c for c in line.commands if c.index not in allowed), None)
     reason = why_not.get(missing.index, "") if missing else "there is no command in it"
     shown = f"{missing.shown()}: " if missing else ""
     reason = shown + (reason or "no rule allows it")
-    return GuardVerdict("ask", reason, tuple(verdicts), False, hidden=tuple(hidden.items()), rules=rules)
+    return GuardVerdict("ask", reason, tuple(verdicts), False, hidden=tuple(hidden.items()), rules=rules, line=line)
 
 
 def allowed_wrappers(found: list[tuple[str, Finding]]) -> frozenset[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 
 from tui_agent.permissions.guard.heredoc import INTERPRETERS
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
@@ -53,33 +54,33 @@ _FETCHERS = frozenset(
 _DECODERS = frozenset(
     ["base64", "base32", "xxd", "openssl", "uudecode", "basenc", "rev", "tr", "gpg", "gunzip", "zcat"]
 )
-_FORK_BOMB = re.compile(
-    r"(?<![\w:.])([\w:.]+)\s*\(\s*\)\s*\{[^}]*?\1\s*\|\s*\1[^}]*&|function\s+([\w:.]+)[^{]*\{[^}]*?\2\s*\|\s*\2[^}]*&"
-)
+_FUNCTION = re.compile(r"(?<![\w:.])(?:([\w:.]+)\s*\(\s*\)|function\s+([\w:.]+))")
+_DOUBLED = re.compile(r"(?<![\w:.])([\w:.]+)\s*\|\s*\1(?![\w:.])|([}&])")
 _WHILE_FORK = re.compile(r"\$0\s*(\||&)\s*\$0|while\s+(true|:)\s*;\s*do\s+\$?\(?(bash|sh)\b[^;]*&\s*done")
 _REVERSE = (
     re.compile(r"/dev/(tcp|udp)/"),
-    re.compile(r"(?s)socket.*(subprocess|pty\.spawn|os\.dup2|execve?|spawn|exec|popen|system|sh\b)"),
-    re.compile(r"(?s)(fsockopen|TCPSocket|TCPsocket|Socket::INET|use\s+Socket|IO::Socket|net\.connect|net\.Socket|socket\.tcp).*"
-               r"(exec|system|spawn|popen|proc_open|/bin/|sh\b)"),
     re.compile(r"/inet/(tcp|udp)/"),
-    re.compile(r"(?s)(rmtree|rm_rf|rm_r|removeSync|rmSync|unlink|deltree)\s*\(?\s*['\"](/|~)['\"]"),
-)  # fmt: skip
-_TEXT = (
-    (re.compile(r"--no-preserve-root"), "it removes the root"),
-    (re.compile(r"\b(curl|wget)\b[^\n;&|]*\|\s*(sudo\s+)?(/\S+/)?(ba|z|da|k|)sh\b"), "it runs code from the network"),
+    re.compile(r"(rmtree|rm_rf|rm_r|removeSync|rmSync|unlink|deltree)\s*(?:\(\s*)?['\"](/|~)['\"]"),
 )
+# the second anywhere after the first
+_REVERSE_PAIRS = (
+    (re.compile(r"socket"), re.compile(r"subprocess|pty\.spawn|os\.dup2|execve?|spawn|exec|popen|system|sh\b")),
+    (re.compile(r"fsockopen|TCPSocket|TCPsocket|Socket::INET|use\s+Socket|IO::Socket|net\.connect|net\.Socket|socket\.tcp"),
+     re.compile(r"exec|system|spawn|popen|proc_open|/bin/|sh\b")),
+)  # fmt: skip
+_FETCHES = re.compile(r"\b(curl|wget)\b")
+_INTO_SHELL = re.compile(r"\s*(sudo\s+)?(/\S+/)?(ba|z|da|k|)sh\b")
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
     """Deny all of these."""
-    for pattern in (_FORK_BOMB, _WHILE_FORK):
-        if pattern.search(line.text):
-            return Finding("deny", "it is a fork bomb")
+    if _is_fork_bomb(line.text) or _WHILE_FORK.search(line.text):
+        return Finding("deny", "it is a fork bomb")
     if "error" in line.features or "node" in line.features:
-        for pattern, reason in _TEXT:
-            if pattern.search(line.text):
-                return Finding("deny", reason)
+        if "--no-preserve-root" in line.text:
+            return Finding("deny", "it removes the root")
+        if _runs_fetched(line.text):
+            return Finding("deny", "it runs code from the network")
     for redirection in line.redirections:
         target = os.path.normpath(redirection.target.text or ".")
         if redirection.operator not in ("<", "<<", "<<<") and _DEVICE.match(target):
@@ -89,14 +90,55 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
             "/proc/sys/kernel/core_pattern",
         ):
             return Finding("deny", f"it writes to {target}")
+    sources = _Sources.of(line)
     for command in line.commands:
-        reason = _problem(line, command, surroundings)
+        reason = _problem(line, command, surroundings, sources)
         if reason:
             return Finding("deny", reason)
     return PASS
 
 
-def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
+def _is_fork_bomb(text: str) -> bool:
+    """Say whether a function pipes itself into itself, in the background."""
+    defined: dict[str, int] = {}
+    for match in _FUNCTION.finditer(text):
+        defined.setdefault(match[1] or match[2], match.end())
+    doubled = False
+    for match in _DOUBLED.finditer(text) if defined else ():
+        name = match[1]
+        if name is not None:
+            doubled = doubled or defined.get(name, len(text)) <= match.start()
+        elif match[2] == "&" and doubled:
+            return True
+        else:
+            doubled = False
+    return False
+
+
+def _runs_fetched(text: str) -> bool:
+    """Say whether a line that cannot be parsed pipes what it fetches into a shell."""
+    for part in re.split(r"[\n;&]", text):
+        stages = part.split("|")
+        for position, stage in enumerate(stages[1:]):
+            if _INTO_SHELL.match(stage) and _FETCHES.search(stages[position]):
+                return True
+    return False
+
+
+def _substituted(text: str, wanted: str) -> bool:
+    """Say whether `wanted`, an expression, is found in text that a substitution opened and nothing closed."""
+    opened = False
+    for match in re.finditer(rf"(\$\(|<\(|`)|(\))|{wanted}", text):
+        if match[1]:
+            opened = True
+        elif match[2]:
+            opened = False
+        elif opened:
+            return True
+    return False
+
+
+def _problem(line: Line, command: Command, surroundings: Surroundings, sources: _Sources) -> str:
     name, arguments = command.name, command.argv[1:]
     if name in ("rm", "unlink", "shred", "srm", "rmdir", "trash"):
         return _removing(command, surroundings)
@@ -170,7 +212,7 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
         and len(arguments) < 3
     ):
         return "it turns the machine off"
-    return _running(line, command) or _listening(line, command)
+    return _running(line, command, sources) or _listening(line, command)
 
 
 def _removing(command: Command, surroundings: Surroundings) -> str:
@@ -224,7 +266,28 @@ def _vital(word: Word, command: Command, surroundings: Surroundings) -> bool:
     return False
 
 
-def _running(line: Line, command: Command) -> str:
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The commands of a line, by index, that matter before a shell in a pipe."""
+
+    fetching: frozenset[int]
+    decoders: frozenset[int]
+    turning: frozenset[int]  # of the decoders, those that only turn text around
+    decoding: frozenset[int]
+
+    @classmethod
+    def of(cls, line: Line) -> _Sources:
+        """Look through a line's commands."""
+        named = {command.index: command.name for command in line.commands}
+        return cls(
+            frozenset(index for index, name in named.items() if name in _FETCHERS),
+            frozenset(index for index, name in named.items() if name in _DECODERS),
+            frozenset(index for index, name in named.items() if name in ("rev", "tr")),
+            frozenset(command.index for command in line.commands if _decodes(command)),
+        )
+
+
+def _running(line: Line, command: Command, sources: _Sources) -> str:
     """Look for code from the network, or decoded from something unreadable, that goes into an interpreter."""
     name = command.name
     bare = re.sub(r"[\d.]+$", "", name)
@@ -236,24 +299,21 @@ def _running(line: Line, command: Command) -> str:
     if not runs:
         return ""
     reading = _reads_program(command)
-    before = line.upstream(command)
-    if reading and any(c.name in _FETCHERS for c in before):
+    before = set(line.upstream_indexes(command)) if reading else set[int]()
+    if before & sources.fetching:
         return f"code from the network goes straight into {name}"
-    if (
-        reading
-        and name in SHELLS
-        and any(c.name in _DECODERS and (c.name not in ("rev", "tr") or len(before) > 1) for c in before)
-    ) and any(_decodes(c) for c in before):
+    decoders = sources.decoders if len(before) > 1 else sources.decoders - sources.turning
+    if name in SHELLS and before & decoders and before & sources.decoding:
         return f"decoded text goes straight into {name}"
     for word in command.words[1:]:
         if not word.substitution and word.constant is not False:
             continue
         text = word.raw
-        if re.search(r"(\$\(|`|<\()[^)`]*\b(curl|wget|fetch|nc|ncat|aria2c)\b", text) and (
+        if _substituted(text, r"\b(curl|wget|fetch|nc|ncat|aria2c)\b") and (
             name in SHELLS or name in ("eval", "source", ".", "exec") or "-c" in command.argv or "-e" in command.argv
         ):
             return f"code from the network goes straight into {name}"
-        if re.search(r"(\$\(|`|<\()[^)`]*\bbase(64|32)\s+(-d|-D|--d)", text):
+        if _substituted(text, r"\bbase(64|32)\s+(-d|-D|--d)"):
             return f"decoded text goes straight into {name}"
     for redirection in command.redirections:
         if redirection.operator in ("<", "<<<") and re.search(
@@ -284,6 +344,13 @@ def _reads_program(command: Command) -> bool:
     return "-s" in command.argv or not arguments or all(text.startswith("-") for text in arguments)
 
 
+def _opens_a_way(text: str) -> bool:
+    pairs = ((first.search(text), then) for first, then in _REVERSE_PAIRS)
+    return any(pattern.search(text) for pattern in _REVERSE) or any(
+        found is not None and then.search(text, found.end()) is not None for found, then in pairs
+    )
+
+
 def _listening(line: Line, command: Command) -> str:
     """Look for shells that are handed to the network."""
     name, arguments = command.name, command.argv[1:]
@@ -297,12 +364,12 @@ def _listening(line: Line, command: Command) -> str:
             return f"a shell is connected to {name}"
     if name == "socat" and any(re.search(r"(?i)\b(exec|system|shell):", text) for text in arguments):
         return "socat hands a program to the network"
-    if name in SHELLS and any(c.name in _FETCHERS | {"mkfifo"} for c in line.commands) and "-i" in arguments:
+    if name in SHELLS and "-i" in arguments and any(c.name in _FETCHERS | {"mkfifo"} for c in line.commands):
         return "an interactive shell is connected to the network"
     bare = re.sub(r"[\d.]+$", "", name)
     if bare in INTERPRETERS or bare in ("node", "php"):
         texts = [*arguments, *(r.body or r.target.text for r in command.redirections)]
         for text in texts:
-            if len(text) > 15 and any(pattern.search(text) for pattern in _REVERSE):
+            if len(text) > 15 and _opens_a_way(text):
                 return f"{name} opens a way for others to run commands, or removes everything"
     return ""

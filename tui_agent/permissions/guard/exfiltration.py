@@ -10,7 +10,7 @@ import os
 import re
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
-from tui_agent.permissions.guard.places import guessed_paths
+from tui_agent.permissions.guard.places import guessed_paths, real_path
 from tui_agent.permissions.sensitive import could_name_secret, secret_level
 
 SINKS = frozenset(
@@ -114,7 +114,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
             if reason:
                 return Finding("deny", reason)
     for command in line.commands:
-        reason = _source(line, command, surroundings, sinks)
+        reason = _source(command, surroundings, len(sinks))
         if reason:
             way = sinks[0].name if sinks else "the network"
             return Finding("deny", f"{reason}, and {way} reaches the network")
@@ -122,35 +122,37 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
 
 
 def _code_with_network(command: Command) -> bool:
+    if not re.match(r"(python|node|ruby|perl|php|deno|bun)", command.name):
+        return False
     texts = [text for text in command.argv[1:] if len(text) > 10]
     return any(
         re.search(
             r"(?i)\b(requests\.|urllib|http\.client|urlopen|fetch\(|https?://|net::http|file_get_contents|LWP)", text
         )
         for text in texts
-    ) and bool(re.match(r"(python|node|ruby|perl|php|deno|bun)", command.name))
+    )
 
 
-def _source(line: Line, command: Command, surroundings: Surroundings, sinks: list[Command]) -> str:
+def _source(command: Command, surroundings: Surroundings, sinks: int) -> str:
     name, arguments = command.name, command.argv[1:]
+    is_sink = name in SINKS
     if name in _ENVIRONMENT and not command.wrapper:
         listing = not arguments or all(text in ("-0", "-p", "-x", "--null") for text in arguments)
         if listing or (name == "printenv" and re.search(r"(?i)key|token|secret|passw", " ".join(arguments))):
             return "the environment is read"
-    if name in _STORES and command not in sinks and any(_STORES[name].fullmatch(text) for text in arguments):
+    if name in _STORES and (not is_sink or sinks > 1) and any(_STORES[name].fullmatch(text) for text in arguments):
         return f"{name} shows secrets"
-    if name in _STORES and command in sinks and len(sinks) > 1 and any(_STORES[name].fullmatch(t) for t in arguments):
-        return f"{name} shows secrets"
-    sending = command in sinks and name in ("curl", "wget", "http", "nc")
+    sending = name in ("curl", "wget", "http", "nc")
     if sending and any(_VARIABLE.search(word.raw) for word in command.words[1:]) and not _sent_as_login(command):
         return "a variable with a secret is sent"
     words = [word.text for word in guessed_paths(command)]
     words += [r.target.text for r in command.redirections if r.operator in ("<", "<>")]
     using_key = name in ("ssh", "scp", "sftp", "rsync") and "-i" in arguments
-    for text in words:
+    to_use = _credentials_to_use(command) if name in ("curl", "wget") else []
+    for text in dict.fromkeys(words):
         if using_key and arguments[arguments.index("-i") + 1 : arguments.index("-i") + 2] == (text,):
             continue
-        if name in ("curl", "wget") and text in _credentials_to_use(command):
+        if text in to_use:
             continue
         if _secret(text, command, surroundings):
             return f"{text} is read"
@@ -170,7 +172,7 @@ def _secret(text: str, command: Command, surroundings: Surroundings) -> bool:
         return True
     for cwd in command.cwds or frozenset([surroundings.cwd]):
         joined = os.path.normpath(os.path.join(cwd or "/", text))
-        if secret_level(joined) or secret_level(os.path.realpath(joined) if "\0" not in joined else joined):
+        if secret_level(joined) or secret_level(real_path(joined) if "\0" not in joined else joined):
             return True
     return False
 

@@ -1,7 +1,8 @@
 """Input that no person reads and no parser is tested with: NUL bytes, invalid text, excessive length and depth.
 
 Class of attack: differences between what is checked and what runs because one of the two cut the text
-short, or gave up. The other modules run on such lines all the same.
+short, or gave up. The modules that deny run on such lines all the same; where a line has more in it than they
+can look at, it is denied.
 """
 
 from __future__ import annotations

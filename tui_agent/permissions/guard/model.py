@@ -100,6 +100,9 @@ class Line:
     usages: dict[int, Usage] = field(default_factory=dict)
     below: dict[tuple[str, bool], Below] = field(default_factory=dict)  # by folder, and whether links are followed
     depth: int = 0
+    word_count: int = 0
+    globs: set[str] = field(default_factory=set)
+    hasty: bool = False  # it asks anyway: only what is denied is looked for
     scripts: list[str] = field(default_factory=list)  # scripts within the line, such as that of `sh -c`
 
     def inner(self) -> list[Command]:
@@ -108,10 +111,14 @@ class Line:
 
     def upstream(self, command: Command) -> list[Command]:
         """Return the commands whose output `command`, or a wrapper around it, reads."""
-        found = [self.commands[index] for index in command.upstream]
+        return [self.commands[index] for index in self.upstream_indexes(command)]
+
+    def upstream_indexes(self, command: Command) -> list[int]:
+        """Return the indexes of these commands."""
+        found = list(command.upstream)
         while command.parent >= 0:
             command = self.commands[command.parent]
-            found += [self.commands[index] for index in command.upstream]
+            found += command.upstream
         return found
 
 
@@ -168,7 +175,10 @@ class ModuleVerdict:
 
 @dataclass(frozen=True, slots=True)
 class GuardVerdict:
-    """What the guard says of a line. `read_only` says that it changes nothing, as far as it is known."""
+    """What the guard says of a line. `read_only` says that it changes nothing, as far as it is known.
+
+    `line` is None where there was too much in it to be looked at.
+    """
 
     verdict: Literal["allow", "ask", "deny"]
     reason: str
@@ -177,6 +187,7 @@ class GuardVerdict:
     firm: bool = False
     hidden: tuple[tuple[str, Literal["ask", "deny"]], ...] = ()
     rules: tuple[Rule, ...] = ()
+    line: Line | None = None
 
 
 Check = Callable[[Line, Surroundings], Finding]

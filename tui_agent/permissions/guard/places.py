@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob as globbing
+import itertools
 import os
 import re
+import threading
 from collections.abc import Iterator
 
 from tui_agent.permissions.guard.model import Command, Line, Places, Word
@@ -12,9 +14,45 @@ from tui_agent.permissions.guard.model import Command, Line, Places, Word
 MOST_MATCHES = 500
 """Files of a glob that are looked at; more asks."""
 
+_DEEPEST = 100
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LEAVING_OUT = ("--exclude=", "--exclude-dir=", "--ignore=", "--ignore-dir=")
 _REVISION = re.compile(r"[^/:]*:(.+)", re.DOTALL)
+
+
+_memory = threading.local()
+
+
+def forget() -> None:
+    """Forget what was seen on the disk: a new line is looked at, and files may have changed."""
+    _memory.real, _memory.matches = {}, {}
+
+
+def real_path(path: str) -> str:
+    """Return where `path`, absolute, leads, as `os.path.realpath` does; each folder is asked for once a line."""
+    known: dict[str, str] = _memory.__dict__.setdefault("real", {})
+    found = known.get(path)
+    if found is None:
+        parent, _, name = path.rpartition("/")
+        if name in ("", ".", "..") or not parent:
+            found = os.path.realpath(path)
+        else:
+            found = (
+                f"{real_path(parent).rstrip('/')}/{name}" if parent.count("/") < _DEEPEST else os.path.realpath(path)
+            )
+            if os.path.islink(found):
+                found = os.path.realpath(path)
+        known[path] = found
+    return found
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files that a glob matches, one more than `MOST_MATCHES` at most."""
+    known: dict[str, list[str]] = _memory.__dict__.setdefault("matches", {})
+    found = known.get(pattern)
+    if found is None:
+        found = known[pattern] = list(itertools.islice(globbing.iglob(pattern), MOST_MATCHES + 1))
+    return found
 
 
 class TooManyMatches(Exception):
@@ -46,17 +84,15 @@ def leads_to(text: str, cwds: frozenset[str | None], *, glob: bool = False) -> I
             joined = os.path.join(cwd, text)
         candidates = [joined]
         if glob:
-            matches = globbing.iglob(joined)
-            for count, match in enumerate(matches):
-                if count >= MOST_MATCHES:
-                    raise TooManyMatches
-                candidates.append(match)
+            candidates += _matches(joined)
+            if len(candidates) > MOST_MATCHES:
+                raise TooManyMatches
         for candidate in candidates:
             if "\0" in candidate:
                 yield None
                 continue
             yield os.path.normpath(candidate).replace("//", "/")
-            yield os.path.realpath(candidate)
+            yield real_path(candidate)
 
 
 def path_words(line: Line, command: Command) -> list[Word]:

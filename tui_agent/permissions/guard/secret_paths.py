@@ -37,7 +37,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
                 return Finding("deny", reason)
             if level and not asked.reason:
                 asked = Finding("ask", reason, firm=level == "deny")
-        for found in reached(line, command, surroundings):
+        for found in reached(line, command, surroundings) if not line.hasty else ():
             secrets = [secret for secret in found.protected if secret.rule is None and found.search.known]
             if surroundings.hides and found.search.maskable:
                 hidden |= {secret.mask: secret.level for secret in secrets}

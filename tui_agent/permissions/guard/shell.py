@@ -22,10 +22,23 @@ if TYPE_CHECKING:
 MAX_DEPTH = 50
 """Scripts within scripts that are looked into; deeper asks."""
 
-_MOST_PIECES = 5000
+MOST_COMMANDS = 2000
+MOST_WORDS = 8000
+MOST_GLOBS = 500
+LONGEST_GLOB = 2000
+MOST_FOLDERS = 50
+"""More of them in one line, those inside of wrappers counted again, and it is refused: what could be hidden among
+them is more than can be looked for."""
+
+_EXTENDED_GLOB = re.compile(r"[@?*+!]\(")
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
 Cwds = frozenset[str | None]
+
+
+class _TooMuch(Exception):
+    """The line has more in it than is looked at; the message says of what."""
+
 
 _PLAIN_NODES = frozenset(
     [
@@ -113,11 +126,23 @@ def parse_line(text: str, cwd: str, home: str) -> Line:
     """Return the line's commands and what stands out in its structure. Never raises for any text."""
     line = Line(text)
     text = _UNREADABLE.sub("\ufffd", text)
-    _walk(line, text, cwd, home)
-    if "error" in line.features or "too_deep" in line.features:
-        # so that what is denied is seen in a broken line too, each piece is read by itself
-        for piece in re.split(r"[;&|\n()`]+", text)[:_MOST_PIECES]:
-            _walk(line, piece, cwd, home)
+    try:
+        for number, most, what in (
+            (len(_EXTENDED_GLOB.findall(text)), MOST_GLOBS, "extended patterns"),
+            (text.count("("), MOST_COMMANDS, "parentheses"),
+        ):
+            if number > most:  # tree-sitter takes minutes for some of these
+                raise _TooMuch(f"more than {most:,} {what}")  # noqa: TRY301 -- one place for all limits
+        _walk(line, text, cwd, home)
+        if "error" in line.features or "too_deep" in line.features:
+            # so that what is denied is seen in a broken line too, each piece is read by itself
+            pieces = dict.fromkeys(re.split(r"[;&|\n()`]+", text))
+            if len(pieces) > MOST_COMMANDS:
+                raise _TooMuch(f"{len(pieces):,} pieces, and cannot be parsed")  # noqa: TRY301 -- as above
+            for piece in pieces:
+                _walk(line, piece, cwd, home)
+    except _TooMuch as error:
+        line.features["too_much"] = str(error)
     return line
 
 
@@ -374,6 +399,7 @@ class _Walk:
                 parent=self.parent if command.parent < 0 else command.parent,
             )
         self.line.commands.append(command)
+        self.count(command)
         effective = command
         inners = unwrap(command.words)
         if not inners:
@@ -407,6 +433,22 @@ class _Walk:
         safe = all(inner.safe for inner in inners)
         self.line.commands[index] = replace(self.line.commands[index], wrapper=not own, safe_wrapper=safe)
         return effective
+
+    def count(self, command: Command) -> None:
+        """Raise `_TooMuch` where the line has more of something than is looked at."""
+        line = self.line
+        line.word_count += len(command.words) + len(command.redirections)
+        globs = {word.text for word in command.words if word.glob}
+        line.globs |= globs
+        for number, most, what in (
+            (len(line.commands), MOST_COMMANDS, "commands"),
+            (line.word_count, MOST_WORDS, "words"),
+            (max(map(len, globs), default=0), LONGEST_GLOB, "characters in a pattern for file names"),
+            (len(line.globs), MOST_GLOBS, "patterns for file names"),
+            (len(command.cwds), MOST_FOLDERS, "folders that a command of it may run in"),
+        ):
+            if number > most:
+                raise _TooMuch(f"more than {most:,} {what}")
 
     def nested(self, script: str, cwds: Cwds, parent: int) -> None:
         """Walk a script that a command of this one runs."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tui_agent.permissions.guard.danger import carries_out_input, dangerous_words
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Level, Line, Surroundings
-from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to
+from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to, real_path
 from tui_agent.permissions.guard.reach import reached
 from tui_agent.permissions.guard.usage import SYSTEM_FOLDERS
 from tui_agent.permissions.rules import Rule
@@ -29,7 +29,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         rule = forbidding_rule(command, surroundings, "ask")
         if rule and not asked.reason:
             asked = Finding("ask", f"the rule {rule.text} asks about {command.shown()}")
-    covering = _covered_files(line, surroundings)
+    covering = PASS if line.hasty else _covered_files(line, surroundings)
     if asked.reason or covering.level == "ask":
         return asked if asked.reason else covering
     allowed, uncovered = set[int](), ""
@@ -104,23 +104,27 @@ def _forbidden_path(command: Command, surroundings: Surroundings, verdict: Liter
     for redirection in command.redirections:
         if redirection.operator not in ("<<", "<<<") and redirection.target.text:
             texts.append((redirection.target.text, False, chosen if redirection.operator == "<" else writes))
-    for text, glob, rules in texts:
+    workspace, home = real_path(surroundings.places.workspace), surroundings.places.home
+    matchers = {
+        id(rule): rule.path_matcher(workspace=workspace, home=home)
+        for rule in (*chosen, *writes)
+        if rule.specifier is not None
+    }
+    for text, glob, rules in dict.fromkeys(texts):
+        places = _leads_to(text, glob, command, surroundings)
         for rule in rules:
-            if rule.specifier is not None and _leads_into(rule, text, glob, command, surroundings):
+            matches = matchers.get(id(rule))
+            if matches and (places is None or any(matches(place) for place in places)):
                 return rule
     return None
 
 
-def _leads_into(rule: Rule, text: str, glob: bool, command: Command, surroundings: Surroundings) -> bool:
-    places = surroundings.places
+def _leads_to(text: str, glob: bool, command: Command, surroundings: Surroundings) -> list[str] | None:
+    """Return where a word leads, None if that is more than can be looked at."""
     try:
-        return any(
-            place is not None
-            and rule.matches_path(place, workspace=os.path.realpath(places.workspace), home=places.home)
-            for place in leads_to(text, command.cwds or frozenset([surroundings.cwd]), glob=glob)
-        )
+        return [p for p in leads_to(text, command.cwds or frozenset([surroundings.cwd]), glob=glob) if p is not None]
     except TooManyMatches:
-        return True
+        return None
 
 
 def allowing_rule(line: Line, command: Command, surroundings: Surroundings) -> tuple[Rule | None, str]:

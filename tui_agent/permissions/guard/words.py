@@ -220,7 +220,7 @@ class _Reducer:
                     self.braces += "."
                 self.out.append(char)
                 at += 1
-        if re.search(r"\{.*[,.].*\}", self.braces):
+        if re.search(r"[,.]", self.braces[self.braces.find("{") : self.braces.rfind("}") + 1]):
             self.known, self.opaque = False, False  # a brace expansion: several words, perhaps
         text = "".join(self.out)
         return Word(raw, text, self.known, self.opaque and not self.known, self.glob, self.quoted, self.substitution)
