@@ -7,6 +7,7 @@ calls. Importing this room imports nothing heavy.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,5 +61,5 @@ def run_app(
         gc.enable()
         early.end()
     if code == 0 and app.left:
-        print(f"To go on with this session: tui-agent --resume {app.left}")
+        sys.stdout.write(f"To go on with this session: tui-agent --resume {app.left}\n")
     return (app.return_code or 0) if code is None else code
