@@ -136,6 +136,21 @@ async def test_a_rule_is_previewed_saved_and_lets_the_call_go(workspace):
         assert config.read_text() == 'allow = ["Bash(touch *)"]\n'
 
 
+async def test_a_line_of_several_commands_is_offered_a_rule_for_the_one_that_asks(workspace):
+    async with driven(workspace) as me:
+        await me.request("run echo a && touch b 2>&1 | tail -5; python3 -c 'print(1)'")
+        await to_queue(me)
+        await me.pilot.press("a")
+        await me.until(lambda: isinstance(me.app.screen, RuleDialog))
+        assert me.app.screen.query_one(Input).value == "Bash(touch *)"
+        await me.handle.always("Bash(touch *)")
+        request = me.state.permissions.pending[0].request
+        assert await me.handle.suggest_rule(request) == "Bash(python3 -c 'print(1)')"
+        await me.handle.always("Bash(python3 -c 'print(1)')")
+        await me.idle()
+        assert (workspace / "b").exists()
+
+
 async def test_another_mode_empties_the_queue_of_what_it_allows(workspace):
     async with driven(workspace) as me:
         await me.request("write f.txt: x")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from tui_agent.events import (
     StepEdited,
 )
 from tui_agent.journal import Recorder
+from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.narrowing import Narrowing
 from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState
 from tui_agent.permissions.rule_sources import listed_rules
@@ -166,6 +168,28 @@ class PermissionBroker:
         request = self.waiting(request_id)
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
         return await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent, more)
+
+    async def asking(self, request_id: str, *, mode: str) -> str:
+        """Return the first command of a waiting line that would ask if it stood alone; empty if there is none.
+
+        Raises `NoSuchRequest`.
+        """
+        request = self.waiting(request_id)
+        sandbox = await self.sandbox()
+        return await asyncio.to_thread(self._asking, request, mode, sandbox)
+
+    def _asking(self, request: PermissionRequested, mode: str, sandbox: SandboxState) -> str:
+        try:
+            line = parse_line(str(request.input.get("command", "")), str(self.workspace), str(self.runtime.home))
+        except Exception:  # what cannot be parsed asks as a whole
+            return ""
+        for command in line.inner():
+            text = shlex.join(command.argv)
+            alone = request.model_copy(update={"input": {**request.input, "command": text}})
+            plain = all(word.constant and "*" not in word.text for word in command.words)
+            if plain and text and self._judge(alone, mode, sandbox, request.agent).verdict == "ask":
+                return text
+        return ""
 
     def left_out(self, tool: str, paths: Sequence[str], folder: str, *, agent: str, mode: str) -> set[str]:
         """Return those of `paths`, real, that an agent's search by `tool` in `folder` leaves out (blocking).

@@ -81,6 +81,7 @@ from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
+from tui_agent.tools.grants import grant_scope
 
 FOLLOW_SECONDS = 1.0
 """How often a read-only session looks for what another window has written."""

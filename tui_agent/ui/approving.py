@@ -48,11 +48,14 @@ def _back() -> Content:
 
 
 async def _always(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
-    dialog = RuleDialog(suggested_rule(request), lambda rule: handle.preview_rule(request.request, rule))
-    rule = await app.push_screen_wait(dialog)
-    if rule is not None:
-        path = await handle.always(rule)
-        app.notify(f"Saved to {path}: {rule}", timeout=4, markup=False)
+    rule = suggested_rule(request)
+    if request.tool == "bash" and not request.session_scope:
+        rule = await handle.suggest_rule(request.request) or rule
+    dialog = RuleDialog(rule, lambda rule: handle.preview_rule(request.request, rule))
+    chosen = await app.push_screen_wait(dialog)
+    if chosen is not None:
+        path = await handle.always(chosen)
+        app.notify(f"Saved to {path}: {chosen}", timeout=4, markup=False)
 
 
 async def _edit(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
