@@ -216,3 +216,16 @@ def test_compaction_iterations_are_counted() -> None:
     assert read_usage(usage) == Usage(
         input_tokens=100, output_tokens=50, cache_write_tokens=20, cache_write_1h_tokens=10
     )
+
+
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\\uD83D", b"\xed\xa0\xbd"])
+def test_half_of_a_surrogate_pair_is_replaced(half: bytes) -> None:
+    builder = ResponseBuilder()
+    for event in EVENTS[:1]:
+        builder.add("", json.dumps(event).encode())
+    begun = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "a HERE b"}}
+    delta = builder.add("", json.dumps(begun).encode().replace(b"HERE", half))
+    assert delta is not None
+    assert delta.text.strip("\ufffd ab") == ""
+    assert "\ufffd" in delta.text
+    assert delta.text.encode()

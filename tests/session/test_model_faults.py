@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -90,3 +91,32 @@ async def test_a_dead_server(tmp_path: Path) -> None:
         await session.prompt("hello")
         assert session.of("run.finished")[0].outcome == "failed"
         assert "connection" in session.of("run.finished")[0].reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        r'{"path": "a\ud800.py"}',
+        '{"path": "a.py", "offset": NaN}',
+        '{"path": "a.py", "offset": -1e999}',
+        '{"path": ' + "[" * 3_000 + "]" * 3_000 + "}",
+        '{"path": ' + "[" * 300 + "]" * 300 + "}",
+    ],
+    ids=["surrogate", "no number", "infinity", "nested too deeply to read", "nested too deeply to store"],
+)
+async def test_a_call_that_cannot_be_stored_or_sent_again_leaves_no_run_stuck(tmp_path: Path, raw: str) -> None:
+    script = tmp_path / "scenario.toml"
+    script.write_text(f"""
+[[turn]]
+[[turn.call]]
+tool = "read"
+raw = '''{raw}'''
+[[turn]]
+text = "Then not."
+""")
+    async with opened(options(tmp_path, scenario=script)) as session:
+        await session.prompt("go")
+        assert session.of("step.finished")[0].outcome == "error"
+        assert session.of("run.finished")[0].outcome == "completed"
+        content = session.of("turn.finished")[0].content
+        assert content == json.loads(json.dumps(content, allow_nan=False).encode())

@@ -29,6 +29,7 @@ from tui_agent.models.errors import (
 )
 from tui_agent.models.stream import Delta, EventDecoder, Response, ResponseBuilder
 from tui_agent.runtime import Runtime
+from tui_agent.text import well_formed
 
 if TYPE_CHECKING:
     import anthropic
@@ -364,7 +365,7 @@ def _typed(error: anthropic.AnthropicError) -> ModelError:
     import anthropic
 
     if isinstance(error, anthropic.APIStatusError):
-        message = error.api_message or _plain(error)
+        message = well_formed(error.api_message or _plain(error))
         made = error_type(error.type, error.status_code, message)
         wish = error.response.headers.get("x-should-retry")
         return made(

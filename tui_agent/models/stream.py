@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal, cast
 
 from tui_agent.events import JsonObject, Usage
@@ -17,12 +18,17 @@ from tui_agent.models.errors import (
     error_type,
     with_hint,
 )
+from tui_agent.text import well_formed
 
 INVALID_JSON = "__invalid_json__"
 """The only key of a tool_use input whose JSON could not be read; its value is the raw text."""
 
 BYTES_PER_TOKEN = 4
 """For estimating the output of a cut response only; never for a request."""
+
+
+MOST_NESTED = 100
+"""Levels of lists and objects within each other; the journal can store about twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,7 @@ class ResponseBuilder:
         `MalformedResponseError` for what is no event of the Messages API.
         """
         try:
-            event = json.loads(data)
+            event = _parsed(data.decode("utf-8", "replace"))
         except ValueError as error:
             raise MalformedResponseError(f"The server sent an event that is no JSON: {_shown(data)}") from error
         if not isinstance(event, dict):
@@ -276,9 +282,38 @@ def _whole(block: _Block) -> dict[str, Any]:
     return block.body
 
 
+def _parsed(text: str) -> Any:
+    """Return JSON as it can be stored and sent again: half of a surrogate pair, which no UTF-8 holds, is replaced.
+
+    Raises `ValueError` for what is no JSON or nests too deeply, `NaN` and infinities included.
+    """
+    too_deep = "it nests too deeply"
+    try:
+        value = json.loads(text, parse_constant=_refused, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError(too_deep) from error
+    if text.count("{") + text.count("[") > MOST_NESTED and _deeper(value, MOST_NESTED):
+        raise ValueError(too_deep)
+    return json.loads(well_formed(json.dumps(value, ensure_ascii=False))) if "\\u" in text else value
+
+
+def _deeper(value: object, levels: int) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels < 0 or any(_deeper(part, levels - 1) for part in parts)
+
+
+def _refused(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    return value if isfinite(value) else _refused(digits)
+
+
 def _tool_input(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = _parsed(text)
     except ValueError:
         return {INVALID_JSON: text}
     return value if isinstance(value, dict) else {INVALID_JSON: text}
