@@ -17,6 +17,7 @@ from tui_agent.models.offline import ScenarioError
 from tui_agent.session import SessionHandle
 from tui_agent.tools.read import Read
 from tui_agent.tools.task import Task
+from tui_agent.workflow import Outcome
 
 SUBAGENT = """
 [[turn]]
@@ -250,5 +251,22 @@ async def test_a_run_that_a_full_disk_halted_can_be_ended(tmp_path: Path, monkey
         await session.idle()
         assert session.of("run.finished")[-1].outcome == "interrupted"
         assert not session.handle.halted
+        await session.prompt("say 5")
+        assert session.of("run.finished")[-1].outcome == "completed"
+
+
+async def test_what_cannot_be_stored_ends_the_run_and_not_the_session(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unstorable(*_args: object) -> Outcome:
+        return Outcome([{"type": "text", "text": "\ud800"}])
+
+    (isolated / "login.py").write_text("def login(): ...\n")
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        with monkeypatch.context() as patch:
+            patch.setattr(Read, "run", unstorable)
+            await session.prompt("read login.py")
+        assert session.of("run.finished")[-1].outcome == "failed"
+        assert "cannot be stored" in session.of("run.finished")[-1].reason
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from tui_agent.agents import Agent, Services
 from tui_agent.budget.meter import TIME_KEY
 from tui_agent.events import Crash, Notice
-from tui_agent.journal import JournalError, Recorder
+from tui_agent.journal import InvalidEvent, JournalError, Recorder
 from tui_agent.session.recovery import end_open_turns
 from tui_agent.session.view import SessionView
 
@@ -71,10 +71,11 @@ class Driver:
                 await self._end_turns("The journal could not be written.")
                 self.halted = False
             await agent.run()
+        except InvalidEvent as error:
+            await self._give_up(agent, error)  # trying again would end in the same way
         except JournalError as error:
             # Nothing can be written, so nothing may be done: the run waits until the person tries again.
-            self.halted = True
-            self._warn(error)
+            self._halt(error)
         except Exception as error:
             await self._give_up(agent, error)
         finally:
@@ -102,7 +103,11 @@ class Driver:
             await self._end_turns("tui-agent failed.")
             await agent.fail(f"an error in tui-agent: {error}")
         except JournalError as unwritable:
-            self._warn(unwritable)
+            self._halt(unwritable)
+
+    def _halt(self, error: JournalError) -> None:
+        self.halted = True
+        self._warn(error)
 
     async def _end_turns(self, message: str) -> None:
         services = self._services
