@@ -157,10 +157,13 @@ def test_a_file_with_two_names_asks(room: Room) -> None:
     os.link(room.home / "x", room.workspace / "x")
     assert room.decide("write", "x", mode="accept-edits").verdict == "ask"
     assert room.decide("read", "x").verdict == "ask"
+    assert room.decide("bash", "cat x").verdict == "ask"
+    assert room.decide("bash", "head *").verdict == "ask"
     package = room.workspace / ".venv"
     package.mkdir()
     os.link(room.home / "x", package / "x.py")
     assert room.decide("read", ".venv/x.py").verdict == "allow"
+    assert room.decide("bash", "cat .venv/x.py").verdict == "allow"
     assert room.decide("write", ".venv/x.py", mode="accept-edits").verdict == "ask"
 
 

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tui_agent.permissions.guard.model import Places
+from tui_agent.permissions.guard.places import second_name
 from tui_agent.permissions.sensitive import own_file, secret_level, write_level
 
 _OPENAT2 = 437  # the number is the same on every architecture that Linux added it to
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_BENEATH = 0x08
 _MOST_LINKS = 40
-
-_PACKAGES = frozenset({".git", ".tox", ".venv", "node_modules", "site-packages", "venv"})
-"""Folders whose files pnpm, uv and git link to a store of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +78,14 @@ def look_at(path: str, *, purpose: Literal["read", "write"], cwd: str, places: P
 
 
 def odd_file(real: str, purpose: Literal["read", "write"]) -> str:
-    """Return why the file at a real path is no plain file of its folder alone, empty where it is one.
-
-    A second name (hard link) may stand in another folder, whose file it then is as well. Package managers link the
-    files of installed packages to their cache: those are read all the same.
-    """
+    """Return why the file at a real path is no plain file of its folder alone, empty where it is one."""
     try:
-        status = os.lstat(real)
+        mode = os.lstat(real).st_mode
     except OSError:
         return ""
-    if stat.S_ISDIR(status.st_mode):
-        return ""
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         return "it is a device, a socket or a pipe"
-    if status.st_nlink > 1 and not (purpose == "read" and _PACKAGES.intersection(real.split("/"))):
-        return f"the file has {status.st_nlink} names (hard links): one may be elsewhere"
-    return ""
+    return second_name(real, packages=purpose == "write")
 
 
 def contains(folder: str, path: str) -> bool:

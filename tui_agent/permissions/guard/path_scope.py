@@ -1,6 +1,7 @@
 """Paths outside the workspace.
 
-Class of attack: `..`, absolute paths, links and `cd` that lead a reading command to files nobody meant to show.
+Class of attack: `..`, absolute paths, links of both kinds and `cd` that lead a reading command to files nobody
+meant to show.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tui_agent.permissions.guard.places import (
     is_inside,
     leads_to,
     path_words,
+    second_name,
 )
 from tui_agent.permissions.guard.reach import reached
 from tui_agent.permissions.sensitive import write_level
@@ -119,6 +121,10 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
         try:
             if not _all_allowed(word.text, command, surroundings, word.glob):
                 return f"{word.raw} is outside the workspace"
+            for place in leads_to(word.text, command.cwds, glob=word.glob):
+                reason = second_name(place) if place else ""
+                if reason:
+                    return f"{word.raw}: {reason}"
         except TooManyMatches:
             return f"{word.raw} matches too many files to look at"
     for found in reached(line, command, surroundings):
@@ -127,7 +133,7 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
             return f"{command.shown()} follows {shown}, a link that leads outside the workspace"
         if found.search.follows and not found.complete:
             return f"{command.shown()} follows links, and there are too many files to look at"
-    if command.appended and not _known_names(line, command):
+    if command.appended and command.name not in ("echo", "basename", "dirname") and not _known_names(line, command):
         return f"nobody knows which names {command.name} will be given"
     return ""
 
@@ -139,7 +145,7 @@ def _matches(word: Word, command: Command) -> bool:
 
 def _may_be_flag(word: Word, line: Line, command: Command) -> bool:
     """Say whether a glob stands for a file whose name reads as a flag that could do harm."""
-    if word.raw[0] not in "*?[" or line.usages[command.index].appended:
+    if word.text[:1] not in ("*", "?", "[") or line.usages[command.index].appended:
         return False
     return any(
         cwd is None or os.path.basename(match).startswith("-")

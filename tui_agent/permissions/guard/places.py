@@ -6,6 +6,7 @@ import glob as globbing
 import itertools
 import os
 import re
+import stat
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +16,10 @@ MOST_MATCHES = 500
 """Files of a glob that are looked at; more asks."""
 
 _DEEPEST = 100
+
+_PACKAGES = frozenset({".git", ".tox", ".venv", "node_modules", "site-packages", "venv"})
+"""Folders whose files pnpm, uv and git link to a store of theirs."""
+
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LEAVING_OUT = ("--exclude=", "--exclude-dir=", "--ignore=", "--ignore-dir=")
 _REVISION = re.compile(r"[^/:]*:(.+)", re.DOTALL)
@@ -67,6 +72,23 @@ def is_inside(path: str, folder: str) -> bool:
 def allowed_folder(path: str, places: Places) -> bool:
     """Say whether `path`, real, is in the workspace or a granted folder."""
     return any(is_inside(path, os.path.realpath(folder)) for folder in (places.workspace, *places.folders))
+
+
+def second_name(real: str, *, packages: bool = False) -> str:
+    """Return why a file's second name (hard link) matters, empty for a file that has one name only.
+
+    It may stand in another folder, whose file it then is as well. Package managers link the files of installed
+    packages to their store: those only count where `packages` says so.
+    """
+    try:
+        status = os.lstat(real)
+    except (OSError, ValueError):
+        return ""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink < 2:
+        return ""
+    if not packages and _PACKAGES.intersection(real.split("/")):
+        return ""
+    return f"the file has {status.st_nlink} names (hard links): one may be elsewhere"
 
 
 def leads_to(text: str, cwds: frozenset[str | None], *, glob: bool = False) -> Iterator[str | None]:
