@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -309,6 +310,19 @@ async def test_a_queued_mention_brings_its_memory_too(tmp_path: Path, isolated: 
         assert "nested rule" in str(session.of("prompt.queued")[0].content)
         await session.prompt("read sub/a.txt")
         assert "nested rule" not in str(session.of("step.finished")[0].result)
+
+
+async def test_the_list_follows_a_session_whose_clock_jumped_back(tmp_path: Path) -> None:
+    now = [1_800_000_000.0]
+    given = options(tmp_path)
+    given = replace(given, runtime=replace(given.runtime, now=lambda: now[0]))
+    async with opened(given) as session:
+        await session.prompt("say 5")
+        now[0] -= 86_400
+        await session.prompt("say 6")
+        assert session.of("run.finished")[-1].seconds >= 0.0
+    (found,) = await list_sessions(tmp_path / "data")
+    assert (found.prompts, found.state) == (2, "idle")
 
 
 async def test_the_first_request_is_small(tmp_path: Path) -> None:

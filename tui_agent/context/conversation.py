@@ -71,7 +71,7 @@ TITLE_LIMIT = 60
 def apply(state: ConversationState, event: EventBase) -> ConversationState:
     """Return the state after `event`. Pure."""
     if event.durable:
-        state = replace(state, updated=event.time)
+        state = replace(state, updated=max(state.updated, event.time))  # the clock may jump back
     match event:
         case SessionCreated():
             return replace(
