@@ -1,6 +1,7 @@
 """Variables set for a command or for the shell.
 
-Class of attack: `GIT_SSH_COMMAND`, `PAGER`, `LD_PRELOAD`, `BASH_ENV`, `PATH`: a harmless command runs another.
+Class of attack: `GIT_SSH_COMMAND`, `PAGER`, `LD_PRELOAD`, `BASH_ENV`, `PATH`: a harmless command runs another. A
+`for` loop sets its variable as well.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _DECLARING = frozenset(["export", "declare", "typeset", "local", "readonly", "un
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
     """Ask about every assignment but a few harmless ones."""
+    if "loop_variable" in line.features:
+        return Finding("ask", f"the loop sets the variable {line.features['loop_variable']}")
     for command in line.commands:
         for text in command.assignments:
             if not _HARMLESS.fullmatch(text) or ".." in text or "=/" in text or "=:" in text:

@@ -26,7 +26,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
     unusual = any(r.operator.startswith("<<") for r in line.redirections) or any(
         word in line.text for word in ("for ", "while ", "until ", "if ", "{ ", "((")
     )
-    if unusual and not features and "\0" not in line.text and not _bash_reads(line.text):
+    if unusual and not features.keys() - {"loop_variable"} and "\0" not in line.text and not _bash_reads(line.text):
         return Finding("ask", "bash does not accept it")
     return PASS
 

@@ -46,14 +46,15 @@ def _differs(line: Line) -> str:
         plain = read_plain(line.text)
     except NotPlainError as error:
         return f"it is not plain enough to be sure of: {error}"
-    seen = sorted(
+    # as sets, because a loop's body is there once for each value
+    seen = {
         " ".join([*command.assignments, *(word.raw for word in command.words)])
         for command in line.commands
         if command.parent < 0 and (command.words or command.assignments)
-    )
-    if seen != sorted(" ".join(words) for words in plain.commands):
+    }
+    if seen != {" ".join(words) for words in plain.commands}:
         return "two parsers read it differently"
-    targets = sorted(
+    targets = {
         r.target.raw for r in line.redirections if not (r.nested or r.operator.endswith("-") or r.operator == "<<")
-    )
-    return "" if targets == sorted(plain.targets) else "two parsers see different redirections"
+    }
+    return "" if targets == set(plain.targets) else "two parsers see different redirections"

@@ -30,6 +30,9 @@ MOST_FOLDERS = 50
 """More of them in one line, those inside of wrappers counted again, and it is refused: what could be hidden among
 them is more than can be looked for."""
 
+_LOOP_VARIABLE = re.compile(r"[a-z][a-z0-9_]{0,20}")
+_ONE_WORD = re.compile(r"[\w.,:/@%+-]+")
+_MOST_VALUES = 10
 _EXTENDED_GLOB = re.compile(r"[@?*+!]\(")
 _UNREADABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -163,6 +166,7 @@ class _Walk:
         self.parent = -1
         self.level = 0
         self.feeding: tuple[int, ...] = ()
+        self.values: dict[str, Word] = {}  # of loop variables, by how they are written
 
     def script(self, cwds: Cwds, *, inside: bool, upstream: tuple[int, ...], parent: int) -> Cwds:
         """Walk the whole script; `parent` is the wrapper that runs it."""
@@ -181,7 +185,9 @@ class _Walk:
         return self.source[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
     def word(self, node: Node) -> Word:
-        return reduce_word(self.text(node), self.home)
+        raw = self.text(node)
+        value = self.values.get(raw)
+        return replace(value, raw=raw) if value is not None else reduce_word(raw, self.home)
 
     def visit(self, node: Node, cwds: Cwds) -> tuple[Cwds, Cwds]:
         """Walk a node; return the folders it may leave the shell in when it succeeds, and when it fails."""
@@ -212,6 +218,8 @@ class _Walk:
             return self.command(node, cwds)
         if kind == "test_command":
             return self.test(node, cwds)
+        if kind == "for_statement":
+            return self.loop(node, cwds)
         if kind == "negated_command":
             success, failure = self.sequence(node, cwds)
             return failure, success
@@ -255,6 +263,26 @@ class _Walk:
             if following == "&":
                 success, failure = before, before
         return success, failure or success
+
+    def loop(self, node: Node, cwds: Cwds) -> tuple[Cwds, Cwds]:
+        """Walk a `for` loop: its body once for each of a few values, else once with the values unknown."""
+        variable = next((self.text(child) for child in node.children if child.type == "variable_name"), "")
+        if not _LOOP_VARIABLE.fullmatch(variable):
+            self.line.features.setdefault("loop_variable", variable)
+        items = [self.word(child) for child in node.children if child.type in _WORDS]
+        again = len(re.findall(rf"\bfor\s+{re.escape(variable)}\b", self.source.decode("utf-8", "replace"))) > 1
+        known = not again and 0 < len(items) <= _MOST_VALUES and all(item.constant for item in items)
+        reach = cwds
+        for item in items if known else [None]:
+            before = dict(self.values)
+            if item is not None:
+                self.values |= dict.fromkeys((f'"${variable}"', f'"${{{variable}}}"'), item)
+                if _ONE_WORD.fullmatch(item.text) and not item.glob:
+                    self.values |= dict.fromkeys((f"${variable}", f"${{{variable}}}"), item)
+            success, failure = self.sequence(node, reach)
+            reach = reach | success | failure
+            self.values = before
+        return reach, reach
 
     def list_(self, node: Node, cwds: Cwds) -> tuple[Cwds, Cwds]:
         parts = [child for child in node.children if child.is_named]
