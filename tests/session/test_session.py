@@ -312,6 +312,19 @@ async def test_a_queued_mention_brings_its_memory_too(tmp_path: Path, isolated: 
         assert "nested rule" not in str(session.of("step.finished")[0].result)
 
 
+async def test_the_list_says_the_same_when_it_is_made_again_from_the_sessions(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 5")
+        await session.handle.configure(title="Fives", model="opus")
+        await session.handle.submit("ask How many?")
+        await session.event("question.asked")
+    data = tmp_path / "data"
+    recorded = await list_sessions(data)
+    (data / "index.db").unlink()
+    assert await list_sessions(data) == recorded
+    assert (recorded[0].title, recorded[0].prompts, recorded[0].state) == ("Fives", 2, "running")
+
+
 async def test_the_list_follows_a_session_whose_clock_jumped_back(tmp_path: Path) -> None:
     now = [1_800_000_000.0]
     given = options(tmp_path)
