@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.journal.conftest import created
 from tui_agent.events import (
+    Event,
     EventBase,
     PermissionDecided,
     PermissionRevoked,
@@ -19,7 +22,7 @@ from tui_agent.events import (
     StepFinished,
     StepPlanned,
 )
-from tui_agent.journal import Journal, SessionIndex
+from tui_agent.journal import Journal, SessionIndex, export
 from tui_agent.journal.decisions import Decisions, catch_up, read
 from tui_agent.runtime import Runtime
 
@@ -188,12 +191,28 @@ async def test_an_index_that_cannot_be_written_answers_all_the_same(index: Sessi
         assert shown(read(connection, sessions)) == WHOLE
 
 
-async def test_windows_that_take_up_the_same_at_once_do_it_once(index: SessionIndex, tmp_path: Path) -> None:
-    path = await session(tmp_path, "one", PAST)
-    await index.list()
-    late = sqlite3.connect(tmp_path / "data" / "index.db", isolation_level=None)
-    with closing(late):
-        part = catch_up(late, path)
-        assert part.seq == len(PAST)
-        late.execute("UPDATE trail SET signature = 'x'")  # read anew from where it stands: nothing comes twice
-        assert shown(read(late, tmp_path / "data" / "sessions")) == WHOLE
+async def test_a_window_that_was_slower_undoes_nothing(
+    index: SessionIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data" / "sessions" / "one" / "session.db"
+    journal = await Journal.create(path, "one", Runtime())
+    await journal.append(*PAST[:4])
+    await index.take_decisions("one")
+    await journal.append(*PAST[4:7])
+    slow = sqlite3.connect(tmp_path / "data" / "index.db", isolation_level=None, check_same_thread=False)
+    loop = asyncio.get_running_loop()
+    reading = export.read_events
+
+    def overtaken(*given: Any, **named: Any) -> Iterator[Event]:
+        yield from reading(*given, **named)
+        monkeypatch.undo()
+        asyncio.run_coroutine_threadsafe(journal.append(*PAST[7:]), loop).result(20)
+        assert shown(index.decided()) == WHOLE
+
+    with closing(slow):
+        monkeypatch.setattr(export, "read_events", overtaken)
+        await asyncio.to_thread(catch_up, slow, path)
+    found = index.decided()
+    assert shown(found) == WHOLE
+    assert list(found.grants["one"]) == ["exact:1"]
+    await journal.close()

@@ -118,10 +118,9 @@ class Decisions:
 
 @dataclass(slots=True)
 class Part:
-    """What one session has here, up to the event `seq`; `before` is where the stored part ends."""
+    """What one session has here, up to the event `seq`."""
 
     session: str
-    before: int = 0
     seq: int = 0
     signature: str = ""
     workspace: str = ""
@@ -192,7 +191,7 @@ def catch_up(connection: sqlite3.Connection, path: Path) -> Part:
         return part
     # Read first, outside of a transaction: other windows write to the index meanwhile.
     try:
-        for event in read_events(path, TYPES, after=part.before):
+        for event in read_events(path, TYPES, after=part.seq):
             part.take(event)
         part.signature = signature
     except (JournalError, sqlite3.DatabaseError, ValueError) as error:
@@ -277,7 +276,6 @@ def _stored(connection: sqlite3.Connection, session: str) -> Part:
     return Part(
         session,
         seq,
-        seq,
         signature,
         workspace,
         {step: (call_input, effect) for step, (call_input, effect) in json.loads(steps).items()},
@@ -286,11 +284,8 @@ def _stored(connection: sqlite3.Connection, session: str) -> Part:
 
 
 def _store(connection: sqlite3.Connection, part: Part) -> None:
-    """Keep a session's part, unless another window was faster."""
+    """Keep a session's part. Over a newer one of another window it is older, but whole: the next look goes on."""
     with transaction(connection):
-        row = connection.execute("SELECT seq FROM trail WHERE session = ?", (part.session,)).fetchone()
-        if (row[0] if row else 0) != part.before:
-            return
         connection.executemany(
             "INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (_row(entry) for entry in part.entries),
