@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 
@@ -75,3 +76,14 @@ def test_frames_of_an_earlier_round_and_uncommitted_ones_are_not_read(tmp_path: 
     )
     pages = Pages(path, wal)
     assert [pages[number][:4] for number in (1, 2, 3)] == [b"good", b"file", b"file"]
+
+
+def test_a_damaged_frame_that_names_a_wild_page_costs_nothing(tmp_path: Path) -> None:
+    path, wal = tmp_path / "t.db", tmp_path / "t.db-wal"
+    build(path, [("a", 1, None)])
+    salts = b"12345678"
+    frame = struct.pack(">II", 0x7FFF_FFFF, 1) + salts + bytes(8) + bytes(PAGE_SIZE)
+    wal.write_bytes(bytes(16) + salts + bytes(8) + frame)
+    pages = Pages(path, wal)
+    assert len(pages) < 10
+    assert [row for _, row in pages.rows() if len(row) == 3] == [["a", 1, None]]

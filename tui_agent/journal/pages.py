@@ -28,6 +28,9 @@ class Pages:
     def __init__(self, path: Path, wal: Path) -> None:
         self._file = path.read_bytes()
         self._newer = _wal_pages(wal.read_bytes()) if wal.exists() else {}
+        in_file = range(1, -(-len(self._file) // PAGE_SIZE) + 1)
+        # A damaged frame can name any page: what is there counts, not the highest number.
+        self._numbers = [*in_file, *sorted(number for number in self._newer if number not in in_file)]
 
     def __getitem__(self, number: int) -> bytes:
         if number in self._newer:
@@ -35,11 +38,11 @@ class Pages:
         return self._file[(number - 1) * PAGE_SIZE : number * PAGE_SIZE].ljust(PAGE_SIZE, b"\0")
 
     def __len__(self) -> int:
-        return max(-(-len(self._file) // PAGE_SIZE), max(self._newer, default=0))
+        return len(self._numbers)
 
     def rows(self) -> Iterator[tuple[int, list[Value]]]:
         """Yield rowid and values of every row in a leaf page of any table; damaged rows are left out."""
-        for number in range(1, len(self) + 1):
+        for number in self._numbers:
             page = self[number]
             start = FILE_HEADER if number == 1 else 0
             if page[start] != LEAF_TABLE_PAGE:
@@ -68,7 +71,7 @@ class Pages:
     def _overflow(self, number: int, size: int) -> bytes:
         parts = []
         while size > 0:
-            if not 0 < number <= len(self):
+            if not 0 < number <= self._numbers[-1]:
                 raise ValueError("overflow chain leads nowhere")
             page = self[number]
             parts.append(page[4 : 4 + size])
