@@ -11,10 +11,10 @@ import pytest
 
 from tests.session.support import Watcher, opened, options
 from tui_agent.agents.loop import Agent
-from tui_agent.events import EventBase, RunFinished, RunStarted
+from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
 from tui_agent.journal import FileLock, JournalFull, Recorder
 from tui_agent.models.offline import ScenarioError
-from tui_agent.session import SessionHandle
+from tui_agent.session import SessionError, SessionHandle
 from tui_agent.tools.read import Read
 from tui_agent.tools.task import Task
 from tui_agent.workflow import Outcome
@@ -270,3 +270,45 @@ async def test_what_cannot_be_stored_ends_the_run_and_not_the_session(
         assert "cannot be stored" in session.of("run.finished")[-1].reason
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
+
+
+async def test_a_prompt_that_the_agent_takes_up_can_no_longer_be_withdrawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Recorder.record
+    late: list[asyncio.Task[None]] = []
+
+    async def withdrawing(recorder: Recorder, *events: EventBase, **given: Any) -> tuple[EventBase, ...]:
+        if isinstance(events[0], PromptAccepted):
+            late.append(asyncio.create_task(session.handle.withdraw(events[0].prompt_id)))
+            await asyncio.sleep(0)
+        return await record(recorder, *events, **given)
+
+    monkeypatch.setattr(Recorder, "record", withdrawing)
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("say 20 at 100")
+        await session.handle.submit("say 5")
+        await session.idle()
+        await asyncio.gather(*late)
+        assert session.of("prompt.accepted")
+        assert not session.of("prompt.withdrawn")
+
+
+async def test_a_compaction_that_is_stopped_as_it_begins_reserves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Recorder.record
+
+    async def stopping(recorder: Recorder, *events: EventBase, **given: Any) -> tuple[EventBase, ...]:
+        if isinstance(events[0], TurnProjected) and events[0].purpose == "compaction":
+            await session.handle.interrupt()
+        return await record(recorder, *events, **given)
+
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 20")
+        await session.prompt("say 20")
+        monkeypatch.setattr(Recorder, "record", stopping)
+        with pytest.raises(SessionError, match="stopped"):
+            await session.handle.compact()
+        await session.handle.configure(title="after it")
+        assert not session.handle.state.budget.reserved

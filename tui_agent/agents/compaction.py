@@ -36,6 +36,7 @@ from tui_agent.events import (
     BudgetStopped,
     ContextCompacted,
     Event,
+    EventBase,
     FileState,
     JsonObject,
     Notice,
@@ -273,24 +274,31 @@ class _Writer:
         turn = services.runtime.new_id("turn")
         metered = MeteredRequest(services, self.recorder, self.model, turn, build, wanted, "compaction")
         guard_prefix(trial, metered.request)
-        stop = await metered.reserve(1, lambda request: ())
-        if stop is not None:
-            await services.meter.done(turn)
-            raise BudgetRefusedError(stop)
+        reserved = False
         cut_off = Usage()
+
+        def on_reserved(_request: Request) -> Sequence[EventBase]:
+            nonlocal reserved
+            reserved = True
+            return ()
 
         def on_cut(usage: Usage) -> None:
             nonlocal cut_off
             cut_off = usage
 
         try:
+            stop = await metered.reserve(1, on_reserved)
+            if stop is not None:
+                await services.meter.done(turn)
+                raise BudgetRefusedError(stop)
             request = ModelRequest(self.model.id, metered.request.body, betas=betas)
             return metered, await services.client.stream(request, _ignore, on_cut)
         except ModelError as error:
             await self._book(metered, error.usage, f"no summary: {error.kind}")
             raise
         except asyncio.CancelledError:
-            await self._book(metered, cut_off if cut_off.total_tokens else metered.cut_usage(0), "interrupted")
+            if reserved:
+                await self._book(metered, cut_off if cut_off.total_tokens else metered.cut_usage(0), "interrupted")
             raise
 
     async def _made(

@@ -221,9 +221,11 @@ class Agent:
     async def _accept_prompts(self) -> None:
         if not self._is_main:
             return
-        queued = self.services.conversation().queued
-        if queued:
-            await self.recorder.record(*(PromptAccepted(prompt_id=prompt.prompt_id) for prompt in queued))
+        async with self.services.prompts:
+            queued = self.services.conversation().queued
+            if queued:
+                accepted = (PromptAccepted(prompt_id=prompt.prompt_id) for prompt in queued)
+                await to_the_end(self.recorder.record(*accepted))
 
     def _active_run(self) -> ActiveRun | None:
         runs = self.services.conversation().runs
