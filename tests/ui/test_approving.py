@@ -196,6 +196,20 @@ async def test_parts_of_a_change(workspace):
         assert (workspace / "a.txt").read_text().split() == ["one", "two", "three", "FOUR"]
 
 
+async def test_the_keys_of_a_dialog_are_all_seen_on_a_narrow_terminal(workspace):
+    (workspace / "a.txt").write_text("one\ntwo\nthree\nfour\n")
+    async with driven(workspace, size=(80, 24)) as me:
+        await me.ask("read a.txt")
+        await me.idle()
+        await me.request("write a.txt: ONE\ntwo\nthree\nFOUR\n")
+        await to_queue(me)
+        await me.pilot.press("p")
+        await me.until(lambda: isinstance(me.app.screen, PartsDialog))
+        foot = me.app.screen.query_one("#dialog-foot")
+        await me.until(lambda: foot.region.height == 2, "the keys have the rows that they need")
+        assert foot.region.bottom <= me.app.screen.query_one("#dialog").region.bottom - 1
+
+
 async def test_the_audit_lists_filters_says_why_and_revokes(workspace):
     async with driven(workspace) as me:
         await me.request("run touch a")

@@ -66,6 +66,7 @@ class EditDialog(ModalScreen["JsonObject | None"]):
         except (ValueError, RecursionError) as error:
             foot = self.query_one("#dialog-foot", Line)
             foot.content = Content.styled(inert_line(f"It cannot be read: {error}"), "$text-error")
+            foot.refresh(layout=True)
 
 
 class RuleDialog(ModalScreen["str | None"]):
