@@ -12,7 +12,7 @@ import pytest
 from tests.session.support import Watcher, opened, options
 from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
-from tui_agent.journal import FileLock, JournalFull, Recorder
+from tui_agent.journal import FileLock, Journal, JournalFull, Recorder
 from tui_agent.models.offline import ScenarioError
 from tui_agent.session import SessionError, SessionHandle
 from tui_agent.tools.read import Read
@@ -312,3 +312,45 @@ async def test_a_compaction_that_is_stopped_as_it_begins_reserves_nothing(
             await session.handle.compact()
         await session.handle.configure(title="after it")
         assert not session.handle.state.budget.reserved
+
+
+async def test_output_that_comes_while_its_step_is_read_again_is_shown_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, page = Journal._publish, Journal.page
+    held: list[tuple[Any, ...]] = []
+    holding = False
+
+    def held_back(journal: Journal, *batch: Any) -> None:
+        if holding:
+            held.append(batch)
+        else:
+            publish(journal, *batch)
+
+    def release(journal: Journal) -> None:
+        nonlocal holding
+        holding = False
+        for batch in held:
+            publish(journal, *batch)
+        held.clear()
+
+    async def late(journal: Journal, *given: Any) -> Any:
+        nonlocal holding
+        holding = True
+        await asyncio.sleep(0.2)  # what is written meanwhile is in the page, and is told after it
+        found = await page(journal, *given)
+        asyncio.get_running_loop().call_later(0.02, release, journal)
+        return found
+
+    monkeypatch.setattr(Journal, "_publish", held_back)
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        handle, items = session.handle, session.handle._view._items
+        await handle.submit("run for i in 1 2 3 4 5 6 7 8; do echo line-$i; sleep 0.1; done; sleep 60")
+        await session.event("step.output")
+        items.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "page", late)
+            await session.until(lambda: "line-8" in str(items))
+        assert [str(items).count(f"line-{number}\\n") for number in range(1, 9)] == [1] * 8
+        await handle.interrupt()
+        await session.idle()

@@ -27,6 +27,7 @@ _FIRST_EVENTS = (RunStarted, PromptQueued, TurnStarted, TurnFinished, StepPlanne
 """Events that begin an item or replace it whole."""
 
 T = TypeVar("T")
+Pane = Literal["conversation", "timeline"]
 Listener = Callable[[Update], None]
 
 
@@ -40,6 +41,7 @@ class SessionView:
         self._items: OrderedDict[int, Item] = OrderedDict()
         self._entries: OrderedDict[int, TimelineEntry] = OrderedDict()
         self._listeners: list[Listener] = []
+        self._reloading: dict[tuple[Pane, int], bool] = {}
 
     @property
     def item_count(self) -> int:
@@ -71,13 +73,13 @@ class SessionView:
             if part.item is not None:
                 known = self._items.get(part.item)
                 if known is None and not self._begins(event):
-                    self._spawn(self._reload("conversation", part.item))
+                    self._more("conversation", part.item)
                 else:
                     items[part.item] = _keep(self._items, part.item, fold_item(known, event))
             if part.entry is not None:
                 entry = self._entries.get(part.entry)
                 if entry is None and not self._begins(event):
-                    self._spawn(self._reload("timeline", part.entry))
+                    self._more("timeline", part.entry)
                 else:
                     entries[part.entry] = _keep(self._entries, part.entry, fold_entry(entry, event))
         self._tell(tuple(part.event for part in committed), items, entries)
@@ -117,9 +119,23 @@ class SessionView:
     def _begins(self, event: EventBase) -> bool:
         return not event.subject or isinstance(event, _FIRST_EVENTS)
 
-    async def _reload(self, pane: Literal["conversation", "timeline"], position: int) -> None:
-        """Read an item whose beginning is not in memory, as after a restart."""
-        page = await self._journal.page(pane, position, position + 1)
+    def _more(self, pane: Pane, position: int) -> None:
+        """Take note that something came for an item whose beginning is not in memory, as after a restart."""
+        reading = (pane, position) in self._reloading
+        self._reloading[pane, position] = True
+        if not reading:
+            self._spawn(self._reload(pane, position))
+
+    async def _reload(self, pane: Pane, position: int) -> None:
+        """Read such an item, until nothing comes for it meanwhile."""
+        try:
+            while self._reloading[pane, position]:
+                self._reloading[pane, position] = False
+                page = await self._journal.page(pane, position, position + 1)
+                # What was on disk before it was told here is in the page: it comes now, and must not be folded again.
+                await self._journal.append_chunks()
+        finally:
+            del self._reloading[pane, position]
         if pane == "conversation":
             items = fold_items(page)
             for item in items.values():
