@@ -266,8 +266,10 @@ async def test_a_click_in_the_footer_presses_the_key(workspace):
         at = footer.content.plain.index("help")
         await me.pilot.click("#footer", offset=(at, 0))
         await me.until(lambda: isinstance(me.app.screen, TextDialog))
+        assert "help" not in footer.content.plain, "the dialog has the keys"
         await me.pilot.press("escape")
         await me.until(lambda: not me.app.screen.is_modal)
+        assert "help" in footer.content.plain
         assert "send" not in footer.content.plain, "there is nothing to send"
         await me.type("x")
         await me.until(lambda: "send" in footer.content.plain)

@@ -65,14 +65,16 @@ class KeyHints(Line):
     """One line of keys; a click on one presses it."""
 
     def on_mount(self) -> None:
-        """Follow the bindings that are active."""
+        """Follow the bindings that are active, and the dialogs that come and go."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh_hints())
+        self.app.screen_change_signal.subscribe(self, lambda _: self.refresh_hints())
 
     def refresh_hints(self) -> None:
-        """Show the keys that can be pressed now."""
+        """Show the keys that can be pressed now: none of them while a dialog takes the keys."""
         if self.is_attached:
             first = [Hint(self.status, action=self.action)] if self.status else []
-            self.hints = [*first, *hints(self.screen.active_bindings.values())]
+            behind = self.app.screen is not self.screen
+            self.hints = [*first, *(() if behind else hints(self.screen.active_bindings.values()))]
             self.content = hints_content(self.hints)
 
     status = ""
