@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="kills at random instants, half in recovery")
     parser.add_argument("--failpoints", type=int, help="how many failpoint hits to try; default: all")
+    parser.add_argument("--cases", type=int, default=30, help="lives of each of the cases, listed in the table")
     parser.add_argument("--images", type=int, default=200, help="images of each of the three power-loss runs")
     parser.add_argument("--no-faults", action="store_true", help="do not try whether seeded faults are caught")
     parser.add_argument("--seed", type=int, default=1)
@@ -47,13 +48,14 @@ def main() -> int:
             problems += print_power("journal and runner", run(power.run_journal, "journal"))
             problems += print_power("the whole app", run(power_session.run_session, "app"))
             problems += print_power("killed and recovered", run(power_session.run_recovery, "recovery"))
-    if arguments.kills or arguments.failpoints != 0:
+    if arguments.kills or arguments.failpoints != 0 or arguments.cases:
         report = kills.campaign(
             folder / "kills",
             kills=arguments.kills,
             failpoints=arguments.failpoints,
             seed=arguments.seed,
             workers=arguments.workers,
+            cases=arguments.cases,
         )
         problems += print_kills(report)
     if not arguments.no_faults:
@@ -78,6 +80,8 @@ def print_kills(report: KillReport) -> list[str]:
     print(f"\nKills: {report.kills} in {report.lives} lives, {report.in_recovery} of them while recovering")
     print(f"  at failpoints: {sum(report.failpoints.values())}; not reached: {report.not_reached}")
     _print_counts(report.failpoints, "    ")
+    print("  in cases")
+    _print_counts(report.cases, "    ")
     print("  what was cut off")
     _print_counts(report.phases, "    ")
     print("  what recovery found")

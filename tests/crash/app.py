@@ -2,7 +2,8 @@
 
 ``python -m tests.crash.app '{"kill": ["journal.before_commit", 3]}' --offline …``: what follows the JSON
 are the app's own arguments. Keys of the JSON, all optional: `kill` (a failpoint and which of its hits kills),
-`hits` (a file that gets the name of each failpoint hit, one a line), `fault` (a name of `faults.FAULTS`).
+`hits` (a file that gets the name of each failpoint hit, one a line), `fault` (a name of `faults.FAULTS`), `runner`
+(a point of `faults.RUNNER_POINTS` at which the first command's runner dies, and whether the app dies with it).
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ def runtime(setting: dict[str, object]) -> Runtime:
         from tests.crash.faults import FAULTS
 
         FAULTS[str(fault)].install()
+    runner = setting.get("runner")
+    if isinstance(runner, list):
+        from tests.crash.faults import mortal_runner
+
+        mortal_runner(str(runner[0]), app_too=bool(runner[1]), mark=Path(str(runner[2])))
     kill = setting.get("kill")
     hits = setting.get("hits")
     return Runtime(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import tempfile
 import textwrap
 from collections.abc import Callable
@@ -62,6 +63,39 @@ def _start_not_synced() -> None:
     careless = source[begin:end].replace("os.fsync(file)", "pass").replace("_sync_folder()", "pass")
     folder = Path(tempfile.mkdtemp(prefix="careless-runner-"))
     (folder / "runner.py").write_text(source[:begin] + careless + source[end:])
+    command.__file__ = str(folder / "command.py")  # the runner is started by its path beside this one
+
+
+RUNNER_POINTS = {
+    "before its start record": "        if not self._write_start():\n",
+    "after its start record": '        os.write(gate_write, b"+")\n',
+    "while the command runs": "        timeout: float | None = ",
+    "after the command": "        assert self.status is not None\n",
+    "before its exit record": '    os.rename(f"{name}.tmp", name)\n',
+}
+"""Where a runner can die, by the text in its source before which that is."""
+
+
+def mortal_runner(point: str, *, app_too: bool, mark: Path) -> None:
+    """Let the runner of one command kill itself at a point, and this process before; `mark` is made when it does."""
+    from tui_agent.sandbox import command
+
+    source = Path(command.__file__).with_name("runner.py").read_text()
+    text = RUNNER_POINTS[point]
+    assert source.count(text) == 1, f"the runner has changed: {text!r}"
+    wait = "time.sleep(0.15), " if point == "while the command runs" else ""
+    indent = text[: len(text) - len(text.lstrip())]
+    source = source.replace(text, f"{indent}{wait}_die()\n".replace(", _die", "; _die") + text)
+    victims = f"[{os.getpid()}, os.getpid()]" if app_too else "[os.getpid()]"
+    dying = (
+        "def _die():\n"
+        f"    try: os.close(os.open({str(mark)!r}, os.O_CREAT | os.O_EXCL))\n"
+        "    except FileExistsError: return\n"
+        f"    for victim in {victims}: os.kill(victim, 9)\n\n\n"
+    )
+    source = source.replace("def main(", dying + "def main(", 1)
+    folder = Path(tempfile.mkdtemp(prefix="mortal-runner-"))
+    (folder / "runner.py").write_text(source)
     command.__file__ = str(folder / "command.py")  # the runner is started by its path beside this one
 
 

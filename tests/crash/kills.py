@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.crash import life as lives
+from tests.crash.faults import RUNNER_POINTS
 from tests.crash.life import Life, Verdict, wait
+from tests.crash.oracle import Work
 
 RECOVERY_CUT = ("workflow.after_intent", 4)
 """Where a life ends whose recovery is then killed at each of its own failpoints: a slow command has begun."""
@@ -28,6 +30,7 @@ class KillReport:
     findings: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     failpoints: Counter[str] = field(default_factory=Counter)
+    cases: Counter[str] = field(default_factory=Counter)
 
     def add(self, verdict: Verdict, what: str) -> None:
         """Take over the outcome of one life; `what` says how it was killed."""
@@ -54,7 +57,7 @@ def begin(life: Life, kill: tuple[str, int] | None = None, hits: Path | None = N
     life.terminal.press(lives.DRAFT)
 
 
-def bring_to_end(life: Life, *, layout: bool = True) -> Verdict:
+def bring_to_end(life: Life, *, layout: bool = True, following: Work | None = None) -> Verdict:
     """Resume the session, let it finish, give it one more prompt, quit, and judge.
 
     `layout` says whether to kill it once more when it is idle, to compare the screen before and after.
@@ -67,7 +70,7 @@ def bring_to_end(life: Life, *, layout: bool = True) -> Verdict:
             return life.stop()
         if layout:
             life.check_layout()
-        life.give_next(lives.make_next("b"))
+        life.give_next(following or lives.make_next("b"))
         life.finish()
     return life.stop()
 
@@ -155,6 +158,109 @@ def two_windows(folder: Path, fault: str = "") -> Verdict:
     return life.stop()
 
 
+CASES = ("a request waits", "several calls in one answer", *(f"the runner, {point}" for point in RUNNER_POINTS))
+"""Kills in situations of their own, by what is killed or when."""
+
+
+def kill_in_case(folder: Path, case: str, seed: int, *, layout: bool = True) -> Verdict:
+    """Live a life that is killed in the situation of a case; `seed` draws what is left open."""
+    chance = random.Random(seed)
+    if case == "a request waits":
+        return kill_while_asking(folder, chance, layout=layout)
+    if case == "several calls in one answer":
+        return kill_amid_several(folder, chance, layout=layout)
+    return kill_runner(folder, case.removeprefix("the runner, "), app_too=bool(seed % 2), layout=layout)
+
+
+def kill_while_asking(folder: Path, chance: random.Random, *, layout: bool = True) -> Verdict:
+    """Kill while a permission is waited for, or just after it was given, and once more while recovering."""
+    life = Life(folder, mode="ask")
+    life.start(resume=False)
+    life.give(lives.make_asked("a"))
+
+    def asked() -> bool:
+        return bool(lives.waiting_requests(life.record()))
+
+    for _ in range(chance.randrange(3)):
+        if life.terminal.wait_for(asked, lives.PATIENCE):
+            waiting = lives.waiting_requests(life.record())
+            life.choose("y")
+            life.terminal.wait_for(lambda: lives.waiting_requests(life.record()) != waiting, lives.PATIENCE)  # noqa: B023
+    life.terminal.wait_for(asked, lives.PATIENCE)
+    if chance.random() < 0.5:
+        life.terminal.press(lives.F4)
+        life.terminal.pump(0.8)
+        life.terminal.press("y")
+        life.terminal.pump(chance.uniform(0, 0.2))
+    else:
+        life.terminal.pump(chance.uniform(0, 1.0))
+    for _ in range(2):
+        before = lives.waiting_requests(life.die())
+        life.start(resume=True)
+        if not life.wait_ready():
+            return life.stop()
+        wait(life.terminal, chance.uniform(0, 1.0))
+        if lives.waiting_requests(life.record())[: len(before)] != before:
+            life.verdict.problems.append(
+                f"lost: the request {before} waited, now {lives.waiting_requests(life.record())}"
+            )
+    life.die()
+    return bring_to_end(life, layout=layout)
+
+
+def kill_amid_several(folder: Path, chance: random.Random, *, layout: bool = True) -> Verdict:
+    """Kill while the calls of one answer that change something run one after another, and while that is recovered."""
+    life = Life(folder, scenario=lives.SEVERAL)
+    work, following = lives.make_several()
+    points = (
+        "workflow.before_intent",
+        "workflow.after_intent",
+        "effect.before",
+        "effect.after",
+        "workflow.before_outcome",
+    )
+    point = (chance.choice(points), chance.randint(1, 4)) if chance.random() < 0.5 else None
+    life.start(resume=False, kill=point)
+    life.give(work)
+    if point is not None:
+        life.died_at_failpoint(lives.PATIENCE, unless_done=True)
+    else:
+        life.terminal.wait_for(lambda: bool(life.record().of("step.planned")), lives.PATIENCE)
+        wait(life.terminal, chance.uniform(0, 0.6))
+    if life.terminal.alive:
+        life.die()
+    life.start(resume=True)
+    wait(life.terminal, chance.uniform(0, 2.0))
+    life.die()
+    return bring_to_end(life, layout=layout, following=following)
+
+
+def kill_runner(folder: Path, point: str, *, app_too: bool, layout: bool = True) -> Verdict:
+    """Let the runner of a command die at a point of its life, alone or together with the app."""
+    life = Life(folder, runner=(point, app_too))
+    life.start(resume=False)
+    work = lives.make_slow("a")
+    life.give(work)
+    if app_too:
+        life.died_at_failpoint(lives.PATIENCE, unless_done=True)
+    else:
+        life.finish()
+    if not (folder / "runner-died").exists():
+        life.verdict.problems.append(f"no runner died {point}")
+    if life.terminal.alive:
+        life.die()
+    verdict = bring_to_end(life, layout=layout)
+    if point == "before its start record" and not app_too:
+        # Nothing ran, and the model was told so; it gives up.
+        told = ("a step ended with error: nothing was run", "lost: the command that writes a-")
+        if sum(problem.startswith(told) for problem in verdict.problems) != 1 + len(work.ledger):
+            verdict.problems.append("nobody was told that the command could not be launched")
+        verdict.problems = [problem for problem in verdict.problems if not problem.startswith(told)]
+    elif not verdict.findings["uncertain" if point != "before its start record" else "not_started"]:
+        verdict.problems.append(f"it was not seen how far the command was: {dict(verdict.findings)}")
+    return verdict
+
+
 def campaign(
     folder: Path,
     *,
@@ -165,10 +271,11 @@ def campaign(
     fault: str = "",
     seconds: float = float("inf"),
     layout: bool = True,
+    cases: int = 0,
 ) -> KillReport:
     """Kill at every failpoint (or at `failpoints` of them, drawn at random) and `kills` times at random.
 
-    No new life begins after `seconds`.
+    Each of `CASES` is lived through `cases` times. No new life begins after `seconds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     in_life, in_recovery, timing = listing(folder)
@@ -196,9 +303,17 @@ def campaign(
         verdict = kill_at_random(folder / f"random-{number}", seed * 100_000 + number, timing, fault, layout=layout)
         report.add(verdict, f"killed at random, seed {seed * 100_000 + number}")
 
+    def in_case(case: str, number: int) -> None:
+        if time.monotonic() > until:
+            return
+        place = folder / f"case-{CASES.index(case)}-{number}"
+        report.add(kill_in_case(place, case, seed * 100_000 + number, layout=layout), f"killed: {case}, {number}")
+        report.cases[case] += 1
+
     with ThreadPoolExecutor(workers) as pool:
         jobs = [pool.submit(at_point, number, point) for number, point in enumerate(points)]
         jobs += [pool.submit(at_random, number) for number in range((kills + 1) // 2)]
+        jobs += [pool.submit(in_case, case, number) for case in CASES for number in range(cases)]
         for job in jobs:
             job.result()
     return report

@@ -56,6 +56,59 @@ def make_next(token: str) -> Work:
     return Work(f"say 40 then run echo {token}-0 >> ledger.txt", (f"{token}-0",))
 
 
+def make_asked(token: str) -> Work:
+    """Return a prompt whose three steps each need a permission where the mode is to ask."""
+    lines = (f"{token}-0", f"{token}-1")
+    steps = [
+        f"run echo {lines[0]} >> ledger.txt",
+        f"write asked-{token}.txt: mark",
+        f"run echo {lines[1]} >> ledger.txt",
+    ]
+    return Work(" then ".join(steps), lines, {f"asked-{token}.txt": ("", "mark\n")})
+
+
+def make_slow(token: str) -> Work:
+    """Return a prompt that runs a slow command and then another."""
+    lines = (f"{token}-0", f"{token}-1")
+    return Work(f"run sleep 0.3; echo {lines[0]} >> ledger.txt then run echo {lines[1]} >> ledger.txt", lines)
+
+
+SEVERAL = """
+[[turn]]
+text = "All of it at once."
+[[turn.call]]
+tool = "write"
+input = { path = "several.txt", content = "mark\\n" }
+[[turn.call]]
+tool = "bash"
+input = { command = "sleep 0.1; echo s-0 >> ledger.txt" }
+[[turn.call]]
+tool = "edit"
+input = { path = "several.txt", edits = [{ old = "mark", new = "xmark" }] }
+[[turn.call]]
+tool = "bash"
+input = { command = "sleep 0.1; echo s-1 >> ledger.txt" }
+
+[[turn]]
+text = "Done."
+
+[[turn]]
+[[turn.call]]
+tool = "bash"
+input = { command = "echo b-0 >> ledger.txt" }
+
+[[turn]]
+text = "That too."
+"""
+"""A scenario whose first answer changes four things, and whose second prompt changes one."""
+
+
+def make_several() -> tuple[Work, Work]:
+    """Return the two prompts of `SEVERAL`."""
+    files = {"several.txt": ("", "mark\n", "xmark\n")}
+    return Work("all at once", ("s-0", "s-1"), files), Work("go on", ("b-0",))
+
+
 TALK = 250
 """Tokens of the answer that is killed while it streams."""
 
@@ -98,7 +151,15 @@ class Verdict:
 class Life:
     """A workspace, its data folder, and the app processes that come and go on them."""
 
-    def __init__(self, folder: Path, *, fault: str = "", mode: str = "bypass") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fault: str = "",
+        mode: str = "bypass",
+        scenario: str = "",
+        runner: tuple[str, bool] | None = None,
+    ) -> None:
         self.folder = folder
         self.workspace = folder / "workspace"
         self.data = folder / "data"
@@ -108,6 +169,10 @@ class Life:
         self.verdict = Verdict(folder=folder)
         self._fault = fault
         self._mode = mode
+        self._scenario = folder / "scenario.toml" if scenario else None
+        if self._scenario is not None:
+            self._scenario.write_text(scenario)
+        self._runner = runner
         self._terminal: Terminal | None = None
 
     @property
@@ -133,7 +198,11 @@ class Life:
             setting["kill"] = kill
         if hits:
             setting["hits"] = str(hits)
+        if self._runner:
+            setting["runner"] = [*self._runner, str(self.folder / "runner-died")]
         arguments = ["--offline", "--mode", self._mode, "--data-dir", str(self.data)]
+        if self._scenario is not None:
+            arguments += ["--scenario", str(self._scenario)]
         if resume and self.session.is_file():
             arguments += ["--resume", self.session.parent.name]
         environment = {
@@ -181,17 +250,18 @@ class Life:
 
     def finish(self) -> None:
         """Wait until all that was asked for is done, deciding what the app leaves to the person."""
-        decided: set[str] = set()
+        decided: dict[str, float] = {}
 
         def done() -> bool:
             record = self.record()
             for step in record.uncertain:
                 if step not in decided:
-                    decided.add(step)
+                    decided[step] = time.monotonic()
                     self.choose("k")
             for request in waiting_requests(record):
-                if request not in decided:
-                    decided.add(request)
+                # An app that has only just come up may not have taken the keys.
+                if time.monotonic() > decided.get(request, 0.0) + 5.0:
+                    decided[request] = time.monotonic()
                     self.choose("y")
             return self.taken(record) and not record.unfinished
 

@@ -172,6 +172,8 @@ def check_history(record: Record) -> list[str]:
     ):
         twice = [value for value, n in Counter(e[key] for e in record.of(kind)).items() if n > 1]
         problems += [f"{kind} twice for {value}" for value in twice]
+    decided = Counter(event["step"] for event in record.of("permission.decided"))
+    problems += [f"{n} decisions on {step}" for step, n in decided.items() if n > 1]
     for event in record.of("turn.failed"):
         if event["kind"] not in {"crash", "interrupted"}:
             problems.append(f"the model's server refused: {event['kind']}: {event['message'][:300]}")

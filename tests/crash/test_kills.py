@@ -17,6 +17,20 @@ def test_no_kill_doubles_or_loses_anything(tmp_path: Path) -> None:
     assert report.kills > 0
 
 
+QUICK = ("a request waits", "several calls in one answer", "the runner, while the command runs")
+"""The cases that are tried each time; the others take the same way."""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[] if case in QUICK else [pytest.mark.long]) for case in kills.CASES]
+)
+def test_no_kill_in_a_case_of_its_own_doubles_or_loses_anything(tmp_path: Path, case: str) -> None:
+    verdict = kills.kill_in_case(tmp_path / "life", case, 1, layout=False)
+    assert verdict.problems == []
+    assert verdict.deaths
+
+
 @pytest.mark.timeout(60)
 def test_what_was_painted_of_a_cut_off_answer_stays(tmp_path: Path) -> None:
     verdict = kills.kill_while_streaming(tmp_path / "life")
@@ -32,7 +46,7 @@ def test_a_second_window_is_read_only(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_hundreds_of_kills(tmp_path: Path) -> None:
-    report = kills.campaign(tmp_path, kills=300, failpoints=None, seed=1)
+    report = kills.campaign(tmp_path, kills=300, failpoints=None, seed=1, cases=30)
     assert table.print_kills(report) == []
     assert report.kills >= 300
     assert report.not_reached <= len(report.failpoints)

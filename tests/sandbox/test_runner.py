@@ -346,6 +346,17 @@ async def test_the_start_is_synced_before_the_command_runs(tmp_path: Path) -> No
     assert at("fsync(", f"{spool}>", after=renamed)
 
 
+async def test_a_launch_that_fails_has_run_nothing_unless_it_left_a_start_record(tmp_path: Path) -> None:
+    spool = tmp_path / "s"
+    (spool / "lock").mkdir(parents=True)  # the runner cannot take it
+    with pytest.raises(CommandError, match="did not start"):
+        await launch(spool, "true")
+    spool = tmp_path / "t"
+    (spool / "lock").mkdir(parents=True)
+    (spool / "start").write_text("{}")
+    await launch(spool, "true")  # what became of it is for those who look
+
+
 # --- secrets --------------------------------------------------------------------------------------
 
 TOKEN = "hunter2-\u00e4-hunter2"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.session.support import opened, options
 from tests.session.test_secrets import Told, bash, write
-from tui_agent.models.offline.answer import Answer
+from tui_agent.models.offline.answer import Answer, Call
 
 
 async def test_in_the_order_of_the_answer(tmp_path: Path, isolated: Path) -> None:
@@ -22,6 +22,21 @@ async def test_in_the_order_of_the_answer(tmp_path: Path, isolated: Path) -> Non
             assert [event.step for event in session.of("step.started")] == planned
             assert {event.outcome for event in session.of("step.finished")} == {"ok"}
         assert (isolated / "log").read_text() == "one\ntwo\ntwo\n" * 4
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_a_call_may_build_on_the_one_before_it(tmp_path: Path, isolated: Path) -> None:
+    change = Call("edit", {"path": "new", "edits": [{"old": "a", "new": "b"}]})
+    again = Call("edit", {"path": "new", "edits": [{"old": "b", "new": "c"}]})
+    server = Told(Answer(calls=(write("new", "a"), change, again, bash("cat new > seen"))), Answer(text="done"))
+    try:
+        await asyncio.to_thread(server.start)
+        given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="bypass")
+        async with opened(given) as session:
+            await session.prompt("go")
+            assert [event.outcome for event in session.of("step.finished")] == ["ok"] * 4
+        assert (isolated / "seen").read_text() == "c"
     finally:
         await asyncio.to_thread(server.stop)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -163,3 +164,21 @@ async def test_the_time_in_which_nothing_ran_is_not_booked(tmp_path: Path, isola
     async with opened(replace(given, runtime=tomorrow, mode="plan"), name) as session:
         assert session.of("budget.clocked")
         assert session.handle.state.budget.seconds < later / 10
+
+
+async def test_a_command_that_dies_with_its_runner_is_for_the_person_to_judge(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "settings.toml").write_text('sandbox = "off"\n')
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit("run echo before; echo once >> ran; while [ ! -e go ]; do sleep 0.01; done")
+        await session.event("step.output")
+        spool = Path((await session.event("step.started")).intent.spool)
+        os.kill(json.loads((spool / "start").read_text())["runner"], signal.SIGKILL)
+        (isolated / "go").touch()
+        recovered = await session.event("step.recovered")
+        assert (recovered.finding, recovered.action) == ("uncertain", "ask")
+        assert "before" in recovered.evidence
+        await session.handle.resolve(recovered.step, "skip")
+        await session.idle()
+        assert session.of("step.finished")[0].outcome == "skipped"
+    assert (isolated / "ran").read_text() == "once\n"

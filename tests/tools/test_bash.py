@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.tools.support import Bench, text
 from tui_agent import sandbox
 from tui_agent.tools.grants import grant_scope
-from tui_agent.workflow import ToolError
+from tui_agent.workflow import ToolError, Unknowable
 
 
 async def test_output_is_shown_while_it_runs_and_told_at_the_end(bench: Bench) -> None:
@@ -134,7 +134,8 @@ async def test_a_command_that_died_is_for_the_person(bench: Bench) -> None:
     start = json.loads((Path(plan.intent.spool) / "start").read_text())
     for process in (start["runner"], start["pid"]):
         os.kill(process, signal.SIGKILL)
-    assert (await task).error
+    with pytest.raises(Unknowable, match="begun"):
+        await task
     finding = await bench.probe(call, plan.intent)
     assert finding.state == "uncertain"
     assert finding.evidence.endswith("begun")

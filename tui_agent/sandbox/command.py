@@ -149,7 +149,8 @@ def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str], sec
             )
     except OSError as error:
         raise CommandError(f"the command runner did not start: {error}") from error
-    if runner.returncode != 0:
+    # With a start record it may have begun all the same: whoever waits for it will see how far it got.
+    if runner.returncode != 0 and not (spool / "start").exists():
         raise CommandError(f"the command runner did not start: {_log_end(spool) or 'it said nothing'}")
 
 

@@ -14,7 +14,7 @@ from tui_agent.events import Intent
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spool import describe_end, output_view
-from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, text_result
+from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
 
 DEFAULT_TIMEOUT = 120.0
 BACKGROUND_TIMEOUT = 3600.0
@@ -93,15 +93,13 @@ class Bash:
         if record.state == "finished":
             outcome = await _outcome_of(call, record, context)
             return Finding("finished", f"started {began}; {describe_end(record, _timeout(call))}", outcome)
-        view = await asyncio.to_thread(output_view, record)
-        return Finding(
-            "uncertain",
-            f"started {began} and died without an exit record; nobody knows how far it got. "
-            f"{record.problem}\nIts output so far:\n{view or '(none)'}",
-        )
+        return Finding("uncertain", await asyncio.to_thread(_last_words, record))
 
     async def attach(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
-        """Wait for the launched command, show its output as it comes, and return its outcome."""
+        """Wait for the launched command, show its output as it comes, and return its outcome.
+
+        Raises `Unknowable` when it died together with its runner.
+        """
         spool = Path(intent.spool)
         if _in_background(call):
             record = await asyncio.to_thread(sandbox.inspect, spool)
@@ -112,6 +110,8 @@ class Bash:
             await _end(spool, context)
             raise
         context.runtime.failpoint("effect.after")
+        if record.state != "finished":
+            raise Unknowable(await asyncio.to_thread(_last_words, record))
         return await _outcome_of(call, record, context)
 
 
@@ -179,11 +179,16 @@ def _kept_out(context: ToolContext) -> str:
     return f"protected, so it looked empty here: {', '.join(names)}{more}" if names else ""
 
 
+def _last_words(record: CommandRecord) -> str:
+    """Return what is known of a command that died with its runner."""
+    return (
+        f"started {_clock(record.started)} and died without an exit record; nobody knows how far it got. "
+        f"{record.problem}\nIts output so far:\n{output_view(record) or '(none)'}"
+    )
+
+
 def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], kept_out: str) -> Outcome:
     view = output_view(record)
-    if record.state != "finished":
-        message = f"The command and its runner were killed; how far it got is not known. {record.problem}"
-        return Outcome(text_result(f"{view}\n[{message}]"), error=True, summary="died", view=view)
     end = describe_end(record, _timeout(call))
     notes = [] if record.exit_code == 0 and not (record.timed_out or record.cancelled) else [end]
     if kept_out:

@@ -6,7 +6,7 @@ disk), in that order. Knows nothing of models or of the screen.
 
 from tui_agent.workflow.executor import StepExecutor, output_stream, text_result
 from tui_agent.workflow.state import Question, Step, StepStatus, WorkflowState
-from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError
+from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError, Unknowable
 
 __all__ = [
     "Call",
@@ -20,6 +20,7 @@ __all__ = [
     "Tool",
     "ToolContext",
     "ToolError",
+    "Unknowable",
     "WorkflowState",
     "output_stream",
     "text_result",

@@ -26,7 +26,7 @@ from tui_agent.permissions import PermissionBroker, hash_call
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
-from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError
+from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError, Unknowable
 
 
 class StepHost(Protocol):
@@ -106,6 +106,10 @@ class StepExecutor:
                 await self._advance(step, call, tool, metadata)
             except ToolError as error:
                 await self._finish(step, "error", text_result(str(error)), _first_line(str(error)))
+            except Unknowable as lost:
+                await self.recorder.record(
+                    StepRecovered(step=step.id, finding="uncertain", action="ask", evidence=str(lost))
+                )
 
     def _lost(self, step: Step, metadata: ToolMetadata) -> bool:
         """Say whether a call that changes something is not known to the letter any more, since a restart."""
@@ -143,8 +147,7 @@ class StepExecutor:
     async def _advance(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         match step.status:
             case "planned":
-                plan = await tool.plan(call, self.host.tool_context(step))
-                await self._ask(step, plan, metadata)
+                await self._ask(step, await self._plan(step, call, tool), metadata)
             case "waiting":
                 await self.broker.wait(self._request_of(step))
             case "denied":
@@ -206,13 +209,25 @@ class StepExecutor:
         async with self.changes:
             await self._start(step, call, tool)
 
-    async def _await_turn(self, step: Step) -> None:
-        """Let what was asked for earlier be over: a command may need the file that is written before it."""
+    async def _plan(self, step: Step, call: Call, tool: Tool) -> Plan:
+        try:
+            return await tool.plan(call, self.host.tool_context(step))
+        except ToolError:
+            # It may need what an earlier call is still to do.
+            if not await self._await_turn(step):
+                raise
+        return await tool.plan(call, self.host.tool_context(step))
+
+    async def _await_turn(self, step: Step) -> bool:
+        """Let what was asked for earlier be over, as a call may build on it; say whether there was any."""
+        waited = False
         for earlier in list(self.state().steps.values()):
             if earlier.agent == step.agent and earlier.order < step.order and earlier.effect != "pure":
                 settled = self._settling.get(earlier.id)
                 if settled is not None:
+                    waited = True
                     await settled.wait()
+        return waited
 
     async def _start(self, step: Step, call: Call, tool: Tool) -> None:
         attempt = step.attempt + 1

@@ -18,6 +18,10 @@ class ToolError(Exception):
     """The call cannot be done; the message goes to the model as an error result and says what to do instead."""
 
 
+class Unknowable(Exception):
+    """What was running has died, and nobody knows how far it got. The message is the evidence, for the person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a tool. `input` has been validated against the tool's schema."""
