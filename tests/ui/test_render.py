@@ -422,7 +422,7 @@ def test_an_interrupted_answer_says_so_once() -> None:
     assert drawn(begun, TurnFailed(turn="t", kind="interrupted", message="Interrupted.")) == ["", "■ interrupted"]
 
 
-def test_what_was_found_after_a_crash_is_told_as_past_and_output_begins_anew() -> None:
+def test_what_was_found_on_reopening_is_told_as_past_and_output_begins_anew() -> None:
     found = StepRecovered(step="s", finding="running", action="attach", evidence="still running as process 7")
     events = [
         planned("s", "bash", "bash x"),
@@ -432,7 +432,7 @@ def test_what_was_found_after_a_crash_is_told_as_past_and_output_begins_anew() -
         StepOutput(step="s", text="one\ntwo\n"),
     ]
     lines = drawn(*events, unfolded=True)
-    assert lines[1] == "  │ after the crash: still running as process 7"
+    assert lines[1] == "  │ when reopened: still running as process 7"
     assert lines[-2:] == ["  │ one", "  │ two"]
     assert "  │ one" not in lines[:-2]
 

@@ -83,7 +83,7 @@ def _body(item: StepItem, palette: Palette, width: int) -> list[Line]:
     lines: list[Line] = []
     bar = [Prefix("  │ ", palette.rule)]
     if item.evidence:
-        lines.extend(plain(f"after the crash: {inert(item.evidence)}", palette.warning, width, bar))
+        lines.extend(plain(f"when reopened: {inert(item.evidence)}", palette.warning, width, bar))
     if item.question:
         lines.extend(plain(f"? {inert(item.question)}", palette.strong, width, bar))
         answer = inert(item.answer) or "(waits for your answer)"
