@@ -207,3 +207,12 @@ async def test_cancelling_a_search_ends_its_process(bench: Bench, tmp_path: Path
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not Path(f"/proc/{child}").exists()
+
+
+async def test_what_is_too_long_is_an_error_of_the_call(searching: Bench) -> None:
+    with pytest.raises(ToolError, match="not a folder"):
+        await glob(searching, "*", path="x" * 300)
+    with pytest.raises(ToolError, match="does not exist"):
+        await searching.do("grep", pattern="x", path="x" * 300)
+    with pytest.raises(ToolError, match="did not start"):
+        await searching.do("grep", pattern="x" * 200_000)

@@ -32,6 +32,16 @@ class Target:
     inside: bool
     linked_out: bool = False
 
+    @property
+    def exists(self) -> bool:
+        """Whether something is there."""
+        return os.path.exists(self.real)  # noqa: PTH110 -- Path's raises where the name is too long for any
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a folder is there."""
+        return os.path.isdir(self.real)  # noqa: PTH112 -- as above
+
 
 def resolve(text: str, workspace: Path, home: Path) -> Target:
     """Return what `text` names, relative to the workspace; `~` is the home. Raises `ToolError` for no path."""

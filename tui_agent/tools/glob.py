@@ -29,7 +29,7 @@ class Glob(PureTool):
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """List."""
         target = target_of(call, context)
-        if not target.real.is_dir():
+        if not target.is_folder:
             raise ToolError(f"{target.shown} is not a folder.")
         pattern = str(call.input["pattern"])
         found = await list_files(target.real, context)

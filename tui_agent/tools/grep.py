@@ -42,7 +42,7 @@ class Grep(PureTool):
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Search."""
         target = target_of(call, context)
-        if not target.real.exists():
+        if not target.exists:
             raise ToolError(f"{target.shown} does not exist.")
         pattern = str(call.input["pattern"])
         if "\0" in pattern:

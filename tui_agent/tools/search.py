@@ -127,14 +127,17 @@ def _stand_in() -> list[str]:
 
 
 async def _run(argv: list[str], context: ToolContext) -> Found:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        cwd=context.workspace,
-        env=command_environment(context.runtime.environment),
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=context.workspace,
+            env=command_environment(context.runtime.environment),
+        )
+    except OSError as error:
+        raise ToolError(f"the search did not start: {error.strerror}; a shorter pattern may help") from error
     assert process.stdout is not None
     assert process.stderr is not None
     output = bytearray()
