@@ -23,7 +23,7 @@ HELPERS = {
     "git": {"git"},
     "zcat": {"gzip", "zcat"},
     "zgrep": {"grep", "gzip", "sed"},
-    "man": set(["nroff", "groff", "less", "cat", "col", "locale", "grotty", "troff", "tbl", "preconv", "apropos"]),
+    "man": {"nroff", "groff", "less", "cat", "col", "locale", "grotty", "troff", "tbl", "preconv", "apropos"},
     "egrep": {"grep"},
     "dpkg": {"dpkg-query"},
     "apt": {"dpkg"},
