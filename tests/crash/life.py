@@ -251,6 +251,7 @@ class Life:
     def finish(self) -> None:
         """Wait until all that was asked for is done, deciding what the app leaves to the person."""
         decided: dict[str, float] = {}
+        sent = time.monotonic()
 
         def done() -> bool:
             record = self.record()
@@ -263,6 +264,11 @@ class Life:
                 if time.monotonic() > decided.get(request, 0.0) + 5.0:
                     decided[request] = time.monotonic()
                     self.choose("y")
+            nonlocal sent
+            if self._mode == "ask" and not self.taken(record) and time.monotonic() > sent + 3.0:
+                # A prompt does not take Enter for a moment after the keys have left the queue.
+                sent = time.monotonic()
+                self.terminal.press("\r")
             return self.taken(record) and not record.unfinished
 
         if not self.terminal.wait_for(done, PATIENCE):

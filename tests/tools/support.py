@@ -9,6 +9,7 @@ from pathlib import Path
 from tui_agent.events import Intent, JsonObject, TodoItem
 from tui_agent.registry import implementation, load_tools, validate_input
 from tui_agent.runtime import Runtime
+from tui_agent.sandbox import Sandbox
 from tui_agent.workflow import Call, Finding, Outcome, Plan, Tool, ToolContext
 
 
@@ -24,6 +25,7 @@ class Bench:
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     protected: tuple[str, ...] = ()
     images: bool = True
+    sandbox: Sandbox | None = None
     closing: bool = False
     steps: int = 0
 
@@ -74,6 +76,7 @@ class Bench:
             images=self.images,
             closing=lambda: self.closing,
             left_out=left_out,
+            sandbox=self.sandbox,
         )
 
     async def plan(self, call: Call) -> Plan:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
 from tui_agent import sandbox
+from tui_agent.sandbox import Sandbox, probe_sandbox
 from tui_agent.tools.grants import grant_scope
 from tui_agent.workflow import ToolError, Unknowable
 
@@ -151,6 +152,16 @@ async def test_background(bench: Bench) -> None:
     bench.file("go", "")
     later = await bench.do("bash_output", id="step_1", wait=60)
     assert text(later) == "one\ntwo\n[ended: exit code 0; 8 bytes of output]"
+
+
+@pytest.mark.skipif(probe_sandbox().kind != "bubblewrap", reason="needs bubblewrap")
+async def test_a_repository_made_to_run_something_in_the_background_is_told(bench: Bench) -> None:
+    folders = {name: bench.root / name for name in ("data", "config", "scratch")}
+    bench.sandbox = Sandbox(bench.runtime, workspace=bench.workspace, **folders)
+    await bench.do("bash", command="git init -q new; git -C new config core.fsmonitor ./x", background=True)
+    later = await bench.do("bash_output", id="step_1", wait=60)
+    assert "changed what makes git run programs: " in text(later)
+    assert "new/.git/config" in text(later)
 
 
 async def test_background_commands_can_be_ended(bench: Bench) -> None:

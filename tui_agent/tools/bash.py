@@ -13,7 +13,7 @@ from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
-from tui_agent.tools.spool import describe_end, output_view
+from tui_agent.tools.spool import changed_note, describe_end, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
 
 DEFAULT_TIMEOUT = 120.0
@@ -198,7 +198,7 @@ def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], kept_out
     if record.problem:
         notes.append(f"output could not be kept: {record.problem}")
     if changed:
-        notes.append(f"Warning: it changed what makes git run programs: {', '.join(changed[:_MOST_NAMED])}")
+        notes.append(changed_note(changed))
     text = view or "(no output)"
     if notes:
         text += f"\n[{'; '.join(notes)}]"

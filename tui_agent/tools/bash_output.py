@@ -8,7 +8,7 @@ import re
 from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool
-from tui_agent.tools.spool import describe_end, newest_spool, output_view
+from tui_agent.tools.spool import changed_note, describe_end, newest_spool, output_view
 from tui_agent.tools.views import count
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
@@ -52,6 +52,11 @@ class BashOutput(PureTool):
             "died": "died; how far it got is not known",
             "finished": f"ended: {describe_end(record, None)}",
         }[record.state]
+        changed = []
+        if context.sandbox is not None and record.state == "finished":
+            changed = await context.sandbox.after(spool)
+        if changed:
+            state += f"; {changed_note(changed)}"
         return Outcome(
             text_result(f"{view or '(no output yet)'}\n[{state}; {count(record.output_bytes, 'byte')} of output]"),
             summary=state,

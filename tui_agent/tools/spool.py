@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tui_agent.sandbox import CommandRecord
@@ -10,6 +11,8 @@ from tui_agent.tools.views import printable
 HEAD_BYTES = 8_000
 TAIL_BYTES = 16_000
 """Bytes of the beginning and of the end of an output that the model and the screen see."""
+
+_MOST_NAMED = 10
 
 
 def newest_spool(steps: Path, step: str) -> Path | None:
@@ -43,6 +46,12 @@ def output_view(record: CommandRecord) -> str:
         f"{printable(head).rstrip()}\n[… {left_out:,} bytes in {record.output}; read it with offset, "
         f"or grep it …]\n{printable(tail).rstrip()}"
     )
+
+
+def changed_note(changed: Sequence[str]) -> str:
+    """Return the warning about files that a command changed and that make git run programs."""
+    more = f" and {len(changed) - _MOST_NAMED} more" if len(changed) > _MOST_NAMED else ""
+    return f"Warning: it changed what makes git run programs: {', '.join(changed[:_MOST_NAMED])}{more}"
 
 
 def describe_end(record: CommandRecord, timeout: float | None) -> str:
