@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.session.support import Watcher, opened, options
 from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
-from tui_agent.journal import FileLock, Journal, JournalFull, Recorder
+from tui_agent.journal import FileLock, Journal, JournalFull, Recorder, export
 from tui_agent.models.offline import ScenarioError
 from tui_agent.session import SessionError, SessionHandle
 from tui_agent.tools.read import Read
@@ -354,3 +355,17 @@ async def test_output_that_comes_while_its_step_is_read_again_is_shown_once(
         assert [str(items).count(f"line-{number}\\n") for number in range(1, 9)] == [1] * 8
         await handle.interrupt()
         await session.idle()
+
+
+@pytest.mark.parametrize("where", ["make_folder", "put_in_place"])
+async def test_a_fork_for_which_the_disk_has_no_room_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def full(*_args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 5")
+        monkeypatch.setattr(export, where, full)
+        with pytest.raises(JournalFull):
+            await session.handle.fork()

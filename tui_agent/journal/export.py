@@ -77,10 +77,13 @@ def copy_session(source: Path, target: Path, new_id: str, until_seq: int, runtim
     """Copy the events up to `until_seq` into a new session file with the id `new_id` and its own chain.
 
     Bodies stay as they are, the old session's id in them too. Chunks, layout and snapshots are not copied.
-    Raises JournalError when there is a file at `target` or no event `until_seq` in `source`.
+    Raises JournalError when there is a file at `target`, no event `until_seq` in `source`, or no room on the disk.
     """
-    make_folder(target.parent)
-    lock = FileLock(target)
+    try:
+        make_folder(target.parent)
+        lock = FileLock(target)
+    except OSError as error:
+        raise explain(error, target) from error
     try:
         refuse_existing(target)
         built = with_suffix(target, ".new")
@@ -93,6 +96,8 @@ def copy_session(source: Path, target: Path, new_id: str, until_seq: int, runtim
             _copy(origin, copy, new_id, until_seq, runtime.now())
             copy.execute("COMMIT")
         put_in_place(built, target)
+    except (sqlite3.Error, OSError) as error:
+        raise explain(error, target) from error
     finally:
         lock.release()
 
