@@ -217,8 +217,9 @@ def test_a_search_that_follows_a_link_outside_asks(line: str, workspace: Path) -
     outside.mkdir()
     (outside / "f.txt").write_text("x\n")
     (workspace / "sub" / "link").symlink_to(outside)
-    for sandbox in ("none", "available"):
-        assert decide(line, workspace, sandbox=sandbox).verdict == "ask"  # type: ignore[arg-type]  # both are states
+    states: tuple[SandboxState, ...] = ("none", "available")
+    for sandbox in states:
+        assert decide(line, workspace, sandbox=sandbox).verdict == "ask"
     for other in ("grep -r x .", "rg x", "ls -R", "find . -type f | xargs cat", "diff -r --no-dereference sub src"):
         assert decide(other, workspace).verdict == "allow", other
 
