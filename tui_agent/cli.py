@@ -315,8 +315,9 @@ def sessions(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> 
             continue
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated))
         title = inert_line(session.title) or "(no prompt yet)"
-        spent = f"{session.prompts:>3} prompts  ${session.cost:.2f}{' simulated' if session.offline else ''}"
-        click.echo(f"{session.id}  {used}  {spent}  {session.state:<11}  {title}")
+        prompts = f"{session.prompts:>3} prompt{' ' if session.prompts == 1 else 's'}"
+        spent = f"{prompts}  ${session.cost:.2f}{' simulated' if session.offline else ''}"
+        click.echo(f"{session.id}  {used}  {spent}  {session.state_words:<11}  {title}")
         click.echo(f"    {inert_line(str(session.workspace))}")
     if not found:
         click.echo(f"No sessions in {inert_line(str(paths.sessions))} yet.", err=True)

@@ -127,7 +127,9 @@ def test_sessions_verify_and_export(tmp_path: Path) -> None:
     session = result("-p", "say 5")["session"]
     (listed,) = json.loads(tui_agent("sessions", "--json").stdout)
     assert (listed["id"], listed["prompts"], listed["title"]) == (session, 1, "say 5")
-    assert session in tui_agent("sessions").stdout
+    text = tui_agent("sessions").stdout
+    assert session in text
+    assert "  1 prompt " in text
     verified = tui_agent("verify", "--all")
     assert (verified.exit_code, verified.stdout[:3]) == (0, "ok "), verified.stdout + verified.stderr
     assert json.loads(tui_agent("export", session).stdout.splitlines()[0])["type"] == "session.created"

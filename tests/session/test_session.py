@@ -247,6 +247,14 @@ async def test_the_list_knows_the_sessions(tmp_path: Path, isolated: Path) -> No
     assert found[0].workspace == str(isolated)
 
 
+async def test_a_closed_session_that_waits_is_not_listed_as_running(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("run touch a")
+        await session.until(lambda: bool(session.handle.state.permissions.pending))
+    [entry] = await list_sessions(tmp_path / "data")
+    assert entry.state_words == "unfinished"
+
+
 async def test_the_folded_state_is_the_same_after_a_restart(tmp_path: Path, isolated: Path) -> None:
     (isolated / "a.txt").write_text("hello\n")
     async with opened(options(tmp_path)) as session:

@@ -46,6 +46,11 @@ class SessionSummary:
     offline: bool = False
     problem: str = ""
 
+    @property
+    def state_words(self) -> str:
+        """The state in words: whether a program is at work on the run now, the list cannot know."""
+        return "idle" if self.state == "idle" else "unfinished"
+
 
 def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
     """Return the summary after `event`. Pure."""

@@ -128,7 +128,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
         when = ago(self._now - session.updated) if self._now else ""
         cost = f"${session.cost:.2f}{' simulated' if session.offline else ''}" if session.cost else "-"
         plural = "" if session.prompts == 1 else "s"
-        facts = f"{when} · {session.prompts} prompt{plural} · {cost} · {session.state}"
+        facts = f"{when} · {session.prompts} prompt{plural} · {cost} · {session.state_words}"
         row = Content.assemble(
             (mark, "bold"),
             (inert_line(session.title) or "(no title)", "bold"),
