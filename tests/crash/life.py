@@ -169,6 +169,7 @@ class Life:
         self.verdict = Verdict(folder=folder)
         self._fault = fault
         self._mode = mode
+        self._no_draft = mode == "ask"
         self._scenario = folder / "scenario.toml" if scenario else None
         if self._scenario is not None:
             self._scenario.write_text(scenario)
@@ -265,7 +266,7 @@ class Life:
                     decided[request] = time.monotonic()
                     self.choose("y")
             nonlocal sent
-            if self._mode == "ask" and not self.taken(record) and time.monotonic() > sent + 3.0:
+            if self._no_draft and not self.taken(record) and time.monotonic() > sent + 3.0:
                 # A prompt does not take Enter for a moment after the keys have left the queue.
                 sent = time.monotonic()
                 self.terminal.press("\r")
@@ -318,6 +319,7 @@ class Life:
 
     def give_next(self, work: Work) -> None:
         """Send a prompt in place of the draft that came back."""
+        self._no_draft = True
         self.clear_prompt()
         self.give(work)
 
