@@ -125,6 +125,8 @@ class Meter:
             if others and verdict != demand.output_tokens:
                 free = fit(limits, {scope: Account(known[scope].used) for scope in known}, demand)
                 waits = _more(free, verdict)
+                if not waits and isinstance(free, BudgetStopped):
+                    verdict = free  # what holds once the others are through is the reason
             if waits or isinstance(verdict, BudgetStopped):
                 return None
             worst = demand.worst(verdict)
