@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
 from collections.abc import Awaitable, Callable
 
 from tui_agent.agents import Agent, Services
 from tui_agent.budget.meter import TIME_KEY
-from tui_agent.events import Crash, Notice
+from tui_agent.events import Notice
 from tui_agent.journal import InvalidEvent, JournalError, Recorder
-from tui_agent.session.recovery import end_open_turns
-from tui_agent.session.view import SessionView
+from tui_agent.session.recovery import end_open_turns, failure
+from tui_agent.session.view import SessionView, watched
 
 
 class Driver:
@@ -49,7 +48,7 @@ class Driver:
         run = self._view.state.conversation.active_run
         if run is not None and (self._agent is None or self._agent.done()):
             agent = Agent(self._services, run.id, run.agent, run.agent_type)
-            self._agent = asyncio.create_task(self._drive(agent), name="agent")
+            self._agent = watched(asyncio.create_task(self._drive(agent), name="agent"), self._spawn)
 
     def interrupt(self) -> None:
         """Stop the run in progress; its open steps are cancelled and the history stays valid."""
@@ -65,12 +64,8 @@ class Driver:
     async def _drive(self, agent: Agent) -> None:
         services = self._services
         self._begun = True
-        self._clock = asyncio.create_task(self._watch_time(), name="clock")
         try:
-            if self.halted:
-                await self._end_turns("The journal could not be written.")
-                self.halted = False
-            await agent.run()
+            await self._work(agent)
         except InvalidEvent as error:
             await self._give_up(agent, error)  # trying again would end in the same way
         except JournalError as error:
@@ -79,7 +74,6 @@ class Driver:
         except Exception as error:
             await self._give_up(agent, error)
         finally:
-            self._clock.cancel()
             services.meter.forget()
             self._begun = False
             services.interrupting, services.time_up = False, None
@@ -89,15 +83,29 @@ class Driver:
             self._agent = None
             self.go_on()
 
+    async def _work(self, agent: Agent) -> None:
+        """Let the agent work under a clock. Where the clock fails, so does this: no run is without its limits."""
+        work = asyncio.current_task()
+        assert work is not None
+        clock = self._clock = asyncio.create_task(self._watch_time(work), name="clock")
+        try:
+            if self.halted:
+                await self._end_turns("The journal could not be written.")
+                self.halted = False
+            await agent.run()
+        except asyncio.CancelledError:
+            failed = clock.exception() if clock.done() and not clock.cancelled() else None
+            if failed is None or self._services.closing:
+                raise
+            work.uncancel()
+            raise failed from None
+        finally:
+            clock.cancel()
+
     async def _give_up(self, agent: Agent, error: Exception) -> None:
         """Record an error of the agent loop, and finish the run that it ended."""
         services = self._services
-        crash = Crash(
-            boot=services.journal.boot,
-            reason=f"The agent loop failed: {type(error).__name__}: {error}",
-            last_seq=services.journal.last_seq,
-            traceback="".join(traceback.format_exception(error)),
-        )
+        crash = failure(services.journal, "The agent loop failed", error)
         try:
             await agent.recorder.record(crash)
             await self._end_turns("tui-agent failed.")
@@ -107,14 +115,15 @@ class Driver:
 
     def _halt(self, error: JournalError) -> None:
         self.halted = True
-        self._warn(error)
+        now = self._services.runtime.now()
+        self._view.warn(Notice(level="error", code="journal", message=str(error), time=now))
 
     async def _end_turns(self, message: str) -> None:
         services = self._services
         await end_open_turns(services.journal, self._view.state, services.catalog.cost, "error", message)
 
-    async def _watch_time(self) -> None:
-        """Stop the run when a limit on time is reached, within a turn or a step too."""
+    async def _watch_time(self, work: asyncio.Task[None]) -> None:
+        """Stop the run when a limit on time is reached, within a turn or a step too. An error ends `work`."""
         services = self._services
         try:
             while True:
@@ -126,12 +135,9 @@ class Driver:
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.limits_changed.wait(), left)
-        except JournalError as error:
-            self._warn(error)
+        except Exception:
+            work.cancel()
+            raise
         finally:
             if "day.time" in services.budget().limits and not services.closing:
                 self._spawn(self._release(TIME_KEY))
-
-    def _warn(self, error: JournalError) -> None:
-        now = self._services.runtime.now()
-        self._view.warn(Notice(level="error", code="journal", message=str(error), time=now))

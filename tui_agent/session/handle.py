@@ -51,7 +51,7 @@ from tui_agent.journal import (
     SessionUnwritable,
     copy_session,
 )
-from tui_agent.models import ModelClient
+from tui_agent.models import ModelClient, ModelError
 from tui_agent.permissions import (
     MODES,
     LoadedRules,
@@ -75,10 +75,10 @@ from tui_agent.session.histories import Histories
 from tui_agent.session.limits import checked_limits, limit_layers
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.options import OpenOptions
-from tui_agent.session.recovery import record_interruptions
+from tui_agent.session.recovery import failure, record_interruptions
 from tui_agent.session.sessions import Sessions
 from tui_agent.session.state import SessionState, digest, dump_state
-from tui_agent.session.view import Listener, SessionView
+from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
 from tui_agent.tools.grants import grant_scope
@@ -245,13 +245,13 @@ class SessionHandle:
         if self.read_only:
             for remark in remarks:
                 self._view.warn(remark)
-            self._preparing = asyncio.create_task(self._follow(), name="follow")
+            self._preparing = watched(asyncio.create_task(self._follow(), name="follow"), self._spawn)
             return
         if problems := [*remarks, *_problems(self.settings), *self._backend.problems]:
             await self._recorder.record(*problems)
         await self._settle_budget()
         self._spawn(self._probe_sandbox())
-        self._preparing = asyncio.create_task(self._services.client.prepare(), name="prepare")
+        self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
         self._driver.go_on()
         if self.options.mode is not None:
             self._spawn(self._reconsider())
@@ -266,7 +266,9 @@ class SessionHandle:
         working = [*self._driver.tasks, *own]
         for task in working:
             task.cancel()
-        await asyncio.gather(*working, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*working, return_exceptions=True)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         if not self.read_only:
             try:
                 await self._save_snapshot()
@@ -665,6 +667,10 @@ class SessionHandle:
             message = f"This window no longer follows the other one: {error}"
             self._view.warn(Notice(level="error", code="follow", message=message, time=self._runtime.now()))
 
+    async def _prepare(self) -> None:
+        with contextlib.suppress(ModelError):  # the first request meets it again, and says so
+            await self._services.client.prepare()
+
     async def _settle_budget(self) -> None:
         """Book what an earlier start left: the time of its run, requests that were cut off, the day's books."""
         meter, crashed = self._services.meter, self._journal.crashed_boot is not None
@@ -747,16 +753,25 @@ class SessionHandle:
         await self._journal.save_snapshot(seq, text, digest(text))
 
     def _spawn(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except JournalError as error:
-                notice = Notice(level="error", code="session", message=str(error), time=self._runtime.now())
-                self._view.warn(notice)
-
-        task = asyncio.create_task(run())
+        task = asyncio.create_task(self._told(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _told(self, work: Awaitable[None]) -> None:
+        """Do what nobody waits for: an error of it is recorded, or shown where it cannot be."""
+        try:
+            await work
+        except JournalError as error:
+            self._warn(str(error))
+        except Exception as error:
+            crash = failure(self._journal, "Work in the background failed", error)
+            try:
+                await self._recorder.record(crash)
+            except JournalError as unwritable:
+                self._warn(f"{crash.reason}. It is not in the journal: {unwritable}")
+
+    def _warn(self, message: str) -> None:
+        self._view.warn(Notice(level="error", code="session", message=message, time=self._runtime.now()))
 
 
 async def _settings(options: OpenOptions) -> LoadedSettings:

@@ -5,6 +5,7 @@ Steps are not touched here: the agent loop settles them by looking, when the run
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 
 from tui_agent.agents import partial_blocks
@@ -73,6 +74,16 @@ def _cut_usage(
     output = min(projected.max_output_tokens, written // CHARACTERS_PER_TOKEN + 1) if written else 0
     usage = Usage(input_tokens=projected.input_tokens, output_tokens=output, estimated=True, simulated=simulated)
     return usage, price(usage, projected.model)
+
+
+def failure(journal: Journal, what: str, error: Exception) -> Crash:
+    """Return the event for an error of this program's own; `what` says what failed."""
+    return Crash(
+        boot=journal.boot,
+        reason=f"{what}: {type(error).__name__}: {error}",
+        last_seq=journal.last_seq,
+        traceback="".join(traceback.format_exception(error)),
+    )
 
 
 def _crash(boot: BootRecord) -> Crash:

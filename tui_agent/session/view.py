@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Literal, TypeVar
@@ -41,6 +42,7 @@ class SessionView:
         self._items: OrderedDict[int, Item] = OrderedDict()
         self._entries: OrderedDict[int, TimelineEntry] = OrderedDict()
         self._listeners: list[Listener] = []
+        self._failed: list[Listener] = []
         self._reloading: dict[tuple[Pane, int], bool] = {}
 
     @property
@@ -150,7 +152,34 @@ class SessionView:
     def _tell(self, events: tuple[EventBase, ...], items: dict[int, Item], entries: dict[int, TimelineEntry]) -> None:
         update = Update(events, self.state, items, entries, self.item_count, self.entry_count)
         for listener in list(self._listeners):
-            listener(update)
+            try:
+                listener(update)
+            except Exception as error:  # the others, and the state, must not miss what follows
+                self._report(listener, error)
+
+    def _report(self, listener: Listener, error: Exception) -> None:
+        """Tell a listener's error: its first as an event, further ones not, as each of those could bring the next."""
+        if listener not in self._failed:
+            self._failed.append(listener)
+            self._spawn(_failing(error))
+        else:
+            what = {"message": "a listener of the session failed again", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(what)
+
+
+def watched(task: asyncio.Task[None], spawn: Callable[[Awaitable[None]], None]) -> asyncio.Task[None]:
+    """Return `task`; should an error end it, `spawn` gets work that raises it, and so tells of it."""
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            spawn(_failing(error))
+
+    task.add_done_callback(ended)
+    return task
+
+
+async def _failing(error: BaseException) -> None:
+    raise error
 
 
 def _ranges(positions: Iterable[int]) -> list[tuple[int, int]]:
