@@ -36,6 +36,24 @@ def shown(me) -> str:
     return "\n".join(text for text, _ in me.app.screen.query_one("#dialog-text")._lines)
 
 
+@pytest.mark.parametrize("size", [(120, 35), (80, 24), (100, 30)])
+async def test_the_change_the_reason_and_the_keys_are_seen_at_once(workspace, size):
+    (workspace / "a.txt").write_text("one\ntwo\nthree\nfour\nfive\n")
+    async with driven(workspace, size=size) as me:
+        await me.request("read a.txt then edit a.txt: four => FOUR")
+        await to_queue(me)
+
+        def seen() -> str:
+            region = me.queue.region
+            rows = [strip.text for strip in me.app.screen._compositor.render_strips()]
+            return "\n".join(row[region.x : region.right] for row in rows[region.y : region.bottom])
+
+        await me.until(lambda: "y once" in seen() and "why" in seen().rpartition("all")[2])
+        for wanted in ("edit a.txt", "no rule", "-four", "+FOUR"):
+            assert wanted in seen()
+        assert "--- " not in seen()
+
+
 async def test_w_shows_every_reason(workspace):
     async with driven(workspace) as me:
         await me.request("run touch a")

@@ -47,6 +47,20 @@ def test_the_whole_command_is_there():
     assert command in shown
 
 
+CHANGE = "--- real.sql\n+++ real.sql\n@@ -1,2 +1,1 @@\n--- a comment of SQL\n+x\n"
+
+
+def test_a_diff_names_its_file_only_where_that_is_another_than_the_call_says():
+    def shown(path: str) -> list[tuple[str, str]]:
+        asked = request(1, tool="edit", title=f"edit {path}", why="why", preview=CHANGE, input={"path": path})
+        entry = waiting(SessionState(permissions=PermissionsState(pending=(asked,))))[0]
+        return [line for line in entry.lines[3:] if line[0]][:-2]
+
+    change = [("@@ -1,2 +1,1 @@", "muted"), ("--- a comment of SQL", "removed"), ("+x", "added")]
+    assert shown("./real.sql") == change
+    assert shown("link.sql") == [("the file is real.sql", "warning"), *change]
+
+
 class Bench(App[None]):
     def __init__(self) -> None:
         super().__init__()

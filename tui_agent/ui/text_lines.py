@@ -89,9 +89,9 @@ def _wrapped(text: str, width: int) -> Iterable[str]:
 
 
 def diff_lines(diff: str) -> Iterable[StyledLine]:
-    """Return the lines of a unified diff, styled; any other text comes back unstyled."""
-    for line in diff.splitlines():
-        if line.startswith(("+++", "---", "@@")):
+    """Return the lines of a unified diff, without the two that name its file, styled."""
+    for line in diff.removesuffix("\n").split("\n"):
+        if line.startswith("@@"):
             yield line, "muted"
         elif line.startswith("+"):
             yield line, "added"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import normpath
 from typing import TYPE_CHECKING, Literal
 
 from tui_agent.ui.text_lines import StyledLine, diff_lines
@@ -61,7 +62,7 @@ def _permission(request: PermissionRequested, edited: bool) -> Waiting:
     ]
     if edited:
         lines.append(("as you changed it; the model will be told", "warning"))
-    preview = tuple(diff_lines(request.preview))
+    preview = [*_change(request)]
     if preview:
         lines += [*preview, ("", ""), ("the call in full:", "muted")]
     lines += input_lines(request.input)
@@ -74,6 +75,18 @@ def _permission(request: PermissionRequested, edited: bool) -> Waiting:
         request.session_scope,
         divisible=request.tool in {"edit", "write"},
     )
+
+
+def _change(request: PermissionRequested) -> Iterator[StyledLine]:
+    """Yield the preview, without the two lines that name a diff's file when that is the one that was asked for."""
+    lines = request.preview.split("\n", 2)
+    if len(lines) == 3 and lines[0].startswith("--- ") and lines[1].startswith("+++ "):
+        file = lines[1].removeprefix("+++ ")
+        if normpath(str(request.input.get("path"))) != file:
+            yield f"the file is {file}", "warning"
+        yield from diff_lines(lines[2])
+    elif request.preview:
+        yield request.preview, ""
 
 
 def _uncertain(step: Step) -> Waiting:

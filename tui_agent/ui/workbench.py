@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 FILES_SECONDS = 3.0
 """How long the list of the workspace's files serves to complete mentions."""
 
+SCARCE = 0.6
+"""Which part of its height the timeline keeps on a low terminal while something waits: the change must be seen."""
+
 PLACES = (*TABS, "prompt")
 """Panes that can have the focus: the name that the layout stores is the widget's id."""
 
@@ -300,8 +303,9 @@ class Workbench(Container):
         self.styles.grid_columns = f"{100 - self._split.side}fr {self._split.side}fr" if wide else "1fr"
         # With nothing to answer, the timeline has the room of the queue.
         shared = wide and self.waiting_count > 0
+        timeline = self._split.timeline_height * (SCARCE if self.screen.has_class("-low") else 1.0)
         for slot in self.query("#timeline-slot"):
-            slot.styles.height = f"{self._split.timeline_height}%" if shared else "1fr"
+            slot.styles.height = f"{timeline}%" if shared else "1fr"
 
     def on_resize(self) -> None:
         """Between narrow and wide, sizes mean other things."""
