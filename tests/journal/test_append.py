@@ -348,3 +348,12 @@ async def test_a_disk_that_is_really_full(small_disk: Path, runtime: Runtime) ->
     again = await Journal.open(path, runtime)
     assert again.last_seq == written * 3 + 3
     await again.close()
+
+
+async def test_a_closed_journal_is_not_read_and_opens_nothing(journal: Journal) -> None:
+    await journal.append(created())
+    await journal.close()
+    before = threading.active_count()
+    with pytest.raises(JournalError, match="is closed"):
+        await journal.read()
+    assert threading.active_count() == before

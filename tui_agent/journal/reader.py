@@ -75,9 +75,12 @@ class Reader:
         self._upcasts = upcasts
         self._connection: aiosqlite.Connection | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
 
     async def _connect(self) -> aiosqlite.Connection:
         async with self._opening:
+            if self._closed:
+                raise JournalError(f"The session {self._path} is closed.")
             if self._connection is None:
                 import aiosqlite
 
@@ -95,8 +98,9 @@ class Reader:
         return [tuple(row) for row in await connection.execute_fetchall(sql, parameters)]
 
     async def close(self) -> None:
-        """Close the connection; a later read opens a new one."""
+        """Close the connection; a later read raises JournalError."""
         async with self._opening:
+            self._closed = True
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.close()
