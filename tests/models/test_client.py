@@ -34,6 +34,7 @@ from tui_agent.models import (
     StalledError,
     TimedOutError,
 )
+from tui_agent.models import client as client_module
 from tui_agent.models.client import _transport_error
 from tui_agent.models.errors import with_hint
 from tui_agent.models.offline import Fault, parse_scenario
@@ -255,6 +256,21 @@ async def test_an_address_that_is_no_url_is_named_and_not_tried_again(url: str) 
     with pytest.raises(ConnectionFailedError, match="ANTHROPIC_BASE_URL"):
         await client.count_tokens(body_of("hi", stream=None, max_tokens=None))
     assert not await client.can_compact("m")
+
+
+async def test_a_server_that_does_not_say_what_it_can_is_not_waited_for(
+    connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    monkeypatch.setattr(client_module, "ASK_SECONDS", 0.05)
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    talk = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with asyncio.timeout(20):
+        assert not await talk.client.can_compact("m")
+    server.close()
 
 
 async def test_tls_to_a_plain_server_is_no_retry(serve, connect) -> None:

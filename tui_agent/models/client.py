@@ -45,6 +45,9 @@ FIRST_BYTE_SECONDS = 600.0
 
 CONNECT_SECONDS = 10.0
 
+ASK_SECONDS = 10.0
+"""How long to wait for the server to say what it can; what it does not say in time it cannot."""
+
 COMPACTION_BETA = "compact-2026-09-04"
 """The beta of the server's own compaction on demand, as the SDK names it."""
 
@@ -300,19 +303,20 @@ class ModelClient:
     async def can_compact(self, model: str) -> bool:
         """Return whether the server says that it compacts on demand for this model; asked once a model.
 
-        A server that does not know the question, or cannot be reached, does not.
+        A server that does not know the question, cannot be reached or does not answer in `ASK_SECONDS`, does not.
         """
         if model not in self._can_compact:
             import anthropic
 
             try:
                 client = await self._ready()
-                answer: Any = await client.get(
-                    f"/v1/models/{quote(model, safe='')}",
-                    cast_to=object,
-                    options={"headers": {"anthropic-beta": COMPACTION_BETA}},
-                )
-            except (TypeError, ModelError, anthropic.AnthropicError):
+                async with asyncio.timeout(ASK_SECONDS):
+                    answer: Any = await client.get(
+                        f"/v1/models/{quote(model, safe='')}",
+                        cast_to=object,
+                        options={"headers": {"anthropic-beta": COMPACTION_BETA}},
+                    )
+            except (TypeError, TimeoutError, ModelError, anthropic.AnthropicError):
                 return False
             found = answer.get("capabilities") if isinstance(answer, dict) else None
             found = found.get("compaction") if isinstance(found, dict) else None
