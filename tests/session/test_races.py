@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from tests.session.support import Watcher, opened, options
 from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
-from tui_agent.journal import FileLock, Journal, JournalFull, Recorder, export
+from tui_agent.journal import Journal, JournalFull, Recorder, export
 from tui_agent.models.offline import ScenarioError
-from tui_agent.session import SessionError, SessionHandle
+from tui_agent.session import SessionError, SessionHandle, list_sessions
+from tui_agent.session import handle as handle_module
+from tui_agent.session.mentions import expand_mentions
 from tui_agent.tools.read import Read
 from tui_agent.tools.task import Task
 from tui_agent.workflow import Outcome
@@ -174,7 +177,7 @@ async def test_a_session_that_could_not_be_begun_leaves_no_thread(
     assert not left
 
 
-async def test_a_fork_that_fails_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_left_of_a_fork_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(*_args: object, **_kwargs: object) -> None:
         raise JournalFull("The disk is full.")
 
@@ -184,10 +187,9 @@ async def test_a_fork_that_fails_is_not_held(tmp_path: Path, monkeypatch: pytest
             patch.setattr(Recorder, "record", full)
             with pytest.raises(JournalFull):
                 await session.handle.fork()
-        sessions = session.handle.path.parent.parent
-        for folder in sessions.iterdir():
-            if folder.name != session.handle.session:
-                FileLock(folder / "session.db").release()
+        (only,) = session.handle.path.parent.parent.iterdir()
+        assert only.name == session.handle.session
+        assert [known.id for known in await list_sessions(tmp_path / "data")] == [only.name]
 
 
 async def test_a_subagent_that_had_finished_is_found_in_a_long_session(
@@ -369,3 +371,40 @@ async def test_a_fork_for_which_the_disk_has_no_room_says_so(
         monkeypatch.setattr(export, where, full)
         with pytest.raises(JournalFull):
             await session.handle.fork()
+        assert len(list(session.handle.path.parent.parent.iterdir())) == 1
+
+
+async def test_a_compaction_that_is_stopped_as_it_commits_is_not_called_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Recorder.record
+
+    async def stopping(recorder: Recorder, *events: EventBase, **given: Any) -> tuple[EventBase, ...]:
+        if any(event.type == "context.compacted" for event in events):
+            await session.handle.interrupt()
+        return await record(recorder, *events, **given)
+
+    async with opened(options(tmp_path)) as session:
+        await session.prompt("say 20")
+        await session.prompt("say 20")
+        monkeypatch.setattr(Recorder, "record", stopping)
+        await session.handle.compact()
+        assert len(session.of("context.compacted")) == 1
+        await session.prompt("say 5")
+        assert session.of("run.finished")[-1].outcome == "completed"
+
+
+async def test_a_prompt_whose_files_take_long_keeps_its_place(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*given: Any, **more: Any) -> Any:
+        time.sleep(0.1)
+        return expand_mentions(*given, **more)
+
+    (isolated / "a.txt").write_text("a\n")
+    monkeypatch.setattr(handle_module, "expand_mentions", slow)
+    async with opened(options(tmp_path)) as session:
+        await asyncio.gather(session.handle.submit("say 20 about @a.txt"), session.handle.submit("say 5"))
+        assert session.of("run.started")[0].prompt == "say 20 about @a.txt"
+        assert [queued.prompt for queued in session.of("prompt.queued")] == ["say 5"]
+        await session.idle()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tui_agent.agents.metering import MeteredRequest
+from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.services import Services
 from tui_agent.budget import stop_reason
 from tui_agent.budget.limits import amount, split
@@ -204,7 +204,7 @@ async def compact(
             overrun = summary.metered.overrun(summary.usage, summary.cost)
             await summary.metered.settle(*taken, compacted, *overrun)
         else:
-            await recorder.record(*taken, compacted)
+            await to_the_end(recorder.record(*taken, compacted))
     if doubts:
         message = f"The summary claims what the journal does not hold: {doubts[0]}"
         message += f" and {len(doubts) - 1} more, see the receipt." if len(doubts) > 1 else "."

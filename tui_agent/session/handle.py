@@ -76,11 +76,12 @@ from tui_agent.session.limits import checked_limits, limit_layers
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import failure, record_interruptions
-from tui_agent.session.sessions import Sessions
+from tui_agent.session.sessions import Sessions, delete_session
 from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
+from tui_agent.threads import to_the_end
 from tui_agent.tools.grants import grant_scope
 
 FOLLOW_SECONDS = 1.0
@@ -129,6 +130,7 @@ class SessionHandle:
         self._runtime: Runtime = options.runtime
         self._recorder = Recorder(journal)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._submitting = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
         self._compacting: asyncio.Task[None] | None = None
         self._view = SessionView(journal, state, self._spawn)
@@ -366,7 +368,11 @@ class SessionHandle:
         """
         self._writable()
         prompt = well_formed(prompt)
-        expansion = Expansion(content) if content else await self._expand(prompt)
+        async with self._submitting:  # first come, first taken up, however long the files take
+            expansion = Expansion(content) if content else await self._expand(prompt)
+            return await self._take_up(prompt, expansion)
+
+    async def _take_up(self, prompt: str, expansion: Expansion) -> str:
         content, files, memory = expansion.content, expansion.files, expansion.memory
         async with self._services.prompts:
             if self.state.conversation.active_run is not None:
@@ -562,11 +568,13 @@ class SessionHandle:
             cut = manual_cut(history, before, since)
             work = compact(self._services, self._recorder, history, cut, trigger="manual", instructions=instructions)
             self._compacting = asyncio.create_task(work, name="compact")
+            before_it = self.state.conversation.history_start
             try:
                 await asyncio.wait({self._compacting})
-                if self._compacting.cancelled():
+                if self._compacting.cancelled() and self.state.conversation.history_start == before_it:
                     raise SessionError("the compaction was stopped; the conversation stays as it is")
-                self._compacting.result()
+                if not self._compacting.cancelled():
+                    self._compacting.result()
             except (BudgetRefusedError, NothingToCompactError) as error:
                 raise SessionError(str(error)) from error
             finally:
@@ -599,13 +607,24 @@ class SessionHandle:
         await self._recorder.record(event)
 
     async def fork(self) -> str:
-        """Copy the session up to now into a new one and return its id. Raises `SessionBusy` during a run."""
+        """Copy the session up to now into a new one and return its id; nothing is left of it when it fails.
+
+        Raises `SessionBusy` during a run, and the journal's errors.
+        """
         if self.state.conversation.active_run is not None:
             raise SessionBusy("a run is in progress; interrupt it or wait for its end, then fork")
         session = self._runtime.new_id("session")
+        try:
+            await self._fork(session)
+        except BaseException:
+            await delete_session(self.options.data_dir, session)
+            raise
+        return session
+
+    async def _fork(self, session: str) -> None:
         target = self._journal.path.parent.parent / session / self._journal.path.name
         until = self._journal.last_seq
-        await asyncio.to_thread(copy_session, self._journal.path, target, session, until, self._runtime)
+        await to_the_end(copy_session, self._journal.path, target, session, until, self._runtime)
         state = self.state.conversation
         forked = SessionCreated(
             workspace=state.workspace,
@@ -622,7 +641,6 @@ class SessionHandle:
             await self._sessions.record(session, await folded_state(journal))
         finally:
             await journal.close()
-        return session
 
     # Inside
 
