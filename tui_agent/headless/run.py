@@ -11,7 +11,7 @@ from tui_agent.events import EventBase
 from tui_agent.headless.answers import AnswerError, deny_all, read_lines, take_answer
 from tui_agent.headless.progress import ExitCode, Progress
 from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
-from tui_agent.session import NoSuchRequest, SessionError, SessionHandle, SessionState, Update
+from tui_agent.session import JournalError, NoSuchRequest, SessionError, SessionHandle, SessionState, Update
 from tui_agent.text import inert_line
 
 
@@ -174,7 +174,8 @@ async def run_headless(
     `answers` is the file descriptor from which a program answers what asks; None: nobody does.
 
     When stdout or stderr cannot be written any more (`BrokenPipeError` or another `OSError`), the run is
-    interrupted, the session closed, and the error raised, as is what `open_session` raises.
+    interrupted, the session closed, and the error raised, as is what `open_session` raises. That the closing could
+    not be written changes no exit code.
     """
     handle = await open_session()
     try:
@@ -190,4 +191,7 @@ async def run_headless(
             err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
         return code
     finally:
-        await handle.close()
+        try:
+            await handle.close()
+        except JournalError as error:  # how the run ended stands all the same
+            err.write(f"error: {inert_line(str(error))}\n")

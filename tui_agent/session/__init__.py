@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TimelineEntry,
     )
     from tui_agent.context.window import Window, WindowPart, describe_window
+    from tui_agent.journal import JournalError
     from tui_agent.permissions.audit import WhatIf
     from tui_agent.permissions.broker import NoSuchRequest
     from tui_agent.permissions.policy import MODES
@@ -62,6 +63,7 @@ _HOMES = {
     "Grant": "tui_agent.permissions.state",
     "Hunk": "tui_agent.session.edits",
     "Item": "tui_agent.context.items",
+    "JournalError": "tui_agent.journal",
     "MODES": "tui_agent.permissions.policy",
     "NoSuchRequest": "tui_agent.permissions.broker",
     "NoticeItem": "tui_agent.context.items",
@@ -117,6 +119,7 @@ __all__ = [
     "Grant",
     "Hunk",
     "Item",
+    "JournalError",
     "NoSuchRequest",
     "NoticeItem",
     "OpenOptions",

@@ -259,7 +259,10 @@ class SessionHandle:
             self._spawn(self._reconsider())
 
     async def close(self) -> None:
-        """Close the session. A run in progress is left as it is and goes on when the session is resumed."""
+        """Close the session. A run in progress is left as it is and goes on when the session is resumed.
+
+        Raises the journal's errors where the end could not be written; the session is closed all the same.
+        """
         if self._closed:
             return
         self._closed = True
@@ -280,12 +283,14 @@ class SessionHandle:
         await self._services.client.close()
         await self._sandbox.close()
         await asyncio.to_thread(self._backend.stop)
-        if self.read_only:
-            await self._journal.close()
-        else:
-            async with self._sessions.closing(self.session):
+        try:
+            if self.read_only:
                 await self._journal.close()
-        await self._sessions.close()
+            else:
+                async with self._sessions.closing(self.session):
+                    await self._journal.close()
+        finally:
+            await self._sessions.close()
 
     # Looking
 
