@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.terminal import LIMIT, Terminal
 
-F4 = "\x1bOS"
+F3, F4, F6, F7 = "\x1bOR", "\x1bOS", "\x1b[17~", "\x1b[18~"
 pytestmark = pytest.mark.timeout(180)
 
 
@@ -87,6 +87,20 @@ def test_the_keys_that_change_a_request_act_no_sooner_than_those_that_answer_it(
     assert "print('hi')" in (isolated / "hello.py").read_text()
     assert not any(title in terminal.text for title in ("Always allow", "Edit: ", "Parts: ", "Why was"))
     assert "Permissions (1)" in terminal.text
+
+
+@pytest.mark.parametrize("columns", [110, 80])
+def test_a_key_that_comes_right_behind_an_f_key_goes_where_that_leads(start, columns):
+    terminal = start(columns=columns)
+    terminal.type("list\r")
+    terminal.until("✓ done")
+    terminal.type(F6 + "/")
+    terminal.until("find in the conversation")
+    assert "/compact" not in terminal.text
+    terminal.type(F7 + "@")
+    terminal.until("hello.py")
+    terminal.type(F3 + F7 + "x" + F6)
+    terminal.until("│ @x")
 
 
 def test_a_request_that_waits_is_told_to_the_desktop_when_nobody_looks(start):

@@ -64,9 +64,9 @@ class TuiAgentApp(SessionApp):
         Binding("ctrl+p", "command_palette", "commands", priority=True),
         Binding("f1", "help", "help"),
         Binding("f2", "sessions", "sessions"),
-        Binding("f3", "place('timeline')", "timeline"),
-        Binding("f4", "place('permissions')", "permissions"),
-        Binding("f5", "place('budget')", "budget", show=False),
+        Binding("f3", "place('timeline')", "timeline", priority=True),
+        Binding("f4", "place('permissions')", "permissions", priority=True),
+        Binding("f5", "place('budget')", "budget", show=False, priority=True),
         Binding("f6", "place('conversation')", "conversation", show=False, priority=True),
         Binding("f7", "place('prompt')", "prompt", show=False, priority=True),
         Binding("f8", "carry_out('context')", "context", show=False),
@@ -217,8 +217,9 @@ class TuiAgentApp(SessionApp):
             self.start(handle.interrupt())
 
     def action_place(self, name: str) -> None:
-        """Go to a pane."""
-        self.workbench.focus_place(name)
+        """Go to a pane, unless a dialog has the keys."""
+        if not self.screen.is_modal:
+            self.workbench.focus_place(name)
 
     def action_resize(self, side: int, timeline: int) -> None:
         """Move the borders between the panes."""

@@ -325,6 +325,11 @@ class Prompt(TextArea):
         else:
             self.post_message(self.InterruptKey())
 
+    def on_blur(self) -> None:
+        """A list of completions without the focus would be one that no key moves in."""
+        if self.app.app_focus:
+            self.close_completions()
+
     def close_completions(self) -> bool:
         """Close the list of completions; return whether there was one."""
         had = bool(self.completions)

@@ -328,10 +328,13 @@ class Workbench(Container):
         """Give a pane the focus and, on a narrow terminal, the space."""
         if switch_tab and name in TABS:
             self.tab = name
-        widgets = self.query(f"#{name}")
-        if widgets:
-            # After the tab has come into view: what is hidden cannot take the focus.
-            self.call_after_refresh(self._focus, widgets.first())
+        if self.screen.has_class("-narrow"):
+            # At once, as what is hidden cannot take the focus, and the next key is meant for this pane.
+            self.app.stylesheet.update(self)
+        for widget in self.query(f"#{name}").results(Widget):
+            self._focus(widget)
+            if self.screen.focused is not widget:  # it has only just been mounted
+                self.call_after_refresh(self._focus, widget)
 
     def _focus(self, widget: Widget) -> None:
         if widget.focusable and not self.app.screen.is_modal:
