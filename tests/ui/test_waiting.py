@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from textual.app import App, ComposeResult
+from textual.events import Key
+from textual.widgets import Input
 
 from tui_agent.events import PermissionRequested
 from tui_agent.session import PermissionsState, Question, SessionState, Step, WorkflowState
+from tui_agent.ui.line import Line
 from tui_agent.ui.permissions import PermissionQueue
 from tui_agent.ui.waiting import Waiting, waiting
 
@@ -91,10 +94,10 @@ async def test_each_kind_is_answered_by_its_own_keys_and_only_after_the_guard():
             ("hrky", ("request1", "allow")),
             ("1hn", ("request2", "deny")),
             ("ynsr", ("step9", "run_again")),
-            ("y32", ("q1", "blue")),
+            ("2", ("q1", "blue")),
         ):
             before = list(app.answers)
-            await pilot.press(*"ynshrk12")
+            await pilot.press(*("12" if keys == "2" else "ynshrk12"))
             assert app.answers == before, "the next entry must not be answered by keys meant for the last"
             app.clock += 0.6
             await pilot.press(*keys)
@@ -127,6 +130,43 @@ async def test_without_focus_no_key_counts():
         await pilot.press("y", "n")
         queue.action_allow()
         assert app.answers == []
+
+
+async def test_whoever_types_at_a_question_answers_it_and_every_letter_counts():
+    app = Bench()
+    async with app.run_test() as pilot:
+        queue = app.query_one(PermissionQueue)
+        queue.show(waiting(state())[3:])
+        queue.focus()
+        await pilot.pause()
+        assert "just type" in queue.query_one("#waiting-keys", Line).content.plain
+        for key in "just dyns 1":
+            # As in a burst: all have come to the queue before it acts on the first.
+            event = Key({" ": "space"}.get(key, key), key)
+            event._set_forwarded()
+            queue.post_message(event)
+        await pilot.pause()
+        field = queue.query_one("#waiting-input", Input)
+        assert field.value == "just dyns 1"
+        assert queue.query_one("#waiting-keys", Line).content.plain == "Enter send  Esc back"
+        await pilot.press("enter")
+        assert app.answers == [], "an Enter in the first half second may have been meant for something else"
+        app.clock = 0.6
+        await pilot.press("!", "enter")
+        assert app.answers == [("q1", "just dyns 1!")]
+
+
+async def test_letters_at_a_permission_request_open_no_line():
+    app = Bench()
+    async with app.run_test() as pilot:
+        queue = app.query_one(PermissionQueue)
+        queue.show(waiting(state())[:1])
+        queue.focus()
+        await pilot.pause()
+        app.clock = 10.0
+        await pilot.press("x", "b", "enter", "2")
+        assert app.answers == []
+        assert queue.has_focus
 
 
 async def test_control_characters_are_seen():

@@ -65,10 +65,10 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         Binding("r", "resolve('run_again')", "run again"),
         Binding("k", "resolve('skip')", "skip"),
         *(Binding(str(n), f"option({n})", f"option {n}", show=False) for n in range(1, 10)),
-        Binding("enter", "answer", "answer"),
+        Binding("enter", "answer", "write an answer"),
         Binding("right", "move(1)", "next request", show=False),
         Binding("left", "move(-1)", "previous request", show=False),
-        Binding("down,j", "scroll(1)", "scroll down", show=False),
+        Binding("down", "scroll(1)", "scroll down", show=False),
         Binding("up", "scroll(-1)", "scroll up", show=False),
         Binding("pagedown", "scroll(10)", "scroll a page down", show=False),
         Binding("pageup", "scroll(-10)", "scroll a page up", show=False),
@@ -135,7 +135,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
     def compose(self) -> ComposeResult:
         """Lay out the request, its keys, and the line for a comment."""
         yield TextLines(id="waiting-text")
-        yield LineInput(id="waiting-input", classes="hidden")
+        yield LineInput(id="waiting-input", classes="hidden", select_on_focus=False)
         yield Line(id="waiting-keys")
 
     def on_mount(self) -> None:
@@ -202,6 +202,9 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         if self._granting:
             style = "bold" if self._armed else "$foreground-muted"
             return Content.assemble(("y", style), " grant it  ", ("n", style), " back")
+        if self._writing:
+            verb = "deny" if self._writing == "comment" else "send"
+            return Content.assemble(("Enter", "bold"), f" {verb}  ", ("Esc", "bold"), " back")
         if not self.has_focus:
             return Content.styled("F4 to answer", "bold $accent")
         keys: list[str | tuple[str, str]] = []
@@ -217,7 +220,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             case "uncertain":
                 pairs = [("h", "happened"), ("r", "run again"), ("k", "skip")]
             case "question":
-                pairs = [("Enter", "write an answer")]
+                pairs = [("Enter", "or just type: an answer of your own")]
                 if entry.options:
                     pairs.insert(0, (f"1-{min(9, len(entry.options))}", "choose"))
         armed = self._armed
@@ -243,7 +246,13 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         # Of keys that come in one burst, bindings would run after the next keys have come here: they are acted
         # on in their order, and what was typed after the last answer goes where the focus goes.
         if self._writing:
-            return  # it comes from the line for a comment, which did not want it
+            # Of the line's own keys only those come here that it did not want; letters were under way to the queue
+            # when the line opened.
+            if event.is_printable and event.character:
+                event.stop()
+                event.prevent_default()
+                self.query_one("#waiting-input", Input).insert_text_at_cursor(event.character)
+            return
         if self._clock() < self._handed_over:
             event.stop()
             event.prevent_default()
@@ -254,6 +263,12 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 event.stop()
                 event.prevent_default()
                 return
+        entry = self.current
+        if event.is_printable and event.character and self._answerable(entry):
+            # Whoever types at a question answers it. Nothing is sent before Enter.
+            event.stop()
+            event.prevent_default()
+            self._write_answer(event.character)
 
     def on_focus(self) -> None:
         """Wait half a second: these may be the last keys of a sentence."""
@@ -280,6 +295,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 return entry.divisible
             if action == "session":
                 return bool(entry.scope)
+            if action == "option":
+                return isinstance(parameters[0], int) and parameters[0] <= len(entry.options)
         return True
 
     def _ready(self) -> Waiting | None:
@@ -328,13 +345,19 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
 
     def action_option(self, number: int) -> None:
         """Answer with one of the offered options."""
-        if (entry := self._ready()) and number <= len(entry.options):
+        if entry := self._ready():
             self._settle(entry, self.Answered(entry.id, entry.options[number - 1]))
 
     def action_answer(self) -> None:
         """Answer in one's own words."""
         if self._ready():
-            self._write("answer", "your answer. Enter sends, Esc goes back")
+            self._write_answer()
+
+    def _answerable(self, entry: Waiting | None) -> bool:
+        return entry is not None and entry.kind == "question" and entry.id not in self._answered
+
+    def _write_answer(self, begun: str = "") -> None:
+        self._write("answer", "your answer. Enter sends, Esc goes back", begun)
 
     def action_preview(self) -> None:
         """Show the whole request in full size."""
@@ -396,13 +419,15 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._handed_over = self._clock() + GUARD_SECONDS
         self.post_message(self.AllAnswered())
 
-    def _write(self, what: Literal["comment", "answer"], placeholder: str) -> None:
+    def _write(self, what: Literal["comment", "answer"], placeholder: str, begun: str = "") -> None:
         self._writing = what
         field = self.query_one("#waiting-input", Input)
         field.placeholder = placeholder
-        field.value = ""
+        field.value = begun
+        field.cursor_position = len(begun)
         field.remove_class("hidden")
         field.focus()
+        self._show_keys()
 
     def _stop_writing(self) -> None:
         if not self._writing:
@@ -420,8 +445,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         entry, writing = self.current, self._writing
         if entry is None or entry.id in self._answered:
             return
-        if writing == "answer" and not event.value.strip():
-            return
+        if writing == "answer" and not (event.value.strip() and self._armed):
+            return  # an Enter of the burst that opened the line may have been meant for something else
         self._stop_writing()
         if writing == "comment":
             self._settle(entry, self.Decided(entry.id, "deny", comment=event.value.strip()))
