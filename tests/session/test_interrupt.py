@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.session.support import Watcher, opened, options
+from tui_agent.events import RunFinished, StepFinished
 from tui_agent.models.offline import OfflineServer
 
 
@@ -169,3 +170,64 @@ async def test_a_write_that_happened_before_the_interrupt_is_told(tmp_path: Path
         assert session.of("step.finished")[0].outcome == "ok"
         assert session.of("run.finished")[0].outcome == "interrupted"
         await goes_on(session)
+
+
+async def gone(argument: str) -> None:
+    """Wait until no command has this argument: the runner that ends it may take longer than the run."""
+    async with asyncio.timeout(20):
+        while any(argument in text for text in command_lines()):
+            await asyncio.sleep(0.05)
+
+
+STUBBORN = "run trap '' TERM; echo begun; sleep 60.0816; sleep 60.0816; touch made"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.5])
+async def test_it_holds_when_the_session_is_closed_before_the_command_has_ended(
+    tmp_path: Path, isolated: Path, delay: float
+) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit(STUBBORN)
+        await session.event("step.output")
+        await session.handle.interrupt()
+        name, events = session.handle.session, session.events
+        await asyncio.sleep(delay)
+    async with opened(options(tmp_path, mode="bypass"), name) as session:
+        await session.idle()
+        ended = [e for e in [*events, *session.events] if isinstance(e, RunFinished | StepFinished)]
+        assert [event.outcome for event in ended] == ["cancelled", "interrupted"]
+        await gone("60.0816")
+        assert not (isolated / "made").exists()
+        await goes_on(session)
+
+
+async def test_it_holds_when_nothing_else_of_it_had_happened(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.submit("run echo begun; sleep 60.0817; touch made")
+        await session.event("step.output")
+        # As after a kill: the command has not been told to end.
+        monkeypatch.setattr(session.handle._driver, "interrupt", lambda: None)
+        await session.handle.interrupt()
+        name = session.handle.session
+    async with opened(options(tmp_path, mode="bypass"), name) as session:
+        await session.idle()
+        assert session.of("run.finished")[0].outcome == "interrupted"
+        await gone("60.0817")
+        assert not (isolated / "made").exists()
+        await goes_on(session)
+
+
+async def test_it_holds_no_longer_once_the_run_has_gone_on_with_a_prompt(tmp_path: Path) -> None:
+    async with opened(options(tmp_path)) as session:
+        await session.handle.submit("say 500 at 100")
+        await session.event("turn.delta")
+        await session.handle.submit("say 40 at 20")
+        await session.handle.interrupt()
+        await session.event("turn.started", 2)
+        assert session.of("prompt.accepted")
+        name = session.handle.session
+    async with opened(options(tmp_path), name) as session:
+        await session.idle()
+        assert session.of("run.finished")[0].outcome == "completed"

@@ -17,6 +17,7 @@ KnownEvent = (
     | t.SandboxProbed
     | t.RunStarted
     | t.RunFinished
+    | t.RunInterrupted
     | t.PromptQueued
     | t.PromptAccepted
     | t.PromptWithdrawn

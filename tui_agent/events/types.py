@@ -122,6 +122,16 @@ class RunFinished(EventBase):
         return f"{self.run}/end" if self.run else ""
 
 
+class RunInterrupted(EventBase):
+    """The person asked for the end of the run, which comes once what it was doing has been ended."""
+
+    type: Literal["run.interrupted"] = "run.interrupted"
+
+    @property
+    def subject(self) -> str:
+        return self.run
+
+
 class PromptQueued(EventBase):
     """A prompt was typed while a run was going; the agent sees it at its next turn. `content`, `files`
     and `memory` are as in `RunStarted`."""

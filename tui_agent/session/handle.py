@@ -34,6 +34,7 @@ from tui_agent.events import (
     PromptWithdrawn,
     QuestionAnswered,
     RunFinished,
+    RunInterrupted,
     RunStarted,
     SandboxProbed,
     SessionConfigured,
@@ -254,6 +255,7 @@ class SessionHandle:
         await self._settle_budget()
         self._spawn(self._probe_sandbox())
         self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
+        self._services.interrupting = await self._was_interrupted()
         self._driver.go_on()
         if self.options.mode is not None:
             self._spawn(self._reconsider())
@@ -517,11 +519,21 @@ class SessionHandle:
                 self._services.resolved.notify_all()
 
     async def interrupt(self) -> None:
-        """Stop the run in progress; its open steps are cancelled and the history stays valid."""
+        """Stop the run in progress; its open steps are cancelled and the history stays valid.
+
+        It holds at the next start too, should the program end before the run has.
+        """
         self._writable()
         if self._compacting is not None:
             self._compacting.cancel()
+        run = self.state.conversation.active_run
+        asked = self._services.interrupting
         self._driver.interrupt()
+        if run is not None and not asked:
+            try:
+                await self._recorder.scoped(run.id, run.agent).record(RunInterrupted())
+            except JournalError as error:
+                self._warn(str(error))
 
     async def configure(
         self,
@@ -693,6 +705,16 @@ class SessionHandle:
     async def _prepare(self) -> None:
         with contextlib.suppress(ModelError):  # the first request meets it again, and says so
             await self._services.client.prepare()
+
+    async def _was_interrupted(self) -> bool:
+        """Say whether the person stopped the run in progress, and it has not gone on with a prompt since."""
+        run = self.state.conversation.active_run
+        if run is None:
+            return False
+        asked = await self._journal.read(subject=run.id, types=["run.interrupted"])
+        if not asked:
+            return False
+        return not await self._journal.read(asked[-1].seq or 0, agent=run.agent, types=["prompt.accepted"], limit=1)
 
     async def _settle_budget(self) -> None:
         """Book what an earlier start left: the time of its run, requests that were cut off, the day's books."""

@@ -128,7 +128,14 @@ class StepExecutor:
         if step.status == "running" and step.intent is not None and found is not None:
             call = Call(step.id, step.tool, step.input, step.agent, max(step.attempt, 1))
             try:
-                finding = await found[1].probe(call, step.intent, self.host.tool_context(step))
+                context = self.host.tool_context(step)
+                finding = await found[1].probe(call, step.intent, context)
+                if finding.state == "running":  # since an earlier start; taken up only to be ended
+                    attached = asyncio.ensure_future(found[1].attach(call, step.intent, context))
+                    await asyncio.sleep(0)
+                    attached.cancel()
+                    await asyncio.wait({attached})
+                    finding = await found[1].probe(call, step.intent, context)
             except Exception as error:
                 # Whatever it is, a step that cannot be looked at must not keep the run from ending.
                 finding = Finding("uncertain", f"it could not be looked at ({type(error).__name__}: {error}).")
