@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
 
-SHORT_BELOW = 100
-"""Cells under which the workspace gives way to what matters more."""
-SHORT_PATH = 16
+SHORT_PATH, SHORTEST_PATH = 16, 10
 """Cells of the workspace's path that a short header shows, from its end."""
+SHORT_TITLE = 16
+"""Cells of the session's title for which the rest is shortened: enough to tell a fork from where it began."""
+
+_BRACKETS = re.compile(r" \([^()]{1,12}\)$")
 
 OFFLINE = "offline practice model: not a language model"
+SHORT_OFFLINE = "offline practice model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class HeaderData:
 
 
 class Header(Line):
-    """One line at the top. What matters most stands first; the title gives way when space is short."""
+    """One line at the top. What matters most stands first; path, model and title give way when space is short."""
 
     data = HeaderData()
 
@@ -54,7 +59,26 @@ class Header(Line):
 
 
 def header_content(data: HeaderData, width: int) -> Content:
-    """Return the header's text for `width` cells, styled by theme variables only."""
+    """Return the header's text for `width` cells, styled by theme variables only.
+
+    What is short of `width` shortens path, model and sandbox, in the end leaves out the branch and the sandbox
+    that holds, so that the title can still be told.
+    """
+    title = inert_line(data.title)
+    wanted = min(SHORT_TITLE, cell_len(title)) + 3 if title else 0
+    for brevity in range(4):
+        content = _assembled(data, brevity)
+        if content.cell_length + wanted <= width:
+            break
+    if title:
+        # "(fork)" at the end tells a fork from where it began.
+        kept = match[0] if (match := _BRACKETS.search(title)) else ""
+        short = _cut(title.removesuffix(kept), width - content.cell_length - 3 - cell_len(kept)) + kept
+        content += Content.assemble(" · ", (short, "$foreground-muted"))
+    return content
+
+
+def _assembled(data: HeaderData, brevity: int) -> Content:
     parts: list[Content | str | tuple[str, str]] = []
     if data.waiting:
         parts += [(f" ▲ {data.waiting} waiting: F4 ", "bold $background on $warning"), " "]
@@ -63,26 +87,32 @@ def header_content(data: HeaderData, width: int) -> Content:
     where = inert_line(data.workspace)
     if data.home and (where == data.home or where.startswith(data.home + "/")):
         where = "~" + where[len(data.home) :]
-    if width < SHORT_BELOW and len(where) > SHORT_PATH:
-        where = "…" + where[1 - SHORT_PATH :]
+    most = SHORTEST_PATH if brevity >= 3 else SHORT_PATH
+    if brevity and len(where) > most:
+        where = "…" + where[1 - most :]
     parts.append((where or "starting …", "bold"))
-    if data.branch:
-        parts.append((f" ({inert_line(data.branch)})", "$foreground-muted"))
+    if data.branch and brevity < 3:
+        branch = inert_line(data.branch)
+        parts.append((f" ({_cut(branch, SHORT_PATH) if brevity else branch})", "$foreground-muted"))
     if data.offline:
-        parts += [" · ", (OFFLINE, "$warning")]
+        parts += [" · ", (SHORT_OFFLINE if brevity >= 2 else OFFLINE, "$warning")]
     elif data.model:
-        parts += [" · ", (inert_line(data.model), "$primary")]
+        model = inert_line(data.model)
+        parts += [" · ", (_cut(model, SHORT_PATH) if brevity >= 2 else model, "$primary")]
     if data.mode:
         style = "bold $background on $error" if data.mode == "bypass" else ""
         label = "BYPASS: runs without asking" if data.mode == "bypass" else f"{inert_line(data.mode)} mode"
         parts += [" · ", (label, style)]
-    if data.sandbox:
-        held = data.sandbox not in {"none", "reduced"}
-        label = "sandbox" if held and width < SHORT_BELOW else f"sandbox: {inert_line(data.sandbox)}"
+    held = data.sandbox not in {"none", "reduced"}
+    if data.sandbox and not (held and brevity >= 3):
+        label = "sandbox" if held and brevity >= 1 else f"sandbox: {inert_line(data.sandbox)}"
         parts += [" · ", (label, "$foreground-muted" if held else "$warning")]
-    if data.title:
-        parts += [" · ", (inert_line(data.title), "$foreground-muted")]
-    return Content.assemble(" ", *parts)
+    return Content.assemble("" if data.waiting else " ", *parts)
+
+
+def _cut(text: str, cells: int) -> str:
+    """Return the text in at most so many cells, with a mark where it was cut."""
+    return text if cell_len(text) <= cells else f"{set_cell_size(text, max(0, cells - 1)).rstrip()}…"
 
 
 def git_branch(workspace: Path) -> str:
