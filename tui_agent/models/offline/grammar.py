@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,8 +59,9 @@ class Group:
     speed: float | None = None
 
 
-def parse(prompt: str) -> list[Group]:
-    """Return the turns that `prompt` asks for; only the last may be without steps.
+@functools.lru_cache(maxsize=64)
+def parse(prompt: str) -> tuple[Group, ...]:
+    """Return the turns that `prompt` asks for; only the last may be without steps. Not to be changed: it is kept.
 
     Raises `NotUnderstoodError` when a line is not of the grammar; then nothing of it should be done.
     """
@@ -85,7 +87,7 @@ def parse(prompt: str) -> list[Group]:
             said = Group()
     if said.text:
         groups.append(said)
-    return groups
+    return tuple(groups)
 
 
 def _verb_of(step: Step) -> str:

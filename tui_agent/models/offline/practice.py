@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tui_agent.models.offline.answer import Answer
@@ -41,6 +41,10 @@ def practise(request: Request) -> Answer:
     work = _open_work(request)
     if not work.groups:
         return Answer(text=_refusal(work))
+    if work.done < len(work.groups) and work.groups[work.done].steps and not work.failed:
+        group = work.groups[work.done]
+        if not {step.call.tool for step in group.steps} - request.tool_names:
+            return _turn(group)
     results = {result["tool_use_id"]: result for result in work.results}
     done = _report(request, work, results)
     if work.failed and work.done < len(work.groups):
@@ -56,8 +60,6 @@ def practise(request: Request) -> Answer:
             typed = ", ".join(_code(step.typed) for step in group.steps)
             done.append(f"I cannot do {typed}: this session does not offer me the tool {names}.")
             return Answer(text="\n\n".join(done + _problems(work)))
-        if group.steps:
-            return _turn(group)
         return Answer(text="\n\n".join([*done, group.text, *_problems(work)]), speed=group.speed)
     return Answer(text="\n\n".join(done + _problems(work)) or HELP)
 
@@ -134,7 +136,7 @@ def _take_up(work: _Work, prompt: str) -> None:
     if prompt.lower() == "help":
         return
     try:
-        new = parse(prompt)
+        new = [replace(group) for group in parse(prompt)]
     except NotUnderstoodError as error:
         work.problems.append(str(error))
         return

@@ -24,14 +24,29 @@ class PrefixBlock:
 
 
 class Request:
-    """A checked request body. `messages` have their content as lists of blocks."""
+    """A checked request body. `messages` have their content as lists of blocks.
 
-    def __init__(self, body: dict[str, Any]) -> None:
+    What it has in common with an `earlier` one is not reckoned again: a conversation only grows at its end.
+    """
+
+    def __init__(self, body: dict[str, Any], earlier: Request | None = None) -> None:
         self.body = body
         self.model: str = body["model"]
         self.max_tokens: int = body.get("max_tokens", 0)
         self.tools: list[dict[str, Any]] = body.get("tools") or []
         self.messages = [{**message, "content": blocks(message["content"])} for message in body["messages"]]
+        shared = self._shared(earlier) if earlier is not None else 0
+        self._known_spelled = earlier.spelled[:shared] if earlier is not None else []
+        self._known_prefix = earlier.prefix[: earlier.starts[shared]] if earlier is not None and shared else []
+        # the hash of all up to and with each message, as far as it is known
+        self._running: list[hashlib._Hash] = earlier._running[:shared] if earlier is not None else []
+
+    def _shared(self, earlier: Request) -> int:
+        """Return how many of the first messages are those of an earlier request, in the same surroundings."""
+        if earlier.tools != self.tools or earlier.body.get("system") != self.body.get("system"):
+            return 0
+        pairs = zip(self.messages, earlier.messages, strict=False)
+        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
     @property
     def thinking(self) -> bool:
@@ -46,7 +61,9 @@ class Request:
     @cached_property
     def spelled(self) -> list[list[str]]:
         """The canonical JSON of every block, by message."""
-        return [[canonical(block) for block in message["content"]] for message in self.messages]
+        known = self._known_spelled
+        new = self.messages[len(known) :]
+        return known + [[canonical(block) for block in message["content"]] for message in new]
 
     @cached_property
     def starts(self) -> list[int]:
@@ -58,16 +75,23 @@ class Request:
     @cached_property
     def prefix(self) -> list[PrefixBlock]:
         """Every block of tools, system and messages, in the API's order."""
-        result: list[PrefixBlock] = []
-        running = hashlib.sha256()
-        heads = [("tool", tool, canonical(tool)) for tool in self.tools]
-        heads += [("system", block, canonical(block)) for block in blocks(self.body.get("system") or [])]
-        for number, message in enumerate(self.messages):
-            where = f"{number}:{message['role']}"
-            heads += [(where, *spelled) for spelled in zip(message["content"], self.spelled[number], strict=True)]
-        for where, block, text in heads:
+        result = list(self._known_prefix)
+        first = len(self._running)
+        running = self._running[-1].copy() if first else hashlib.sha256()
+
+        def add(where: str, block: dict[str, Any], text: str) -> None:
             running.update(f"{where} {text}\n".encode())
             result.append(PrefixBlock(running.hexdigest(), block_tokens(block, text), lifetime(block)))
+
+        if not first:
+            for tool in self.tools:
+                add("tool", tool, canonical(tool))
+            for block in blocks(self.body.get("system") or []):
+                add("system", block, canonical(block))
+        for number, message in enumerate(self.messages[first:], first):
+            for block, text in zip(message["content"], self.spelled[number], strict=True):
+                add(f"{number}:{message['role']}", block, text)
+            self._running.append(running.copy())
         return result
 
     def before(self, message: int) -> str:

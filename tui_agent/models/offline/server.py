@@ -87,6 +87,7 @@ class OfflineServer:
         self._catalog = catalog or load_catalog()
         self._cache = PromptCache((runtime or Runtime()).now)
         self._memory = Memory()
+        self._last: Request | None = None
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -225,7 +226,7 @@ class OfflineServer:
         self, body: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request_id: str
     ) -> bool:
         check_body(body, self._catalog)
-        request = Request(body)
+        request = self._last = Request(body, self._last)
         window = self._catalog.find(request.model).context_window
         if request.tokens > window:
             raise invalid(f"prompt is too long: {request.tokens} tokens > {window} maximum")
