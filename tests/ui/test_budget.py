@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tui_agent.events import (
@@ -15,7 +17,7 @@ from tui_agent.events import (
     Usage,
 )
 from tui_agent.session.state import SessionState, apply
-from tui_agent.ui.budget import budget_content, budget_data
+from tui_agent.ui.budget import BudgetData, Gauge, budget_content, budget_data
 from tui_agent.ui.carry_out import CommandError, parse_limit
 
 LIMITS: dict[str, dict[str, float | None]] = {
@@ -56,8 +58,8 @@ def test_every_limit_has_its_gauge_with_used_reserved_and_left() -> None:
 
 
 def test_the_next_turn_and_the_cache_are_told() -> None:
-    assert "next turn ≤ 24.0k tokens, ≤ $0.09 · likely $0.01" in text()
-    assert "cache     90% of the input" in text()
+    assert "next turn ≤ 24.0k tokens, ≤ $0.09 · likely $0.01" in text(width=64)
+    assert "cache      90% of the input,  9.0k" in text()
 
 
 def test_simulated_dollars_are_called_so() -> None:
@@ -70,6 +72,32 @@ def test_simulated_dollars_are_called_so() -> None:
 @pytest.mark.parametrize("width", [20, 30, 45, 200])
 def test_any_width_will_do(width: int) -> None:
     assert "left $4.49" in text(width=width)
+
+
+@pytest.mark.parametrize("width", [34, 42, 54, 80])
+@pytest.mark.parametrize("offline", [False, True])
+def test_the_rows_stay_where_they_are_while_figures_grow(width: int, offline: bool) -> None:
+    limits = [Gauge(scope, kind, 0, 0, limit) for scope, kind, limit in (
+        ("run", "turns", 50), ("session", "cost", 5.0), ("session", "tokens", 200_000), ("day", "cost", 20.0),
+    )]  # fmt: skip
+
+    def shown(data: BudgetData) -> list[str]:
+        return budget_content(data, width).plain.split("\n")
+
+    before = shown(BudgetData(gauges=tuple(limits), simulated=offline))
+    for share in (0.001, 0.003, 0.3, 0.6, 0.999, 1.0):
+        gauges = tuple(replace(g, used=g.limit * share, reserved=g.limit * (1 - share) / 3) for g in limits)
+        count = int(2_000_000 * share)
+        rows = shown(
+            BudgetData(
+                gauges, count, count, count, count // 2, share, 9 * share, simulated=offline, next_tokens=count,
+                next_cost=9 * share, next_expected=share,
+            )
+        )  # fmt: skip
+        assert len(rows) == len(before), rows
+        for row, was in zip(rows, before, strict=True):
+            assert len(row) <= width, f"{row!r} would wrap"
+            assert sum(map(row.count, "▓▒░")) == sum(map(was.count, "▓▒░")), "the bar is as long as before"
 
 
 def test_a_limit_as_it_is_typed() -> None:

@@ -18,6 +18,14 @@ LABELS = {"turns": "turns", "input_tokens": "input", "output_tokens": "output", 
 NEAR, VERY_NEAR = 0.8, 0.95
 """Shares of a limit from which its gauge warns."""
 
+ONE_ROW = 64
+"""Cells from which all that is known of the next turn stands in one row."""
+SHORTEST_BAR = 4
+"""Cells of a bar below which the figures have a row of their own."""
+LONGEST = {"cost": len("$0.0050"), "turns": 1, "time": len("0s")}
+LONGEST_COUNT = len("12.3k")
+"""Cells of the longest figure of a kind and of the others, unless its limit takes more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
@@ -56,15 +64,18 @@ class BudgetData:
 class BudgetPane(Widget, can_focus=True):
     """The gauges and what the next turn costs at most."""
 
+    DEFAULT_CSS = "BudgetPane { text-wrap: nowrap; text-overflow: ellipsis; }"
     ALLOW_SELECT = False
     BORDER_TITLE = "Budget"
 
     data: reactive[BudgetData] = reactive(BudgetData())
 
-    def watch_data(self) -> None:
-        """Make room when the gauges take more or fewer lines than before; laying out the screen is dear."""
-        width = self.size.width
-        if width and self.render().get_height({}, width) != self.size.height:
+    def watch_data(self, old: BudgetData, new: BudgetData) -> None:
+        """Make room for more gauges than before; laying out the screen is dear."""
+        width = max(self.size.width, 20)
+        if self.size.width and len(budget_content(old, width).plain.split("\n")) != len(
+            budget_content(new, width).plain.split("\n")
+        ):
             self.refresh(layout=True)
 
     def render(self) -> Content:
@@ -72,27 +83,26 @@ class BudgetPane(Widget, can_focus=True):
 
 
 def budget_content(data: BudgetData, width: int) -> Content:
-    """Return the gauges for a pane `width` cells wide."""
+    """Return the gauges for a pane `width` cells wide: as many rows whatever the figures are."""
     simulated = " simulated" if data.simulated else ""
     cost = dollars(data.cost) + simulated
     if data.unpriced:
         cost += f" + {data.unpriced} turns without a price"
-    lines = [_gauge(gauge, width, simulated) for gauge in data.gauges]
+    lines = [row for gauge in data.gauges for row in _gauge(gauge, width, simulated)]
+    rate = "   —" if data.cache_hit_rate is None else f"{data.cache_hit_rate:>4.0%}"
     lines += [
-        _fact("context", compact_number(data.context_tokens)),
+        _fact("context", f"{compact_number(data.context_tokens):>5}"),
         _fact("session", cost),
-        _fact(
-            "tokens",
-            compact_number(data.tokens),
-            f" · {compact_number(data.cached)} from cache · {compact_number(data.output)} out",
-        ),
+        _fact("tokens", f"{compact_number(data.tokens):>5}", f" · {compact_number(data.output):>5} out"),
+        _fact("cache", f"{rate} of the input", f", {compact_number(data.cached):>5}"),
     ]
-    if data.cache_hit_rate is not None:
-        lines.append(_fact("cache", f"{data.cache_hit_rate:.0%}", " of the input read from it"))
-    if data.next_tokens is not None:
-        price = f", ≤ {dollars(data.next_cost)}{simulated}" if data.next_cost is not None else ""
-        likely = f" · likely {dollars(data.next_expected)}" if data.next_expected is not None else ""
-        lines.append(_fact("next turn", f"≤ {compact_number(data.next_tokens)} tokens{price}", likely))
+    tokens = "—" if data.next_tokens is None else f"≤ {compact_number(data.next_tokens):>5} tokens"
+    price = "" if data.next_cost is None else f"≤ {dollars(data.next_cost)}{simulated}"
+    likely = "" if data.next_expected is None else f" · likely {dollars(data.next_expected)}"
+    if width >= ONE_ROW:
+        return Content("\n").join([*lines, _fact("next turn", ", ".join(filter(None, (tokens, price))), likely)])
+    # Two dollar figures and the word that nobody is billed are too much for a row.
+    lines += [_fact("next turn", tokens), _fact("  costs", price), _fact("", likely.removeprefix(" · ") + simulated)]
     return Content("\n").join(lines)
 
 
@@ -100,26 +110,36 @@ def _fact(name: str, text: str, more: str = "") -> Content:
     return Content.assemble((f"{name:<9} ", "$foreground-muted"), text, (more, "$foreground-muted"))
 
 
-def _gauge(gauge: Gauge, width: int, simulated: str) -> Content:
+def _gauge(gauge: Gauge, width: int, simulated: str) -> list[Content]:
     label = f"{gauge.scope} {LABELS.get(gauge.kind, gauge.kind)} "
     share = min(1.0, gauge.used / gauge.limit)
     held = min(1.0 - share, gauge.reserved / gauge.limit)
     left = max(0.0, gauge.limit - gauge.used - gauge.reserved)
     reserved = f"+{_figure(gauge.kind, gauge.reserved)}" if gauge.reserved else ""
-    figures = f" {_figure(gauge.kind, gauge.used)}{reserved}/{_figure(gauge.kind, gauge.limit)}"
-    figures += f" left {_figure(gauge.kind, left)}" + (simulated if gauge.kind == "cost" else "")
+    limit = f"/{_figure(gauge.kind, gauge.limit)} left "
+    note = simulated if gauge.kind == "cost" else ""
     mark = " !" if share >= VERY_NEAR else ""
-    bar = max(0, min(16, width - len(label) - len(figures) - len(mark)))
+    figures = f" {_figure(gauge.kind, gauge.used)}{reserved}{limit}{_figure(gauge.kind, left)}"
+    # The longest that they can become: neither the bar nor the rows must move while they do.
+    longest = max(len(_figure(gauge.kind, gauge.limit)), LONGEST.get(gauge.kind, LONGEST_COUNT))
+    most = len(f" +{limit}") + 3 * longest
+    after = len(note) + 2
+    split = width - len(label) - most - after < SHORTEST_BAR
+    beside = split and most + after > width  # the note has no room behind the figures
+    bar = max(0, min(16, width - len(label) - (after if beside else 0 if split else most + after)))
     full = round(share * bar)
     part = min(bar - full, round(held * bar))
     style = "$error" if share >= VERY_NEAR else "$warning" if share >= NEAR else "$success"
-    return Content.assemble(
+    drawn = Content.assemble(
         (label, "$foreground-muted"),
         ("▓" * full, style),
         ("▒" * part, "$foreground-muted"),
         ("░" * (bar - full - part), "$foreground-muted"),
-        figures + mark,
     )
+    rest = note + mark
+    if split:
+        return [drawn + Content(rest), Content(figures)] if beside else [drawn, Content(figures + rest)]
+    return [drawn + Content(figures + rest)]
 
 
 def _figure(kind: str, value: float) -> str:
