@@ -267,6 +267,8 @@ async def test_second_window_is_read_only_and_says_so(workspace):
         async with driven(workspace, resume=me.handle.session) as other:
             assert other.handle.read_only
             assert "READ-ONLY: another window holds it" in other.app.query_one("#header").content.plain
+            assert "only looks: another window holds it" in str(other.app.workbench.prompt.placeholder)
+            assert "What shall be done" in str(me.app.workbench.prompt.placeholder)
             await me.ask("read hello.py")
             await me.idle(2)
             await other.until(
@@ -276,6 +278,10 @@ async def test_second_window_is_read_only_and_says_so(workspace):
             await other.until(lambda: conversation.item_count == me.handle.item_count, "the other window shows it")
             await other.ask("hello")
             await other.until(lambda: other.app.workbench.prompt.text == "hello")
+            other.app.workbench.prompt.clear_draft()
+            await other.app.submit("/new")
+            await other.until(lambda: other.app.handle and not other.handle.read_only)
+            assert "What shall be done" in str(other.app.workbench.prompt.placeholder)
 
 
 async def test_bypass_is_said(workspace):
@@ -460,3 +466,17 @@ async def test_hostile_names_style_nothing(workspace):
 async def test_first_prompt_is_sent_by_itself(workspace):
     async with driven(workspace, prompt="list") as me:
         await me.idle()
+
+
+async def test_a_session_whose_end_cannot_be_written_is_left_all_the_same(workspace, monkeypatch):
+    async with driven(workspace) as me:
+        close = me.app.handle.close
+
+        async def closed() -> None:
+            await close()
+            raise JournalFull("The disk is full.")
+
+        monkeypatch.setattr(me.app.handle, "close", closed)
+        await me.app.leave_session()
+        assert me.app.handle is None
+        assert me.app.close_problem == "The disk is full."

@@ -112,13 +112,20 @@ async def test_search_goes_through_the_conversation_and_round_its_end(workspace)
         await me.pilot.press("enter")
         await me.until(lambda: "match in" in (slot.border_subtitle or ""))
         seen = [view.cursor]
+        assert view.has_focus, "Enter leaves the field"
         while len(seen) == 1 or seen[-1] != seen[0]:
-            await me.pilot.press("enter")
+            await me.pilot.press("n")
             before = seen[-1]
             await me.until(lambda before=before: view.cursor != before)
             seen.append(view.cursor)
         assert seen[:-1] == sorted(set(seen), reverse=True), "the nearest one above comes first, each once"
         assert len(seen) > 3
+        await me.pilot.press("N")
+        await me.until(lambda: view.cursor == seen[-2])
+        await me.pilot.press("slash")
+        await me.until(lambda: me.app.focused.id == "search-bar", "the field is back")
+        await me.pilot.press("up")
+        await me.until(lambda: view.cursor == seen[-1])
         await me.pilot.press("down")
         await me.until(lambda: view.cursor == seen[-2])
         assert any(view.highlighted(line) for line in view.lines(view.cursor))
@@ -130,6 +137,13 @@ async def test_search_goes_through_the_conversation_and_round_its_end(workspace)
         await me.pilot.press("escape")
         assert view.needle == ""
         assert view.has_focus
+        await me.pilot.press("slash")
+        await me.until(lambda: me.app.focused.id == "search-bar")
+        await me.type("hello")
+        await me.pilot.press("enter")
+        await me.until(lambda: view.has_focus)
+        await me.pilot.press("escape")
+        await me.until(lambda: not me.app.query("#search-bar"), "the field goes with its marks")
         await me.pilot.press("ctrl+f")
         await me.until(lambda: me.app.focused.id == "search-bar")
         await me.type("nowhere at all")

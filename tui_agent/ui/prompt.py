@@ -34,6 +34,9 @@ MAX_LINES = 10
 GUARD_SECONDS = 0.5
 """How long keys do nothing but write after something new came under the person's fingers."""
 
+READY = "What shall be done?   / commands   @ files   ^J new line"
+"""What an empty prompt says."""
+
 _PLACEHOLDER = re.compile(r"\[pasted #(\d+): [\d,]+ (?:lines|characters)\]")
 _SLASH = re.compile(r"/[a-z-]*")
 
@@ -93,7 +96,7 @@ class Prompt(TextArea):
             soft_wrap=True,
             tab_behavior="focus",
             highlight_cursor_line=False,
-            placeholder="What shall be done?   / commands   @ files   ^J new line",
+            placeholder=READY,
         )
         self._had_text = False
         self._files: Sequence[str] = ()
@@ -103,6 +106,10 @@ class Prompt(TextArea):
         self._pastes: dict[int, str] = {}
         self.commands: tuple[tuple[str, str], ...] = ()
         """Slash commands and their descriptions, for completion."""
+
+    def say_why_not(self, because: str) -> None:
+        """Say while the prompt is empty that nothing can be sent, and why; an empty reason: that something can."""
+        self.placeholder = f"This window only looks: {because}.   / commands" if because else READY
 
     def hold(self, seconds: float) -> None:
         """For so long, take letters only: other keys may have been meant for the pane that had the focus."""

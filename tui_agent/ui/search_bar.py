@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class SearchBar(LineInput):
-    """Asks what to look for. The view does the looking; its `n` and `N` go on when the bar is closed."""
+    """Asks what to look for. The view does the looking; after Enter its `n` and `N` go on, and `/` comes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,up", "find(-1)", "match above", key_display="Enter"),
+        Binding("enter", "search", "search; n and N then go on"),
+        Binding("up", "find(-1)", "match above"),
         Binding("down,shift+enter", "find(1)", "match below", key_display="↓"),
         Binding("escape", "leave", "close the search"),
     ]
@@ -39,6 +40,12 @@ class SearchBar(LineInput):
         """Mark what is on screen; Enter then goes through the rest."""
         event.stop()
         self._view.mark(event.value)
+
+    def action_search(self) -> None:
+        """Go to the next match above, and leave the keys to the view."""
+        if self.value:
+            self._view.find(-1)
+            self._view.focus(scroll_visible=False)
 
     def action_find(self, step: int) -> None:
         """Go to the next match above or below."""

@@ -201,6 +201,7 @@ class Workbench(Container):
             return True
         if self.conversation is not None and self.conversation.has_focus and self.conversation.needle:
             self.conversation.mark("")
+            self.query("#search-bar").remove()
             self.query_one("#conversation-slot").border_subtitle = None
             return True
         if self.screen.focused is not self.prompt:
@@ -223,6 +224,7 @@ class Workbench(Container):
         self.show_state(handle.state)
         self._workspace, self._files_read = handle.state.conversation.workspace, -FILES_SECONDS
         self.prompt.offer_files(())
+        self.prompt.say_why_not(handle.read_only_because)
         conversation = ConversationView(id="conversation")
         timeline = TimelineView(id="timeline")
         self.conversation, self.timeline = conversation, timeline

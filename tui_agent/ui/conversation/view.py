@@ -43,15 +43,15 @@ class ConversationView(PagedView["Item", "Drawing"]):
     ESTIMATE = 3
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "find(-1)", "Match above"),
+        Binding("N", "find(1)", "Match below", key_display="N"),
         Binding("enter,space", "toggle_fold", "Fold"),
         Binding("z", "fold_all", "Fold all"),
         Binding("c", "copy_item", "Copy"),
         Binding("w", "why", "Why was this allowed?"),
+        Binding("slash,ctrl+f", "search", "Search", key_display="/"),
         Binding("left_square_bracket", "prompt(-1)", "Previous prompt", key_display="["),
         Binding("right_square_bracket", "prompt(1)", "Next prompt", key_display="]"),
-        Binding("slash,ctrl+f", "search", "Search", key_display="/"),
-        Binding("n", "find(-1)", "Match above"),
-        Binding("N", "find(1)", "Match below", key_display="N"),
     ]
 
     class StepSelected(Message):
