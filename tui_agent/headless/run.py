@@ -146,7 +146,7 @@ class HeadlessRun:
             if line:
                 self._err.write(inert_line(line) + "\n")
                 self._err.flush()
-        except OSError as error:
+        except Exception as error:  # as in `_spawn`
             self._fail(error)
 
 

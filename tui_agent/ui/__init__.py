@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui_agent.text import inert
+
 if TYPE_CHECKING:
     from tui_agent.session import OpenOptions, SessionHandle
 
@@ -62,4 +64,6 @@ def run_app(
         early.end()
     if code == 0 and app.left:
         sys.stdout.write(f"To go on with this session: tui-agent --resume {app.left}\n")
+    if app.close_problem:
+        sys.stderr.write(f"{inert(app.close_problem)}\n")
     return (app.return_code or 0) if code is None else code

@@ -71,6 +71,8 @@ class SessionApp(App[int]):
         """The session on screen, None until it is open."""
         self.left = ""
         """The session that was closed last, empty when nothing was asked in it."""
+        self.close_problem = ""
+        """Why the end of the session that was closed last could not be written, empty when it was."""
         self.commands: tuple[ScreenCommand, ...] = ()
         """The commands that can be carried out."""
 
@@ -151,6 +153,8 @@ class SessionApp(App[int]):
 
     async def leave_session(self) -> None:
         """Save and close the session on the screen, if there is one."""
+        from tui_agent.session import JournalError
+
         if self.handle is None:
             return
         self._opened.clear()
@@ -162,8 +166,13 @@ class SessionApp(App[int]):
             self._saver = None
         handle, self.handle = self.handle, None
         self.left = handle.session if handle.state.conversation.prompts else ""
-        await handle.close()
+        self.close_problem = ""
         self.workbench.prompt.clear_draft()
+        try:
+            await handle.close()
+        except JournalError as error:
+            self.close_problem = str(error)
+            self.notify(inert(self.close_problem), severity="error", markup=False)
 
     def _receive(self, update: Update) -> None:
         self.post_message(SessionUpdated(update))
