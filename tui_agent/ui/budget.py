@@ -89,20 +89,25 @@ def budget_content(data: BudgetData, width: int) -> Content:
     if data.unpriced:
         cost += f" + {data.unpriced} turns without a price"
     lines = [row for gauge in data.gauges for row in _gauge(gauge, width, simulated)]
-    rate = "   —" if data.cache_hit_rate is None else f"{data.cache_hit_rate:>4.0%}"
+    rate = "—" if data.cache_hit_rate is None else f"{data.cache_hit_rate:<4.0%} of the input"
+    cached = f", {compact_number(data.cached)}" if data.cached else ""
     lines += [
-        _fact("context", f"{compact_number(data.context_tokens):>5}"),
+        _fact("context", compact_number(data.context_tokens)),
         _fact("session", cost),
-        _fact("tokens", f"{compact_number(data.tokens):>5}", f" · {compact_number(data.output):>5} out"),
-        _fact("cache", f"{rate} of the input", f", {compact_number(data.cached):>5}"),
+        _fact("tokens", f"{compact_number(data.tokens):<5}", f" · {compact_number(data.output)} out"),
+        _fact("cache", rate, cached),
     ]
-    tokens = "—" if data.next_tokens is None else f"≤ {compact_number(data.next_tokens):>5} tokens"
+    tokens = "—" if data.next_tokens is None else f"≤ {compact_number(data.next_tokens)} tokens"
     price = "" if data.next_cost is None else f"≤ {dollars(data.next_cost)}{simulated}"
     likely = "" if data.next_expected is None else f" · likely {dollars(data.next_expected)}"
     if width >= ONE_ROW:
         return Content("\n").join([*lines, _fact("next turn", ", ".join(filter(None, (tokens, price))), likely)])
     # Two dollar figures and the word that nobody is billed are too much for a row.
-    lines += [_fact("next turn", tokens), _fact("  costs", price), _fact("", likely.removeprefix(" · ") + simulated)]
+    lines += [
+        _fact("next turn", tokens),
+        _fact("  costs", price or "—"),
+        _fact("", likely and likely.removeprefix(" · ") + simulated),
+    ]
     return Content("\n").join(lines)
 
 
