@@ -169,6 +169,24 @@ async def test_letters_at_a_permission_request_open_no_line():
         assert queue.has_focus
 
 
+async def test_a_key_and_what_it_does_stand_in_one_row():
+    app = Bench()
+    async with app.run_test(size=(44, 20)) as pilot:
+        queue = app.query_one(PermissionQueue)
+        queue.show(waiting(state())[:1])
+        queue.focus()
+        await pilot.pause()
+        keys = queue.query_one("#waiting-keys", Line)
+        for columns in (44, 30, 80):
+            await pilot.resize_terminal(columns, 20)
+            await pilot.pause()
+            await pilot.pause()
+            rows = keys.content.plain.split("\n")
+            assert any("N no, since…" in row for row in rows), columns
+            assert all(len(row) <= keys.size.width for row in rows)
+            assert keys.size.width == columns
+
+
 async def test_control_characters_are_seen():
     app = Bench()
     async with app.run_test(size=(60, 30)) as pilot:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar, Literal
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -224,13 +225,19 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 if entry.options:
                     pairs.insert(0, (f"1-{min(9, len(entry.options))}", "choose"))
         armed = self._armed
+        width, at = self.query_one("#waiting-keys", Line).size.width, 0
         for key, label in pairs:
+            cells = cell_len(f"{key} {label}")
+            if at:  # a key and what it does stand together
+                between = "\n" if width and at + 2 + cells > width else "  "
+                keys.append(between)
+                at = 0 if between == "\n" else at + 2
             keys += [
                 (key, "bold" if armed else "$foreground-muted"),
                 (f" {label}", "" if armed else "$foreground-muted"),
-                "  ",
             ]
-        return Content.assemble(*keys[:-1])
+            at += cells
+        return Content.assemble(*keys)
 
     @property
     def _armed(self) -> bool:
@@ -269,6 +276,10 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             event.stop()
             event.prevent_default()
             self._write_answer(event.character)
+
+    def on_resize(self) -> None:
+        """Other keys fit in a row."""
+        self.call_after_refresh(self._show_keys)
 
     def on_focus(self) -> None:
         """Wait half a second: these may be the last keys of a sentence."""
