@@ -349,7 +349,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             detail = f"{receipt.tokens_before:,} → {receipt.tokens_after:,} tokens"
             if event.reason:
                 detail += f" · {event.reason}"
-            return replace(base, state="ok", name="compacted", detail=detail)
+            return replace(base, state="ok", name="compact", detail=detail)
         case ContextPutBack():
             return replace(base, name="put back", detail=f"event {event.source}: {event.title}")
         case ContextStale():
@@ -360,7 +360,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
         case SessionConfigured():
             changes = event.model_dump(include={"title", "model", "mode", "max_turns"}, exclude_none=True)
             changes |= {f"limits ({name})": limits_text(layer) for name, layer in event.limits.items()}
-            return replace(base, name="configured", detail=", ".join(f"{k} {v}" for k, v in changes.items()))
+            return replace(base, name="config", detail=", ".join(f"{k} {v}" for k, v in changes.items()))
         case BudgetStopped() | BudgetWarned():
             detail = stop_text(event) if isinstance(event, BudgetStopped) else warning_text(event)
             return replace(base, state="warning", name="budget", detail=detail)

@@ -148,14 +148,13 @@ def preview_lines(found: RulePreview) -> list[StyledLine]:
         word = "is denied" if found.verdict == "deny" else "would still ask"
         lines = [(f"This call {word}: {found.reason}", "warning")]
     count = len(found.allowed)
-    lines += [
-        ("", ""),
-        (f"Of {found.calls} calls in 30 days, {count} that asked or were denied would have run:", "title"),
-    ]
+    calls = f"Of {found.calls} call{'' if found.calls == 1 else 's'} in 30 days,"
+    what = f"{count} that asked or were denied" if count else "none that asked or was denied"
+    lines += [("", ""), (f"{calls} {what} would have run{':' if count else '.'}", "title")]
     for entry in reversed(found.allowed[-_MOST_LISTED:]):
-        what = entry.input.get("command", entry.input.get("path", ""))
+        shown = entry.input.get("command", entry.input.get("path", ""))
         style = "removed" if entry.decision.verdict == "deny" else ""
-        lines.append((f"  {entry.decision.verdict:<5}  {entry.tool} {what}", style))
+        lines.append((f"  {entry.decision.verdict:<5}  {entry.tool} {shown}", style))
     if count > _MOST_LISTED:
         lines.append((f"  … and {count - _MOST_LISTED} more", "muted"))
     return lines
