@@ -9,11 +9,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Literal
 
-from tui_agent import __version__
 from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact, narrowing_for
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
-from tui_agent.config.settings import LoadedSettings, load_settings
+from tui_agent.config.settings import LoadedSettings
 from tui_agent.context import History, Window, nested_memory
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
@@ -22,7 +21,6 @@ from tui_agent.events import (
     BudgetClocked,
     ContextCompacted,
     EventBase,
-    ForkPoint,
     JsonObject,
     Notice,
     PermissionDecided,
@@ -38,7 +36,6 @@ from tui_agent.events import (
     RunStarted,
     SandboxProbed,
     SessionConfigured,
-    SessionCreated,
     StepResolved,
     TurnFailed,
     TurnFinished,
@@ -50,11 +47,9 @@ from tui_agent.journal import (
     Recorder,
     SessionLocked,
     SessionUnwritable,
-    copy_session,
 )
 from tui_agent.models import ModelClient, ModelError
 from tui_agent.permissions import (
-    MODES,
     LoadedRules,
     NoSuchRequest,
     PermissionBroker,
@@ -72,17 +67,18 @@ from tui_agent.session.driver import Driver
 from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
 from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound, SessionReadOnly
 from tui_agent.session.folding import folded_state
+from tui_agent.session.forking import write_fork
 from tui_agent.session.histories import Histories
-from tui_agent.session.limits import checked_limits, limit_layers
+from tui_agent.session.limits import checked_limits
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import failure, record_interruptions
 from tui_agent.session.sessions import Sessions, delete_session
+from tui_agent.session.starting import changed, checked_mode, created, read_settings, was_interrupted
 from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
-from tui_agent.threads import to_the_end
 from tui_agent.tools.grants import grant_scope
 
 FOLLOW_SECONDS = 1.0
@@ -189,8 +185,8 @@ class SessionHandle:
     async def open(cls, options: OpenOptions) -> SessionHandle:
         """Make a new session. Raises the journal's errors and `SessionError`."""
         paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
-        settings = await _settings(options)
-        mode = _checked_mode(options.mode or settings.settings.mode)
+        settings = await read_settings(options)
+        checked_mode(options.mode or settings.settings.mode)
         async with contextlib.AsyncExitStack() as undo:
             backend = await start_backend(options, settings.settings)
             undo.push_async_callback(asyncio.to_thread, backend.stop)
@@ -200,7 +196,7 @@ class SessionHandle:
             undo.push_async_callback(journal.close)
             handle = cls(journal, SessionState(), options, settings, backend)
             undo.push_async_callback(handle._sessions.close)
-            await handle._record_created(mode)
+            await handle._recorder.record(*created(options, settings.settings, backend))
             undo.pop_all()
         return handle
 
@@ -215,7 +211,7 @@ class SessionHandle:
         path = paths.session_database(session)
         if not path.exists():
             raise SessionNotFound(f"there is no session {session} in {paths.sessions}; see: tui-agent sessions")
-        settings = await _settings(options)
+        settings = await read_settings(options)
         because = ""
         async with contextlib.AsyncExitStack() as undo:
             try:
@@ -233,9 +229,9 @@ class SessionHandle:
             handle.read_only_because = because
             if not journal.read_only and not state.conversation.session:
                 # A crash came between the making of the file and its first event.
-                await handle._record_created(_checked_mode(options.mode or settings.settings.mode))
-            elif not journal.read_only:
-                await handle._settle_settings(state)
+                await handle._recorder.record(*created(options, settings.settings, backend))
+            elif not journal.read_only and (changes := changed(state, options, settings.settings, backend)):
+                await handle._recorder.record(*changes)
             undo.pop_all()
         return handle
 
@@ -255,7 +251,7 @@ class SessionHandle:
         await self._settle_budget()
         self._spawn(self._probe_sandbox())
         self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
-        self._services.interrupting = await self._was_interrupted()
+        self._services.interrupting = await was_interrupted(self._journal, self.state)
         self._driver.go_on()
         if self.options.mode is not None:
             self._spawn(self._reconsider())
@@ -555,7 +551,7 @@ class SessionHandle:
         if mode is not None:
             if mode == "bypass":
                 raise SessionError("bypass comes only from the command line: tui-agent --mode bypass")
-            _checked_mode(mode)
+            checked_mode(mode)
         if model is not None:
             model = self._services.catalog.find(model).id
         layers: dict[str, dict[str, float | None]] = {}
@@ -632,32 +628,11 @@ class SessionHandle:
             raise SessionBusy("a run is in progress; interrupt it or wait for its end, then fork")
         session = self._runtime.new_id("session")
         try:
-            await self._fork(session)
+            await write_fork(self._journal, self.state, session, self._sessions, self._runtime)
         except BaseException:
             await delete_session(self.options.data_dir, session)
             raise
         return session
-
-    async def _fork(self, session: str) -> None:
-        target = self._journal.path.parent.parent / session / self._journal.path.name
-        until = self._journal.last_seq
-        await to_the_end(copy_session, self._journal.path, target, session, until, self._runtime)
-        state = self.state.conversation
-        forked = SessionCreated(
-            workspace=state.workspace,
-            model=state.model,
-            mode="ask" if state.mode == "bypass" else state.mode,
-            title=f"{state.title} (fork)",
-            app_version=__version__,
-            offline=state.offline,
-            forked_from=ForkPoint(session=self.session, seq=until),
-        )
-        journal = await Journal.open(target, self._runtime)
-        try:
-            await Recorder(journal).record(forked)
-            await self._sessions.record(session, await folded_state(journal))
-        finally:
-            await journal.close()
 
     # Inside
 
@@ -706,16 +681,6 @@ class SessionHandle:
         with contextlib.suppress(ModelError):  # the first request meets it again, and says so
             await self._services.client.prepare()
 
-    async def _was_interrupted(self) -> bool:
-        """Say whether the person stopped the run in progress, and it has not gone on with a prompt since."""
-        run = self.state.conversation.active_run
-        if run is None:
-            return False
-        asked = await self._journal.read(subject=run.id, types=["run.interrupted"])
-        if not asked:
-            return False
-        return not await self._journal.read(asked[-1].seq or 0, agent=run.agent, types=["prompt.accepted"], limit=1)
-
     async def _settle_budget(self) -> None:
         """Book what an earlier start left: the time of its run, requests that were cut off, the day's books."""
         meter, crashed = self._services.meter, self._journal.crashed_boot is not None
@@ -730,35 +695,6 @@ class SessionHandle:
     async def _load_history(self, agent: str) -> History:
         start = self.state.conversation.history_start if agent == MAIN_AGENT else 0
         return await self._histories.load(agent, start)
-
-    async def _record_created(self, mode: str) -> None:
-        options, settings, backend = self.options, self.settings.settings, self._backend
-        created = SessionCreated(
-            workspace=str(options.workspace),
-            model=backend.catalog.find(options.model or settings.model).id,
-            mode=mode,
-            app_version=__version__,
-            offline=backend.offline,
-        )
-        await self._recorder.record(created, SessionConfigured(limits=limit_layers(settings, options)))
-
-    async def _settle_settings(self, state: SessionState) -> None:
-        """Apply what this start asks for in place of what the session had."""
-        conversation = state.conversation
-        mode = _checked_mode(self.options.mode) if self.options.mode else conversation.mode
-        if mode == "bypass" and self.options.mode != "bypass":
-            mode = "ask"
-        model = self._services.catalog.find(self.options.model).id if self.options.model else conversation.model
-        layers = limit_layers(self.settings.settings, self.options)
-        changes = SessionConfigured(
-            mode=mode if mode != conversation.mode else None,
-            model=model if model != conversation.model else None,
-            offline=self._backend.offline if self._backend.offline != conversation.offline else None,
-            limits={name: layer for name, layer in layers.items() if state.budget.layers.get(name, {}) != layer},
-        )
-        asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
-        if asked:
-            await self._recorder.record(changes)
 
     async def _edit(self, request: PermissionRequested, call_input: JsonObject, note: str) -> None:
         step = self.state.workflow.steps.get(request.step)
@@ -819,16 +755,5 @@ class SessionHandle:
         self._view.warn(Notice(level="error", code="session", message=message, time=self._runtime.now()))
 
 
-async def _settings(options: OpenOptions) -> LoadedSettings:
-    paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
-    return await asyncio.to_thread(load_settings, paths, options.workspace, options.runtime.environment)
-
-
 def _problems(settings: LoadedSettings) -> list[EventBase]:
     return [Notice(level="warning", code="settings", message=str(problem)) for problem in settings.problems]
-
-
-def _checked_mode(mode: str) -> str:
-    if mode not in MODES:
-        raise SessionError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
-    return mode

@@ -1,0 +1,74 @@
+"""What a start of a session writes first: what it is about, and what this start asks for in place of what it had."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tui_agent import __version__
+from tui_agent.config import find_paths
+from tui_agent.config.settings import LoadedSettings, Settings, load_settings
+from tui_agent.events import EventBase, SessionConfigured, SessionCreated
+from tui_agent.journal import Journal
+from tui_agent.permissions import MODES
+from tui_agent.session.backend import Backend
+from tui_agent.session.errors import SessionError
+from tui_agent.session.limits import limit_layers
+from tui_agent.session.options import OpenOptions
+from tui_agent.session.state import SessionState
+
+
+async def read_settings(options: OpenOptions) -> LoadedSettings:
+    """Return the settings that hold for a start."""
+    paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
+    return await asyncio.to_thread(load_settings, paths, options.workspace, options.runtime.environment)
+
+
+def checked_mode(mode: str) -> str:
+    """Return a mode that there is. Raises `SessionError` for another."""
+    if mode not in MODES:
+        raise SessionError(f"there is no mode {mode!r}; there are: {', '.join(MODES)}")
+    return mode
+
+
+def created(options: OpenOptions, settings: Settings, backend: Backend) -> list[EventBase]:
+    """Return the first events of a new session. Raises `SessionError` for a mode that there is not."""
+    about = SessionCreated(
+        workspace=str(options.workspace),
+        model=backend.catalog.find(options.model or settings.model).id,
+        mode=checked_mode(options.mode or settings.mode),
+        app_version=__version__,
+        offline=backend.offline,
+    )
+    return [about, SessionConfigured(limits=limit_layers(settings, options))]
+
+
+def changed(state: SessionState, options: OpenOptions, settings: Settings, backend: Backend) -> list[EventBase]:
+    """Return what this start asks for in place of what the session had; nothing where it is as before.
+
+    Mode `bypass` never comes back by itself. Raises `SessionError` for a mode that there is not.
+    """
+    conversation = state.conversation
+    mode = checked_mode(options.mode) if options.mode else conversation.mode
+    if mode == "bypass" and options.mode != "bypass":
+        mode = "ask"
+    model = backend.catalog.find(options.model).id if options.model else conversation.model
+    layers = limit_layers(settings, options)
+    changes = SessionConfigured(
+        mode=mode if mode != conversation.mode else None,
+        model=model if model != conversation.model else None,
+        offline=backend.offline if backend.offline != conversation.offline else None,
+        limits={name: layer for name, layer in layers.items() if state.budget.layers.get(name, {}) != layer},
+    )
+    asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
+    return [changes] if asked else []
+
+
+async def was_interrupted(journal: Journal, state: SessionState) -> bool:
+    """Say whether the person stopped the run in progress, and it has not gone on with a prompt since."""
+    run = state.conversation.active_run
+    if run is None:
+        return False
+    asked = await journal.read(subject=run.id, types=["run.interrupted"])
+    if not asked:
+        return False
+    return not await journal.read(asked[-1].seq or 0, agent=run.agent, types=["prompt.accepted"], limit=1)
