@@ -149,7 +149,7 @@ def _intent_after_effect() -> None:
 def _no_probe() -> None:
     from tui_agent.workflow.executor import StepExecutor
 
-    async def careless(self: StepExecutor, step: Any, call: Any, tool: Any) -> None:
+    async def careless(self: StepExecutor, step: Any, call: Any, tool: Any, metadata: Any) -> None:
         context = self.host.tool_context(step)
         outcome = await tool.run(call, (await tool.plan(call, context)).intent, context)
         await self._acknowledge(step.id, outcome, 0.0, recovered=True)

@@ -337,12 +337,13 @@ class Life:
         self.start(resume=True)
         if not self.wait_ready():
             return
-        self.terminal.wait_for(lambda: _stable(shown) == _stable(self.terminal.text()), 5.0)
+        follows = bool((before.layout or {}).get("conversation", {}).get("follow"))
+        self.terminal.wait_for(lambda: same_screen(shown, self.terminal.text(), follows=follows), 5.0)
         self.terminal.pump(0.6)
         after = self.record()
         if not before.layout or _settled(before.layout) != _settled(after.layout or {}):
             self.verdict.problems.append(f"layout: {before.layout} became {after.layout}")
-        if _stable(shown) != _stable(self.terminal.text()):
+        if not same_screen(shown, self.terminal.text(), follows=follows):
             self.verdict.problems.append(f"screen:\n{shown}\nbecame\n{self.terminal.text()}")
 
     def stop(self) -> Verdict:
@@ -401,11 +402,24 @@ def phase(record: Record) -> str:
     return "between steps"
 
 
-def _stable(screen: str) -> list[str]:
-    """Return the left part of a screen, without cursor, scroll bar and marker of news.
+def same_screen(before: str, after: str, *, follows: bool) -> bool:
+    """Say whether the left part of a screen came back as it was, cursor, scroll bar and marker of news aside.
 
-    A resumed session has one item more, that of the crash, and its timeline tells of it.
+    A resumed session has one item more, that of the crash. A view that `follows` its end shows it: the rows above
+    it move up, and at most as many of them out as it has.
     """
+    rows, now = _stable(before), _stable(after)
+    if not follows:
+        return rows == now
+    was, is_now = ([row for row in screen if row.strip("│ ")] for screen in (rows, now))
+    for gone in range(CRASH_ROWS + 1):
+        kept, left = [*was[:2], *was[2 + gone :]], iter(is_now)  # the header and the frame stay
+        if kept[:3] == is_now[:3] and all(row in left for row in kept):
+            return True
+    return False
+
+
+def _stable(screen: str) -> list[str]:
     return [re.sub("[▁▂▃▄▅▆▇█▌]| ↓ new ", " ", line[:55]).rstrip() for line in screen.splitlines()]
 
 
@@ -417,6 +431,9 @@ def _settled(layout: dict[str, Any]) -> dict[str, Any]:
     }
     return {**layout, **views}
 
+
+CRASH_ROWS = 5
+"""Rows of the conversation that a crash takes: a blank one before and after it, and its text."""
 
 _STARTING = re.compile("starting …|opening the session …")
 _DONE = re.compile(r"\d\d:\d\d:\d\d ✓ (?:write|edit|bash)\b")
