@@ -490,3 +490,18 @@ async def test_a_theme_change_changes_the_colours() -> None:
         after = [view.render_line(y) for y in range(60)]
         assert [strip.text for strip in before] == [strip.text for strip in after]
         assert before != after
+
+
+async def test_the_scrollbar_is_painted_again_only_where_that_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = long_session(300)
+    async with showing(session) as (view, pilot):
+        bar, painted = view.vertical_scrollbar, []
+        refresh = bar.refresh
+        monkeypatch.setattr(bar, "refresh", lambda *a, **k: (painted.append(1), refresh(*a, **k))[1])
+        for number in range(5):
+            feed(session, view, [prompt(f"r{number}", "more")])
+        assert painted == []
+        assert (bar.window_virtual_size, bar.position) == (view.virtual_size.height, view.scroll_y)
+        await pilot.press("home")
+        assert painted
+        assert bar.position == 0

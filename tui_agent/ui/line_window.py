@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from math import ceil
 from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from rich.segment import Segment
@@ -17,6 +18,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import var
 from textual.scroll_view import ScrollView
+from textual.scrollbar import ScrollBar
 from textual.strip import Strip
 
 from tui_agent.ui.height_index import HeightIndex
@@ -99,6 +101,7 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         self._width = 0
         self._rows: list[Row] = []
         self._strips: list[Strip] = []
+        self._bar = (0, 0, 0)
         self._top = (0, 0)
         self._unseen = False
         self._fetching: set[int] = set()
@@ -288,12 +291,10 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
         if self.virtual_size != Size(width, total):
             # not through the reactive: it would lay the whole screen out for each line that comes in
             self.set_reactive(LineWindow.virtual_size, Size(width, total))
-            self.vertical_scrollbar.window_virtual_size = total
-            self.vertical_scrollbar.window_size = height
         if round(self.scroll_y) != top:
             self.set_scroll(None, top)
-            self.vertical_scrollbar.position = top
         self.set_reactive(LineWindow.scroll_target_y, float(top))
+        self._place_bar(total, height, top)
         begun = -1
         for number in range(height + 1):
             same = (
@@ -306,6 +307,20 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
             elif same and begun >= 0:
                 self.refresh(Region(0, begun, self.size.width, number - begun))
                 begun = -1
+
+    def _place_bar(self, total: int, height: int, top: int) -> None:
+        """Move the scroll bar, and repaint it only where that shows: it is drawn in eighths of a row."""
+        bar = self.vertical_scrollbar
+        bar.set_reactive(ScrollBar.window_virtual_size, total)
+        bar.set_reactive(ScrollBar.window_size, height)
+        bar.set_reactive(ScrollBar.position, float(top))
+        drawn = (0, 0, height)
+        if total > height:
+            thumb = max(1.0, height * height / total)
+            drawn = (int((height - thumb) * top / (total - height) * 8), ceil(thumb * 8), height)
+        if drawn != self._bar:
+            self._bar = drawn
+            bar.refresh()
 
     def _strip(self, row: Row) -> Strip:
         drawing = self._drawings.get(row.position)
