@@ -6,12 +6,14 @@ the journal holds. Exact stays only what is signed or encrypted by the server, a
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui_agent.redaction import Redactor
 
 if TYPE_CHECKING:
     from tui_agent.events import EventBase
+    from tui_agent.events.base import Part
 
 E = TypeVar("E", bound="EventBase")
 
@@ -42,15 +44,26 @@ def _changes(part: Any, redactor: Redactor) -> dict[str, Any]:
 
 
 def _clean(value: Any, redactor: Redactor) -> Any:
+    if isinstance(value, str):
+        return redactor.value(value)
+    if value is None or isinstance(value, int | float):
+        return value
+    part, exact = _parts()
+    if isinstance(value, exact):
+        return value  # looked up again on disk, by path and by hash
+    if isinstance(value, part):
+        changed = _changes(value, redactor)
+        return value.model_copy(update=changed) if changed else value
+    if isinstance(value, list) and value and isinstance(value[0], part):
+        parts = [_clean(each, redactor) for each in value]
+        return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
+    return redactor.value(value)
+
+
+@cache
+def _parts() -> tuple[type[Part], tuple[type[Part], ...]]:
+    """Return the class of an event's parts, and those of them that are kept exact."""
     from tui_agent.events import ContextSource, FileState, Intent
     from tui_agent.events.base import Part
 
-    if isinstance(value, FileState | Intent | ContextSource):
-        return value  # looked up again on disk, by path and by hash
-    if isinstance(value, Part):
-        changed = _changes(value, redactor)
-        return value.model_copy(update=changed) if changed else value
-    if isinstance(value, list) and value and isinstance(value[0], Part):
-        parts = [_clean(part, redactor) for part in value]
-        return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
-    return redactor.value(value)
+    return Part, (FileState, Intent, ContextSource)
