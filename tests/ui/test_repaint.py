@@ -11,7 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tests.ui.panes import PaneApp, Session, sample
-from tui_agent.ui.budget import BudgetPane
+from tui_agent.ui.budget import BudgetPane, Gauge
 from tui_agent.ui.conversation import ConversationView
 
 
@@ -77,10 +77,10 @@ async def test_gauges_lay_the_screen_out_only_for_other_lines(monkeypatch: pytes
     async with app.run_test(size=(60, 24)) as pilot:
         pane = app.query_one(BudgetPane)
         monkeypatch.setattr(Widget, "refresh", refresh)
-        pane.data = replace(pane.data, tokens=500, context_tokens=400)
+        pane.data = replace(pane.data, tokens=500, context_tokens=400, next_tokens=500)
         await pilot.pause()
         assert not layouts
-        pane.data = replace(pane.data, next_tokens=500)
+        pane.data = replace(pane.data, gauges=(Gauge("run", "turns", 1.0, 0.0, 50.0),))
         await pilot.pause()
         assert layouts
         assert "next turn" in "".join(strip.text for strip in pane.render_lines(Region(0, 0, 60, pane.size.height)))
