@@ -55,7 +55,7 @@ async def _always(app: TuiAgentApp, handle: SessionHandle, request: PermissionRe
     chosen = await app.push_screen_wait(dialog)
     if chosen is not None:
         path = await handle.always(chosen)
-        app.notify(f"Saved to {path}: {chosen}", timeout=4, markup=False)
+        app.notify(inert(f"Saved to {path}: {chosen}"), timeout=4, markup=False)
 
 
 async def _edit(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
