@@ -78,7 +78,8 @@ class SalvageReport:
 class Verification:
     """The result of checking a session file; `bad_seq` and `reason` name the first thing that is wrong.
 
-    `gaps` are the events lost to damage and declared as such: they are no fault of the chain.
+    `gaps` are the events lost to damage and declared as such: they are no fault of the chain. `note` says what could
+    not be checked.
     """
 
     ok: bool
@@ -87,6 +88,7 @@ class Verification:
     bad_seq: int | None = None
     reason: str = ""
     gaps: tuple[Gap, ...] = ()
+    note: str = ""
 
     @property
     def message(self) -> str:
@@ -94,4 +96,4 @@ class Verification:
         if not self.ok:
             return f"event {self.bad_seq}: {self.reason}" if self.bad_seq is not None else self.reason
         lost = f", {len(self.gaps)} declared gaps" if self.gaps else ""
-        return f"{self.events} events, chain head {self.head[:16]}{lost}"
+        return f"{self.events} events, chain head {self.head[:16]}{lost}{'; ' if self.note else ''}{self.note}"

@@ -14,7 +14,7 @@ async def folded_state(journal: Journal) -> SessionState:
     until = journal.last_seq  # read-only, another window may be writing on: what comes later is followed
     snapshot = await journal.latest_snapshot()
     if snapshot is not None and snapshot.seq <= until and digest(snapshot.state) == snapshot.digest:
-        # A snapshot of another version does not load: the events are the truth.
+        # A snapshot of another fold version does not load: the state is then folded from the first event.
         with contextlib.suppress(ValueError):
             state, after = load_state(snapshot.state), snapshot.seq
     while page := await journal.read(after):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +22,15 @@ from tui_agent.workflow.state import apply as apply_workflow
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+FOLD_VERSION = 1
+"""Version of the fold: of the state's fields and of what the reducers make of an event.
+
+Raise it by one with every change of either. A snapshot of another version is neither loaded nor compared: the state
+is then folded from the first event. Snapshots written by 0.1.0 name no version and count as version 0.
+"""
+
+_SNAPSHOT = re.compile(r'\{"fold":(\d+),"state":(.*)\}', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +75,22 @@ def _adapter() -> TypeAdapter[SessionState]:
 
 
 def dump_state(state: SessionState) -> str:
-    """Return the state as JSON, the same text for the same state."""
-    return _adapter().dump_json(state).decode()
+    """Return the state as JSON with its `FOLD_VERSION`, the same text for the same state."""
+    return f'{{"fold":{FOLD_VERSION},"state":{_adapter().dump_json(state).decode()}}}'
+
+
+def snapshot_version(text: str) -> int:
+    """Return the fold version that wrote a snapshot's text; 0 where it names none."""
+    match = _SNAPSHOT.fullmatch(text)
+    return int(match[1]) if match else 0
 
 
 def load_state(text: str) -> SessionState:
-    """Read a state that `dump_state` wrote. Raises `ValueError` when it is of another version."""
-    return _adapter().validate_json(text)
+    """Read a state that `dump_state` wrote. Raises `ValueError` when it is of another version or damaged."""
+    match = _SNAPSHOT.fullmatch(text)
+    if match is None or int(match[1]) != FOLD_VERSION:
+        raise ValueError(f"a snapshot of fold version {snapshot_version(text)}; this program has {FOLD_VERSION}")
+    return _adapter().validate_json(match[2])
 
 
 def digest(text: str) -> str:
