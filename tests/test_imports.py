@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import MAX_WAIT_SECONDS
+
 ROOT = Path(__file__).parent.parent
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {
@@ -26,7 +28,9 @@ HEAVY = SCREEN | {
 def imported_by(code: str, *names: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter has after `code`, of `names` if given."""
     program = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=MAX_WAIT_SECONDS
+    )
     assert done.returncode == 0, done.stderr
     found = set(done.stdout.splitlines()[-1].split())
     return found & set(names) if names else found
@@ -82,5 +86,7 @@ def test_the_registries_list_without_importing_implementations() -> None:
 
 def test_the_import_contracts_hold() -> None:
     program = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or "lint-imports"
-    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=MAX_WAIT_SECONDS
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.waiting import MAX_WAIT_SECONDS
 from tui_agent.cli import cli
 from tui_agent.headless.reports import TextReport
 from tui_agent.headless.run import HeadlessRun, waiting_for_person
@@ -48,7 +49,12 @@ def result(*arguments: str) -> dict[str, Any]:
 def test_a_process_answers_on_stdout_and_tells_of_steps_on_stderr(isolated: Path) -> None:
     (isolated / "notes.txt").write_text("buy milk\n")
     done = subprocess.run(
-        [*COMMAND, "run"], input="read notes.txt", capture_output=True, text=True, check=False, timeout=50
+        [*COMMAND, "run"],
+        input="read notes.txt",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=MAX_WAIT_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     assert "buy milk" in done.stdout
@@ -189,7 +195,7 @@ def test_an_output_that_is_full_ends_the_run_with_a_message(output: str) -> None
             stderr=subprocess.PIPE,
             text=True,
             check=False,
-            timeout=50,
+            timeout=MAX_WAIT_SECONDS,
         )
     assert done.returncode == 1
     assert "The output cannot be written: No space left on device" in done.stderr
@@ -198,7 +204,9 @@ def test_an_output_that_is_full_ends_the_run_with_a_message(output: str) -> None
 
 def test_closed_standard_streams_are_no_error() -> None:
     command = " ".join([*COMMAND, "run", "-p", "'say 5'", "<&-", ">&-"])
-    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False, timeout=50)
+    done = subprocess.run(
+        ["sh", "-c", command], stderr=subprocess.PIPE, text=True, check=False, timeout=MAX_WAIT_SECONDS
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -248,7 +256,7 @@ def started(*arguments: str, until: str = "turn.delta") -> subprocess.Popen[str]
 def test_a_signal_interrupts_the_run_and_leaves_a_session_to_go_on_with(number: int, code: int) -> None:
     process = started("-p", "say 20000 at 50")
     process.send_signal(number)
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=MAX_WAIT_SECONDS)
     assert process.returncode == code, err
     last = json.loads(out.splitlines()[-1])
     assert (last["type"], last["outcome"]) == ("run.finished", "interrupted")
@@ -258,7 +266,7 @@ def test_a_signal_interrupts_the_run_and_leaves_a_session_to_go_on_with(number: 
 def test_interrupting_a_command_ends_it(isolated: Path) -> None:
     process = started("--mode", "bypass", "-p", "run sleep 300; echo late > late.txt", until="step.started")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=MAX_WAIT_SECONDS)
     assert process.returncode == 130, err
     finished = [json.loads(line) for line in out.splitlines() if '"step.finished"' in line]
     assert [event["outcome"] for event in finished] == ["cancelled"]
@@ -272,7 +280,7 @@ def test_a_journal_that_takes_nothing_more_ends_the_run() -> None:
     files = Path(os.environ["TUI_AGENT_DATA_DIR"]).rglob("*")
     limit = max(file.stat().st_size for file in files) + 100_000
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
-    _, told = process.communicate(timeout=40)
+    _, told = process.communicate(timeout=MAX_WAIT_SECONDS)
     assert process.returncode == 1, told
     assert "Traceback" not in told
     assert "session.db" in told
@@ -283,7 +291,7 @@ def test_a_closed_pipe_interrupts_the_run() -> None:
     assert process.stdout
     assert process.stderr
     process.stdout.close()
-    assert process.wait(timeout=40) == 141
+    assert process.wait(timeout=MAX_WAIT_SECONDS) == 141
     assert process.stderr.read() == ""
     process.stderr.close()
     (session,) = json.loads(tui_agent("sessions", "--json").stdout)
@@ -312,7 +320,7 @@ def test_a_session_that_is_open_elsewhere_is_refused() -> None:
         assert "another window holds it" in done.stderr
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=40)
+        process.communicate(timeout=MAX_WAIT_SECONDS)
 
 
 def test_a_step_that_only_a_person_can_decide_on_ends_the_run_with_its_own_code() -> None:
@@ -358,7 +366,7 @@ async def test_what_waits_in_a_session_is_left_to_the_person(
         [*COMMAND, "run", "--offline", "--resume", handle.session, "-p", "say 5"],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=MAX_WAIT_SECONDS,
     )
     assert done.returncode == 4, done.stderr
     assert line in done.stderr

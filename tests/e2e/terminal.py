@@ -13,8 +13,7 @@ from pathlib import Path
 import ptyprocess
 import pyte
 
-LIMIT = 40.0
-"""Seconds after which something that should have come is given up: far more than it ever takes."""
+from tests.waiting import MAX_WAIT_SECONDS
 
 
 class Terminal:
@@ -53,7 +52,7 @@ class Terminal:
 
     def until(self, shown: str | Callable[[], object]) -> None:
         """Wait until a text is shown, or something is so."""
-        end = time.monotonic() + LIMIT
+        end = time.monotonic() + MAX_WAIT_SECONDS
         while time.monotonic() < end:
             self.read()
             if (shown in self.text) if isinstance(shown, str) else shown():

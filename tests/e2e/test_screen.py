@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from tests.e2e.terminal import LIMIT, Terminal
+from tests.e2e.terminal import Terminal
+from tests.waiting import MAX_WAIT_SECONDS
 
 F3, F4, F6, F7 = "\x1bOR", "\x1bOS", "\x1b[17~", "\x1b[18~"
 pytestmark = pytest.mark.timeout(180)
@@ -248,7 +249,7 @@ def test_quitting_says_how_to_go_on_with_the_session(start):
 
 def ended(terminal: Terminal) -> int:
     """Wait for the program's end without reading its screen; return its exit code."""
-    until = time.monotonic() + LIMIT
+    until = time.monotonic() + MAX_WAIT_SECONDS
     while time.monotonic() < until:
         pid, status = os.waitpid(terminal.process.pid, os.WNOHANG)
         if pid:

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from tests.models.conftest import Talk, assistant, body_of, results
+from tests.waiting import MAX_WAIT_SECONDS, until
 from tui_agent.models import (
     INVALID_JSON,
     AuthenticationError,
@@ -215,8 +216,7 @@ async def test_slow_refusal_and_truncation(serve, connect) -> None:
 async def test_cancelling_closes_the_connection_and_keeps_what_came(serve, connect) -> None:
     talk = connect(serve(faults=[Fault("stall", after_events=6)]).base_url)
     sending = asyncio.ensure_future(talk.send("say 100"))
-    while not talk.batches:
-        await asyncio.sleep(0.01)
+    await until(lambda: talk.batches)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -268,7 +268,7 @@ async def test_a_server_that_does_not_say_what_it_can_is_not_waited_for(
     monkeypatch.setattr(client_module, "ASK_SECONDS", 0.05)
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     talk = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(MAX_WAIT_SECONDS):
         assert not await talk.client.can_compact("m")
     server.close()
 

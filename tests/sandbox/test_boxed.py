@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.inside import GIT
+from tests.waiting import until
 from tui_agent import sandbox
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox import CommandRecord, Sandbox, SandboxError, SandboxState, build_profile, probe_sandbox
@@ -50,11 +51,6 @@ async def finish(spool: Path) -> tuple[CommandRecord, str]:
 
 async def ignore(data: bytes, skipped: int) -> None:
     pass
-
-
-async def until(condition: object) -> None:
-    while not condition():  # type: ignore[operator]  # a function
-        await asyncio.sleep(0.005)
 
 
 def running(mark: str) -> bool:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.waiting import until
 from tui_agent import sandbox
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox import CommandError, CommandRecord
@@ -53,11 +54,6 @@ def gone(pid: int) -> bool:
         return not Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return True
-
-
-async def until(condition: object) -> None:
-    while not condition():  # type: ignore[operator]  # a function
-        await asyncio.sleep(0.005)
 
 
 async def test_output_and_exit_code(tmp_path: Path) -> None:

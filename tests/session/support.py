@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import MAX_WAIT_SECONDS
 from tui_agent.events import EventBase
 from tui_agent.runtime import Runtime
 from tui_agent.session import OpenOptions, SessionHandle, Update
@@ -45,7 +46,7 @@ class Watcher:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the condition holds; it is looked at after each update."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(MAX_WAIT_SECONDS):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()

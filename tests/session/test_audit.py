@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.session.support import opened, options
+from tests.waiting import until
 from tui_agent import cli as door
 from tui_agent.config.paths import Paths
 from tui_agent.permissions.trail import Query, Trail
@@ -77,9 +78,7 @@ async def test_the_index_has_each_decision_once_it_is_made(tmp_path: Path, isola
         request = await session.event("permission.requested")
         await session.handle.decide(request.request, "deny", comment=f"the token is {secret}")
         await session.idle()
-        async with asyncio.timeout(20):
-            while rows() != [("rm a", "deny")]:
-                await asyncio.sleep(0.01)
+        await until(lambda: rows() == [("rm a", "deny")], "the decision in the index")
         trail = await asyncio.to_thread(session.handle.audit.trail)
         assert [entry.decision.verdict for entry in trail.entries] == ["deny"]
     found = held.read_bytes() + b"".join(path.read_bytes() for path in held.parent.glob("index.db-*"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.session.support import opened, options
+from tests.waiting import until
 from tui_agent.budget import Meter
 from tui_agent.journal import JournalFull, Recorder
 from tui_agent.models import ModelClient
@@ -52,8 +53,7 @@ async def test_an_error_in_the_background_that_cannot_be_written_is_shown(
         patch.setattr(ModelClient, "prepare", broken)
         await handle.start()
         patch.setattr(Recorder, "record", full)
-        while not any("a bug" in text and "The disk is full." in text for text in shown):
-            await asyncio.sleep(0.01)
+        await until(lambda: any("a bug" in text and "The disk is full." in text for text in shown))
     await handle.close()
 
 
@@ -103,8 +103,7 @@ async def test_a_listener_that_fails_harms_nobody_else_and_is_told_of(tmp_path: 
     await handle.start()
     # Both are in one batch of the writer.
     await asyncio.gather(handle.configure(title="one"), handle.configure(model="offline"))
-    while "crash" not in seen:
-        await asyncio.sleep(0.01)
+    await until(lambda: "crash" in seen)
     assert seen.count("session.configured") == 2
     assert seen.count("crash") == 1
     assert handle.state.conversation.title == "one"

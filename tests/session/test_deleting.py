@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from tests.session.support import options
+from tests.waiting import until
 from tui_agent import sandbox
 from tui_agent.runtime import Runtime
 from tui_agent.session import (
@@ -28,10 +28,7 @@ async def finished(tmp_path: Path, prompt: str) -> SessionHandle:
     handle = await SessionHandle.open(options(tmp_path))
     await handle.start()
     await handle.submit(prompt)
-    for _ in range(1500):
-        if not handle.state.conversation.active_run:
-            break
-        await asyncio.sleep(0.01)
+    await until(lambda: not handle.state.conversation.active_run)
     return handle
 
 

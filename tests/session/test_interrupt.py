@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.session.support import Watcher, opened, options
+from tests.waiting import until
 from tui_agent.events import RunFinished, StepFinished
 from tui_agent.models.offline import OfflineServer
 
@@ -23,7 +24,7 @@ async def goes_on(session: Watcher) -> None:
 
 async def test_during_the_answer(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 500 at 100")
+        await session.handle.submit("say 20000 at 100")
         await session.until(lambda: len(session.of("turn.delta")) > 3)
         await session.handle.interrupt()
         await session.idle()
@@ -174,9 +175,7 @@ async def test_a_write_that_happened_before_the_interrupt_is_told(tmp_path: Path
 
 async def gone(argument: str) -> None:
     """Wait until no command has this argument: the runner that ends it may take longer than the run."""
-    async with asyncio.timeout(20):
-        while any(argument in text for text in command_lines()):
-            await asyncio.sleep(0.05)
+    await until(lambda: not any(argument in text for text in command_lines()), f"the end of {argument}")
 
 
 STUBBORN = "run trap '' TERM; echo begun; sleep 60.0816; sleep 60.0816; touch made"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.session.support import options
+from tests.waiting import until
 from tui_agent.session import SessionHandle, SessionReadOnly
 from tui_agent.session import handle as handle_module
 
@@ -14,14 +13,6 @@ from tui_agent.session import handle as handle_module
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
     monkeypatch.setattr(handle_module, "FOLLOW_SECONDS", 0.01)
-
-
-async def until(condition):
-    for _ in range(1500):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("never")
 
 
 async def test_a_read_only_window_follows_the_one_that_writes(tmp_path, isolated):

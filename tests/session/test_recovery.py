@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.session.support import opened, options
+from tests.waiting import wait_until
 from tui_agent.session import verify_session
 
 COMMAND = "run echo begun >> ledger; sleep 2; echo ended >> ledger"
@@ -119,12 +120,7 @@ async def test_a_denied_step_is_not_run_by_a_restart(tmp_path: Path, isolated: P
 
 
 def _wait_for(path: Path) -> None:
-    for _ in range(400):
-        if path.exists():
-            return
-        os.sched_yield()
-        signal.sigtimedwait([], 0.01)
-    raise AssertionError(f"{path} never came")
+    wait_until(path.exists, str(path))
 
 
 def _kill_all(spool: str) -> None:

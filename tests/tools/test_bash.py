@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
+from tests.waiting import until
 from tui_agent import sandbox
 from tui_agent.sandbox import Sandbox, probe_sandbox
 from tui_agent.tools.grants import grant_scope
@@ -70,8 +71,7 @@ async def test_cancelling_ends_all_the_command_started(bench: Bench) -> None:
     call = bench.call("bash", command="sleep 300 & echo $!; wait")
     plan = await bench.plan(call)
     task = asyncio.ensure_future(bench.run(call, plan.intent))
-    while not bench.live:
-        await asyncio.sleep(0.005)
+    await until(lambda: bench.live)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -86,8 +86,7 @@ async def test_when_the_program_closes_the_command_goes_on(bench: Bench) -> None
     call = bench.call("bash", command="echo one; while [ ! -e go ]; do sleep 0.01; done; echo two")
     plan = await bench.plan(call)
     task = asyncio.ensure_future(bench.run(call, plan.intent))
-    while not bench.live:
-        await asyncio.sleep(0.005)
+    await until(lambda: bench.live)
     bench.closing = True
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -130,8 +129,7 @@ async def test_a_command_that_died_is_for_the_person(bench: Bench) -> None:
     call = bench.call("bash", command="echo begun; exec sleep 300")
     plan = await bench.plan(call)
     task = asyncio.ensure_future(bench.run(call, plan.intent))
-    while not bench.live:
-        await asyncio.sleep(0.005)
+    await until(lambda: bench.live)
     start = json.loads((Path(plan.intent.spool) / "start").read_text())
     for process in (start["runner"], start["pid"]):
         os.kill(process, signal.SIGKILL)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tools.support import Bench, text
+from tests.waiting import until
 from tui_agent.runtime import Runtime
 from tui_agent.tools.globs import filter_regex, glob_regex
 from tui_agent.workflow import ToolError
@@ -200,8 +201,7 @@ async def test_cancelling_a_search_ends_its_process(bench: Bench, tmp_path: Path
     task = asyncio.ensure_future(bench.run(call, (await bench.plan(call)).intent))
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     before = set(children.read_text().split())
-    while not set(children.read_text().split()) - before:
-        await asyncio.sleep(0.005)
+    await until(lambda: set(children.read_text().split()) - before)
     (child,) = set(children.read_text().split()) - before
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
 from tui_agent.ui.app import TuiAgentApp
@@ -25,12 +25,8 @@ class Driven:
 
     async def until(self, condition: Callable[[], object], what: str = "") -> None:
         """Wait until something is so."""
-        for _ in range(1500):
-            if condition():
-                await self.pilot.pause()
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"never: {what or condition}")
+        await until(condition, what)
+        await self.pilot.pause()
 
     async def type(self, text: str) -> None:
         """Type text, key by key."""

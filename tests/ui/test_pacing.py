@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from textual.app import App
 
+from tests.waiting import until
 from tui_agent.ui import pacing
 from tui_agent.ui.pacing import Pace
 
@@ -22,8 +21,7 @@ async def test_after_a_rest_at_once_then_at_most_every_50_milliseconds(monkeypat
             clock[0] += 0.001
         assert frames == [1000.0]
         assert pace.waiting
-        while pace.waiting:
-            await asyncio.sleep(0.01)
+        await until(lambda: not pace.waiting)
         assert len(frames) == 2
 
 

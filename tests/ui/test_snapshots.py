@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
+from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, SessionState
@@ -61,27 +62,26 @@ def picture(isolated, monkeypatch, snap_compare, request):
 
         async def play(pilot):
             await app._opened.wait()
-            for _ in range(1500):
+
+            def settled():
                 state = app.handle.state
                 waits = app.workbench.waiting_count
-                if not prompt or waits or (state.conversation.prompts and not state.conversation.active_run):
-                    break
-                await asyncio.sleep(0.01)
+                return not prompt or waits or (state.conversation.prompts and not state.conversation.active_run)
+
+            await until(settled)
             queue = app.workbench._queue
             for key in keys:
                 if key == "idle":
-                    while app.handle.state.conversation.active_run:
-                        await asyncio.sleep(0.01)
+                    await until(lambda: not app.handle.state.conversation.active_run)
                     continue
                 await pilot.press(key)
                 await pilot.pause()
                 queue._armed_from = 0
                 queue._show_keys()
             await pilot.pause()
-            for _ in range(1500):
-                if not shows or shows in "\n".join(s.text for s in app.screen._compositor.render_strips()):
-                    break
-                await asyncio.sleep(0.01)
+            await until(
+                lambda: not shows or shows in "\n".join(s.text for s in app.screen._compositor.render_strips())
+            )
             await asyncio.sleep(0.3)  # the last frame of the conversation's own 20 a second
             app._tick()
 
