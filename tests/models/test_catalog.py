@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_agent.events import Usage
+from tui_agent.events import Usage, UsagePart
 from tui_agent.models import MAX_ATTEMPTS, CatalogError, backoff, load_catalog
 
 MILLION = 1_000_000
@@ -32,7 +32,19 @@ def test_names_and_aliases() -> None:
         ("sonnet", Usage(input_tokens=MILLION), 2.0),
         ("sonnet", Usage(output_tokens=MILLION), 10.0),
         ("opus", Usage(input_tokens=MILLION, output_tokens=MILLION), 24.0),
-        ("claude-fable-5-1", Usage(cache_read_tokens=MILLION), 1.0),
+        ("claude-fable-5-2", Usage(cache_read_tokens=MILLION), 0.2),
+        ("claude-fable-5-1", Usage(cache_read_tokens=MILLION), 0.25),
+        ("opus", Usage(cache_read_tokens=MILLION), 0.2),
+        ("sonnet", Usage(cache_read_tokens=MILLION), 0.1),
+        ("haiku", Usage(cache_read_tokens=100_000), 0.001),
+        ("haiku", Usage(cache_read_tokens=MILLION), 0.05),
+        ("haiku", Usage(cache_write_tokens=MILLION), 0.625),
+        ("haiku", Usage(cache_write_1h_tokens=100_000), 0.02),
+        ("opus", Usage(cache_write_tokens=MILLION), 5.0),
+        ("opus", Usage(cache_write_1h_tokens=MILLION), 8.0),
+        ("sonnet", Usage(input_tokens=MILLION, inference_geo="us"), 2.2),
+        ("sonnet", Usage(input_tokens=MILLION, inference_geo="global", speed="standard"), 2.0),
+        ("sonnet", Usage(web_searches=3), 0.03),
         ("sonnet", Usage(cache_write_tokens=MILLION), 2.5),
         ("sonnet", Usage(cache_write_1h_tokens=MILLION), 4.0),
         ("haiku", Usage(input_tokens=100_000, output_tokens=1000), 0.0105),
@@ -43,6 +55,29 @@ def test_names_and_aliases() -> None:
 )
 def test_cost(model: str, usage: Usage, dollars: float) -> None:
     assert load_catalog().cost(usage, model) == pytest.approx(dollars)
+
+
+def test_rounds_of_one_answer_are_priced_one_by_one() -> None:
+    def round_of(model: str, tokens: int, kind: str = "message") -> UsagePart:
+        return UsagePart(kind=kind, model=model, input_tokens=tokens)
+
+    catalog = load_catalog()
+    opus = round_of("claude-opus-5-5", MILLION)
+    sonnet = round_of("claude-sonnet-5-5-20261001", MILLION, "fallback_message")
+    assert catalog.cost(Usage(input_tokens=2 * MILLION, parts=[opus, sonnet]), "opus") == pytest.approx(6.0)
+    # Two rounds of 60,000 tokens each are no prompt of more than 100,000.
+    half = round_of("", 60_000)
+    twice = Usage(input_tokens=120_000, web_searches=1, parts=[half, half])
+    assert catalog.cost(twice, "haiku") == pytest.approx(0.012 + 0.01)
+    assert catalog.cost(Usage(parts=[round_of("whatever-model", 1)]), "opus") == pytest.approx(4e-6)
+    assert catalog.cost(Usage(parts=[round_of("whatever-model", 1, "fallback_message")]), "opus") is None
+
+
+def test_a_price_of_ones_own_for_the_cache() -> None:
+    own = {"input": 1, "output": 2, "cache_read": 0, "above": 10, "input_above": 3, "output_above": 4}
+    catalog = load_catalog({"models": {"m": own}})
+    assert catalog.cost(Usage(cache_read_tokens=10), "m") == 0.0
+    assert catalog.cost(Usage(cache_read_tokens=MILLION), "m") == pytest.approx(0.3)
 
 
 def test_unknown_price_is_unknown_cost_until_it_is_configured() -> None:
@@ -67,6 +102,9 @@ def test_an_override_keeps_what_it_does_not_name() -> None:
         ({"models": {"m": {"colour": 1}}}, "models.m.colour"),
         ({"models": {"m": {"input": 1}}}, "models.m.output"),
         ({"models": {"m": {"input": -1, "output": 1}}}, "models.m.input"),
+        ({"models": {"m": {"cache_read": 1}}}, "models.m.input"),
+        ({"models": {"m": {"input": 1, "output": 1, "cache_read": -1}}}, "models.m.cache_read"),
+        ({"models": {"m": {"input": 1, "output": 1, "above": 5}}}, "models.m.input_above"),
         ({"models": {"m": {"input": "1", "output": 1}}}, "models.m.input"),
         ({"models": {"m": {"context_window": 0}}}, "models.m.context_window"),
         ({"models": {"m": {"max_output": True}}}, "models.m.max_output"),

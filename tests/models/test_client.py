@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import json
 import socket
 import ssl
@@ -36,7 +37,7 @@ from tui_agent.models import (
     TimedOutError,
 )
 from tui_agent.models import client as client_module
-from tui_agent.models.client import _transport_error
+from tui_agent.models.client import _transport_error, credible_count
 from tui_agent.models.errors import with_hint
 from tui_agent.models.offline import Fault, parse_scenario
 from tui_agent.models.offline.answer import STOP_REASONS
@@ -339,6 +340,93 @@ async def test_count_tokens_of_a_server_without_it_is_none_and_remembered(raw, c
     talk.client._preparing = None
     assert await talk.client.count_tokens(body_of("hi")) is None
     assert talk.client._client is None
+
+
+@pytest.mark.parametrize("said", [-1, 0, 1, 3, 10**30, True, "900", None, 1.5])
+async def test_a_count_that_cannot_be_true_is_not_believed(raw, connect, said) -> None:
+    answer = json.dumps({"input_tokens": said}).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n".encode()
+    talk = connect(await raw(head + answer))
+    assert await talk.client.count_tokens(body_of("some words of a prompt " * 50)) is None
+    assert await talk.client.count_tokens(body_of("hi")) is None
+
+
+def test_how_few_tokens_bytes_allow() -> None:
+    text, image = b'{"text":"' + b" " * 6400 + b'"}', b'{"data":"' + b"A" * 1_000_000 + b'"}'
+    assert not credible_count(90, text)
+    assert credible_count(101, text)
+    assert credible_count(1500, image)
+    assert not credible_count(100_000, text)
+
+
+REDIRECT = "HTTP/1.1 {} Moved\r\ncontent-length: 0\r\nconnection: close\r\n{}\r\n"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("https://elsewhere.example/proxy/v1/messages", "Set ANTHROPIC_BASE_URL to https://elsewhere.example/proxy."),
+        ("/other/v1/messages?a=b", "/other."),
+        ("", "without saying where"),
+    ],
+)
+async def test_a_redirect_is_not_followed_and_names_its_target(raw, connect, status, location, said) -> None:
+    answer = REDIRECT.format(status, f"location: {location}\r\n" if location else "")
+    with pytest.raises(ConnectionFailedError, match=f"HTTP {status}") as caught:
+        await connect(await raw(answer.encode())).send("hi")
+    assert said in caught.value.message
+    assert not caught.value.retryable
+
+
+async def test_a_server_that_is_busy_says_how_long(raw, connect) -> None:
+    answer = b"HTTP/1.1 429 Busy\r\ncontent-length: 0\r\nretry-after: 900\r\nconnection: close\r\n\r\n"
+    with pytest.raises(RateLimitedError, match=r"wait 900 s\.") as caught:
+        await connect(await raw(answer)).send("hi")
+    assert caught.value.retry_after == 900
+
+
+def streamed(events: list[bytes], **headers: str) -> bytes:
+    named = {"content-type": "text/event-stream", **{k.replace("_", "-"): v for k, v in headers.items()}}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+    return f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode() + b"".join(events)
+
+
+WHOLE = [
+    b'data: {"type":"message_start","message":{"id":"m","model":"m","usage":{"input_tokens":5}}}\n\n',
+    b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"yes"}}\n\n',
+    b'data: {"type":"content_block_stop","index":0}\n\n',
+    b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":1}}\n\n',
+    b'data: {"type":"message_stop"}\n\n',
+]
+
+
+@pytest.mark.parametrize("tail", [b"data: [DONE]\n\n", b"data: {broken\n\n", b"\xff\x00"])
+async def test_what_comes_after_the_end_does_not_spoil_an_answer(raw, connect, tail: bytes) -> None:
+    response = await connect(await raw(streamed([*WHOLE, tail]))).send("hi")
+    assert response.content == [{"type": "text", "text": "yes"}]
+
+
+@pytest.mark.parametrize("kind", ["Text/Event-Stream", "TEXT/EVENT-STREAM;charset=UTF-8", " text/event-stream"])
+async def test_a_media_type_has_no_case(raw, connect, kind: str) -> None:
+    assert (await connect(await raw(streamed(WHOLE, content_type=kind))).send("hi")).content
+
+
+async def test_a_stream_may_be_compressed_or_have_a_mark_at_its_beginning(raw, connect) -> None:
+    packed = gzip.compress(b"".join(WHOLE))
+    assert (await connect(await raw(streamed([packed], content_encoding="gzip"))).send("hi")).content
+    assert (await connect(await raw(streamed([b"\xef\xbb\xbf", *WHOLE]))).send("hi")).content
+
+
+async def test_a_compressed_stream_that_is_spoiled_is_a_typed_error(raw, connect) -> None:
+    packed = gzip.compress(b"".join(WHOLE))
+    with pytest.raises(ModelError):
+        await connect(await raw(streamed([packed[:60] + b"\x00" * 20], content_encoding="gzip"))).send("hi")
+
+
+async def test_pings_alone_are_no_answer(raw, connect) -> None:
+    with pytest.raises(CutStreamError):
+        await connect(await raw(streamed([b'event: ping\ndata: {"type":"ping"}\n\n'] * 20))).send("hi")
 
 
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"

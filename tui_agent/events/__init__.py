@@ -63,7 +63,7 @@ from tui_agent.events.types import (
     TurnStarted,
     WorkspaceChanged,
 )
-from tui_agent.events.usage import Amounts, Usage
+from tui_agent.events.usage import Amounts, Tokens, Usage, UsagePart
 
 __all__ = [
     "EVENT_TYPES",
@@ -119,6 +119,7 @@ __all__ = [
     "StepStarted",
     "TodoChanged",
     "TodoItem",
+    "Tokens",
     "TrustTier",
     "TurnDelta",
     "TurnEvent",
@@ -128,6 +129,7 @@ __all__ = [
     "TurnStarted",
     "UnknownEvent",
     "Usage",
+    "UsagePart",
     "WorkspaceChanged",
     "event_adapter",
     "parse_event",

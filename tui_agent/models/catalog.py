@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
-from tui_agent.events import JsonObject, Usage
+from tui_agent.events import JsonObject, Tokens, Usage, UsagePart
 
 MILLION = 1_000_000
 
@@ -22,14 +22,53 @@ class CatalogError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """Dollars per million tokens; above `above` prompt tokens the second pair holds for the whole request."""
+class Rates:
+    """Dollars per million tokens, by what happens to a token."""
 
     input: float
     output: float
+    cache_read: float
+    cache_write_5m: float
+    cache_write_1h: float
+
+    def cost(self, usage: Tokens) -> float:
+        """Return what the tokens of `usage` cost in dollars."""
+        return (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_read_tokens * self.cache_read
+            + usage.cache_write_tokens * self.cache_write_5m
+            + usage.cache_write_1h_tokens * self.cache_write_1h
+        ) / MILLION
+
+    def dearest_input(self, *, hour: bool) -> float:
+        """Return the most that an input token can cost; `hour` says that it may go to the one-hour cache."""
+        return max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h if hour else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs. A request of more than `above` prompt tokens is billed by `rates_above`, all of it."""
+
+    rates: Rates
     above: int | None = None
-    input_above: float = 0.0
-    output_above: float = 0.0
+    rates_above: Rates | None = None
+
+    def tier(self, prompt_tokens: int) -> Rates:
+        """Return the rates of a request with a prompt of that size."""
+        if self.above is not None and self.rates_above is not None and prompt_tokens > self.above:
+            return self.rates_above
+        return self.rates
+
+    @property
+    def input(self) -> float:
+        """Dollars per million input tokens of an ordinary request."""
+        return self.rates.input
+
+    @property
+    def output(self) -> float:
+        """Dollars per million output tokens of an ordinary request."""
+        return self.rates.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +95,6 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class CachePrice:
-    """Multiples of the input price for tokens read from and written to the prompt cache."""
-
-    read: float = 0.1
-    write_5m: float = 1.25
-    write_1h: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
 class TokenPrice:
     """The dearest that a token of a request can be, in dollars: of its input, of its output."""
 
@@ -81,8 +111,8 @@ class Catalog:
     date: str
     default: str
     models: Mapping[str, Model]
-    cache: CachePrice = field(default_factory=CachePrice)
     web_search: float = 0.0
+    factors: Mapping[str, float] = field(default_factory=dict)
 
     def find(self, name: str) -> Model:
         """Return the model of that id or alias.
@@ -101,20 +131,23 @@ class Catalog:
         return Model(id=name.strip(), name=name.strip())
 
     def cost(self, usage: Usage, model: str) -> float | None:
-        """Return what `usage` cost in dollars; None when the model's price is not known."""
-        price = self.find(model).price
-        if price is None:
-            return None
-        high = price.above is not None and usage.prompt_tokens > price.above
-        per_input, per_output = (price.input_above, price.output_above) if high else (price.input, price.output)
-        weighted = (
-            usage.input_tokens
-            + usage.cache_read_tokens * self.cache.read
-            + usage.cache_write_tokens * self.cache.write_5m
-            + usage.cache_write_1h_tokens * self.cache.write_1h
-        )
-        searches = usage.web_searches * self.web_search
-        return (weighted * per_input + usage.output_tokens * per_output) / MILLION + searches
+        """Return what `usage` cost in dollars; None when a price that it needs is not known.
+
+        Where the usage has parts, each is priced by itself: by its own model, and by the size of its own prompt.
+        """
+        total = 0.0
+        for part in usage.parts or [UsagePart(**usage.model_dump(exclude={"parts", "estimated", "simulated"}))]:
+            price = self.find(part.model).price if part.model else None
+            if price is None and (not part.model or part.kind == "message"):
+                price = self.find(model).price  # a server may name what was asked by a name of its own
+            if price is None:
+                return None
+            factor = self._factor(part.inference_geo) * self._factor(part.speed)
+            total += price.tier(part.prompt_tokens).cost(part) * factor
+        return total + usage.web_searches * self.web_search
+
+    def _factor(self, reported: str) -> float:
+        return self.factors.get(reported.lower(), 1.0)
 
     def worst_price(self, model: str, prompt_tokens: int, *, hour: bool = False) -> TokenPrice | None:
         """Return the dearest that tokens of a request of at most `prompt_tokens` can be; None if unknown.
@@ -125,11 +158,11 @@ class Catalog:
         price = self.find(model).price
         if price is None:
             return None
-        per_input, per_output = price.input, price.output
-        if price.above is not None and prompt_tokens > price.above:
-            per_input, per_output = max(per_input, price.input_above), max(per_output, price.output_above)
-        factor = max(1.0, self.cache.write_5m, self.cache.write_1h if hour else 0.0)
-        return TokenPrice(per_input * factor / MILLION, per_output / MILLION)
+        tiers = {price.rates, price.tier(prompt_tokens)}
+        return TokenPrice(
+            max(rates.dearest_input(hour=hour) for rates in tiers) / MILLION,
+            max(rates.output for rates in tiers) / MILLION,
+        )
 
 
 def load_catalog(overrides: Mapping[str, Any] | None = None) -> Catalog:
@@ -150,9 +183,9 @@ def load_catalog(overrides: Mapping[str, Any] | None = None) -> Catalog:
         source=data["source"],
         date=data["date"],
         default=_typed(overrides, "default", str, "models", data["default"]),
-        models={model_id: _model(model_id, table) for model_id, table in tables.items()},
-        cache=CachePrice(**data["cache"]),
+        models={model_id: _model(model_id, table, data["cache"]) for model_id, table in tables.items()},
         web_search=data["server_tools"]["web_search"],
+        factors=data["factors"],
     )
 
 
@@ -161,32 +194,23 @@ _KEYS = {
     "aliases",
     "context_window",
     "max_output",
-    "input",
-    "output",
     "thinking",
     "images",
     "documents",
 }
-_KEYS_ABOVE = {"above", "input_above", "output_above"}
+_RATE_KEYS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+_PRICE_KEYS = {*_RATE_KEYS, "above", *(f"{key}_above" for key in _RATE_KEYS)}
+_KEYS_ABOVE = {key for key in _PRICE_KEYS if key.endswith("above")}
 
 
-def _model(model_id: str, table: Mapping[str, Any]) -> Model:
+def _model(model_id: str, table: Mapping[str, Any], cache: Mapping[str, float]) -> Model:
     where = f"models.{model_id}"
-    _only(table, _KEYS | _KEYS_ABOVE, where)
+    _only(table, _KEYS | _PRICE_KEYS, where)
     price = None
-    if "input" in table or "output" in table:
-        price = Price(
-            input=_dollars(table, "input", where),
-            output=_dollars(table, "output", where),
-        )
+    if _PRICE_KEYS & table.keys():
+        price = Price(_rates(table, where, cache))
         if _KEYS_ABOVE & table.keys():
-            price = Price(
-                price.input,
-                price.output,
-                _tokens(table, "above", where, 0),
-                _dollars(table, "input_above", where),
-                _dollars(table, "output_above", where),
-            )
+            price = Price(price.rates, _tokens(table, "above", where, 0), _rates(table, where, cache, "_above"))
     aliases = _typed(table, "aliases", list, where, [])
     if not all(isinstance(alias, str) for alias in aliases):
         raise CatalogError(f"{where}.aliases: a list of strings is wanted")
@@ -200,6 +224,22 @@ def _model(model_id: str, table: Mapping[str, Any]) -> Model:
         thinking=_typed(table, "thinking", bool, where, False),
         images=_typed(table, "images", bool, where, True),
         documents=_typed(table, "documents", bool, where, True),
+    )
+
+
+def _rates(table: Mapping[str, Any], where: str, cache: Mapping[str, float], suffix: str = "") -> Rates:
+    """Return the rates of a tier; what the cache costs follows from the input price where nothing is said."""
+    per_input = _dollars(table, "input" + suffix, where)
+
+    def own(key: str, factor: str) -> float:
+        return _dollars(table, key + suffix, where) if key + suffix in table else per_input * cache[factor]
+
+    return Rates(
+        per_input,
+        _dollars(table, "output" + suffix, where),
+        own("cache_read", "read"),
+        own("cache_write_5m", "write_5m"),
+        own("cache_write_1h", "write_1h"),
     )
 
 

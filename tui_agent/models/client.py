@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, TypeGuard
+from urllib.parse import quote, urljoin, urlsplit
 
 from tui_agent.config.settings import http_url
 from tui_agent.events import JsonObject, Usage
@@ -25,6 +26,7 @@ from tui_agent.models.errors import (
     StalledError,
     TimedOutError,
     error_type,
+    sentence,
     with_hint,
 )
 from tui_agent.models.stream import Delta, EventDecoder, Response, ResponseBuilder
@@ -33,6 +35,7 @@ from tui_agent.text import well_formed
 
 if TYPE_CHECKING:
     import anthropic
+    from anthropic._types import RequestOptions
 
 FLUSH_SECONDS = 0.05
 """Deltas are handed on at most this often: twenty times a second is as often as a screen repaints."""
@@ -50,6 +53,12 @@ ASK_SECONDS = 10.0
 
 COMPACTION_BETA = "compact-2026-09-04"
 """The beta of the server's own compaction on demand, as the SDK names it."""
+
+MAX_BYTES_PER_TOKEN = 64
+"""More bytes than a token of any text has on average: runs of spaces and of one sign are the longest tokens."""
+
+MAX_ADDED_TOKENS = 20_000
+"""Tokens that a server may add to a prompt by itself: a template, the descriptions of its own tools."""
 
 END_SECONDS = 0.2
 """After the last event, the wait for the end of the body: a body read to its end leaves a connection to reuse."""
@@ -201,7 +210,7 @@ class ModelClient:
                 "/v1/messages",
                 content=request.body,
                 cast_to=object,
-                options={"headers": {"anthropic-beta": ",".join(request.betas)}} if request.betas else {},
+                options=_options(request.betas),
                 stream=True,
                 stream_cls=anthropic.AsyncStream[object],
             )
@@ -212,7 +221,7 @@ class ModelClient:
             raise _typed(error) from error
         response = stream.response
         kind = response.headers.get("content-type", "")
-        if not kind.startswith("text/event-stream"):
+        if not kind.strip().lower().startswith("text/event-stream"):
             try:
                 text = (await response.aread())[:200].decode("utf-8", "replace")
             except _transport_errors() as error:
@@ -255,7 +264,8 @@ class ModelClient:
                 self._take(events, builder, batch)
                 await batch.flush_if_due()
         except _transport_errors() as error:
-            raise _transport_error(error, cut=True) from error
+            if not builder.finished:  # how a connection ends after the last event is of no account
+                raise _transport_error(error, cut=True) from error
         finally:
             if reading is not None and not reading.done():
                 reading.cancel()
@@ -268,10 +278,11 @@ class ModelClient:
             if delta is not None:
                 batch.add(delta)
 
-    async def count_tokens(self, body: JsonObject | bytes) -> int | None:
+    async def count_tokens(self, body: JsonObject | bytes, *, betas: Sequence[str] = ()) -> int | None:
         """Return the prompt's tokens as the server counts them; None when it has no such endpoint.
 
-        `body` has the model, system, tools and messages of a request, as JSON if it is bytes. Raises `ModelError`.
+        `body` has the model, system, tools and messages of a request, as JSON if it is bytes; `betas` are those of
+        that request. A count that cannot be true is not believed, nor any other of that server. Raises `ModelError`.
         """
         if not self._can_count:
             return None
@@ -283,6 +294,7 @@ class ModelClient:
                 "/v1/messages/count_tokens",
                 content=body if isinstance(body, bytes) else json.dumps(body).encode(),
                 cast_to=object,
+                options=_options(betas),
             )
         except TypeError as error:
             raise AuthenticationError(f"No API key. {HINTS['authentication']}") from error
@@ -295,10 +307,11 @@ class ModelClient:
             raise typed from error
         except anthropic.AnthropicError as error:
             raise _typed(error) from error
-        if not isinstance(answer, dict) or not isinstance(answer.get("input_tokens"), int):
+        counted = answer.get("input_tokens") if isinstance(answer, dict) else None
+        if not credible_count(counted, body if isinstance(body, bytes) else json.dumps(body).encode()):
             self._can_count = False
             return None
-        return int(answer["input_tokens"])
+        return int(counted)
 
     async def can_compact(self, model: str) -> bool:
         """Return whether the server says that it compacts on demand for this model; asked once a model.
@@ -314,7 +327,7 @@ class ModelClient:
                     answer: Any = await client.get(
                         f"/v1/models/{quote(model, safe='')}",
                         cast_to=object,
-                        options={"headers": {"anthropic-beta": COMPACTION_BETA}},
+                        options=_options((COMPACTION_BETA,)),
                     )
             except (TypeError, TimeoutError, ModelError, anthropic.AnthropicError):
                 return False
@@ -364,23 +377,72 @@ class _Batch:
         )
 
 
+def credible_count(counted: object, body: bytes) -> TypeGuard[int]:
+    """Say whether `counted` can be the tokens of a request with that body: a whole number within what bytes allow.
+
+    No tokenizer takes more than `MAX_BYTES_PER_TOKEN` bytes of text for one token on average, nor fewer than one;
+    a server may add a prompt of its own. Of images and documents the bytes say nothing.
+    """
+    if isinstance(counted, bool) or not isinstance(counted, int) or counted < 1:
+        return False
+    media = sum(map(len, _MEDIA.findall(body)))
+    least = (len(body) - media) // MAX_BYTES_PER_TOKEN
+    return least <= counted and (media > 0 or counted <= len(body) + MAX_ADDED_TOKENS)
+
+
+_MEDIA = re.compile(rb'"[A-Za-z0-9+/=]{200,}"')
+"""The data of an image or a document, in base64."""
+
+
+def _options(betas: Sequence[str]) -> RequestOptions:
+    """Return the SDK's options for a request: no redirect is followed, as the key would go along to another host."""
+    options: RequestOptions = {"follow_redirects": False}
+    if betas:
+        options["headers"] = {"anthropic-beta": ",".join(betas)}
+    return options
+
+
 def _typed(error: anthropic.AnthropicError) -> ModelError:
     """Return our error for one of the SDK's."""
     import anthropic
 
     if isinstance(error, anthropic.APIStatusError):
+        if error.status_code in _REDIRECTS:
+            return _redirected(error)
         message = well_formed(error.api_message or _plain(error))
         made = error_type(error.type, error.status_code, message)
         wish = error.response.headers.get("x-should-retry")
+        wait = _retry_after(error.response.headers)
+        if wait is not None and made.transient:
+            message = f"{sentence(message)} The server asks to wait {wait:,.0f} s."
         return made(
             with_hint(made.kind, message),
-            retry_after=_retry_after(error.response.headers),
+            retry_after=wait,
             request_id=error.request_id or "",
             transient=None if wish not in {"true", "false"} else wish == "true",
         )
     if isinstance(error, anthropic.APIConnectionError):
         return _transport_error(error, cut=False)
     return MalformedResponseError(str(error))
+
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+def _redirected(error: anthropic.APIStatusError) -> ModelError:
+    """Return the error for a server that says to ask elsewhere: it names the address to set."""
+    asked = str(error.response.url)
+    target = urljoin(asked, error.response.headers.get("location", ""))
+    path = urlsplit(asked).path
+    place = path[path.find("/v1/") :] if "/v1/" in path else path
+    address = target.partition("?")[0].removesuffix(place).removesuffix("/") if target != asked else ""
+    hint = f"Set ANTHROPIC_BASE_URL to {address}." if address else "Check ANTHROPIC_BASE_URL."
+    message = (
+        f"The server redirects (HTTP {error.status_code}) to {target}. {hint}"
+        if address
+        else (f"The server redirects (HTTP {error.status_code}) without saying where to. {hint}")
+    )
+    return ConnectionFailedError(well_formed(message), transient=False)
 
 
 def _plain(error: anthropic.APIStatusError) -> str:
@@ -394,7 +456,7 @@ def _retry_after(headers: Any) -> float | None:
         try:
             seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
-            continue  # absent, or an HTTP date, which the API does not send
+            continue  # absent, or an HTTP date
         if 0 <= seconds < float("inf"):
             return seconds
     return None

@@ -193,10 +193,13 @@ HINTS: dict[str, str] = {
 }
 
 
+def sentence(message: str) -> str:
+    """Return a message with a full stop at its end, so that more can follow."""
+    message = message.rstrip()
+    return message if message.endswith((".", "!", "?")) or not message else message + "."
+
+
 def with_hint(kind: str, message: str) -> str:
     """Return the server's `message` as a sentence, with what to do about an error of this kind."""
     hint = HINTS.get(kind, "")
-    message = message.rstrip()
-    if hint and not message.endswith((".", "!", "?")):
-        message += "."
-    return f"{message} {hint}".strip()
+    return f"{sentence(message) if hint else message.rstrip()} {hint}".strip()

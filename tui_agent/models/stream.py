@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, cast
 
-from tui_agent.events import JsonObject, Usage
+from tui_agent.events import JsonObject, Usage, UsagePart
 from tui_agent.models.errors import (
     MalformedResponseError,
     ModelError,
@@ -26,6 +26,15 @@ INVALID_JSON = "__invalid_json__"
 BYTES_PER_TOKEN = 4
 """For estimating the output of a cut response only; never for a request."""
 
+
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""Twice what the API takes as a whole request: no single event of an answer comes near it."""
+
+MAX_BLOCKS = 10_000
+"""Blocks of one answer, at most; a larger index is no index."""
+
+MAX_TOKENS = 1_000_000_000
+"""A token count that is larger is no count of one request."""
 
 MOST_NESTED = 100
 """Levels of lists and objects within each other; the journal can store about twice as many."""
@@ -45,8 +54,11 @@ class Delta:
 class Response:
     """A whole response. `content` holds the blocks verbatim, signatures and all.
 
-    `stop_detail` says more about a refusal or a stop sequence. A tool_use whose input was no JSON object has
-    the input `{INVALID_JSON: raw text}`. `cache_miss_reason` is the diagnosis the server gave, if any.
+    Text blocks with nothing in them are left out, as the API refuses them in a request; so are the calls of a model
+    that declined before a fallback model took over. `stop_detail` says more about a refusal or a stop sequence,
+    `stop_details` is the server's whole object. A tool_use whose input was no JSON object has the input
+    `{INVALID_JSON: raw text}`. `cache_miss_reason` is the diagnosis the server gave, if any. `reported` says which
+    figures of `usage` the server gave.
     """
 
     message_id: str
@@ -56,37 +68,70 @@ class Response:
     stop_detail: str
     usage: Usage
     cache_miss_reason: str = ""
+    stop_details: JsonObject = field(default_factory=dict)
+    reported: Reported = field(default_factory=lambda: Reported(None, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a server said of its usage, in tokens: the whole prompt, cached or not, and the output.
+
+    None where it said nothing, or nothing that can be a count: negative, no whole number, more than `MAX_TOKENS`.
+    """
+
+    prompt: int | None
+    output: int | None
 
 
 class EventDecoder:
-    """Cuts a byte stream into the data of its server-sent events, however the bytes are chunked."""
+    """Cuts a byte stream into the data of its server-sent events, however the bytes are chunked.
+
+    Lines may end in LF, CR LF or CR, as the format allows. Raises `MalformedResponseError` for an event of more than
+    `MAX_EVENT_BYTES`.
+    """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._size = 0
+        self._held = b""
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """Return the (event name, data) of each event that `chunk` completes."""
-        data = self._rest + chunk
+        data = self._held + chunk
+        # A chunk may end between CR and LF: that CR waits for the next chunk.
+        self._held = b"\r" if data.endswith(b"\r") else b""
         if b"\r" in data:
-            # A chunk may end between CR and LF: that CR waits for the next chunk.
-            held = b"\r" if data.endswith(b"\r") else b""
-            data = data[: len(data) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        else:
-            held = b""
-        *records, rest = data.split(b"\n\n")
-        self._rest = rest + held
+            data = data[: len(data) - len(self._held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if b"\n" not in data:
+            # A long line comes in many chunks: joining what is there with each of them would take ever longer.
+            self._keep(data)
+            return []
+        *records, rest = b"".join((*self._rest, data)).split(b"\n\n")
+        self._rest, self._size = [], 0
+        self._keep(rest)
         return [event for record in records if (event := _decode(record)) is not None]
 
     def finish(self) -> list[tuple[str, bytes]]:
         """Return the event that the stream's end completes, if its last blank line is missing."""
         return self.feed(b"\n\n")
 
+    def _keep(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > MAX_EVENT_BYTES:
+            raise MalformedResponseError(f"The server sent an event of more than {MAX_EVENT_BYTES:,} bytes.")
+        if data:
+            self._rest.append(data)
+
+
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark, which a stream may begin with."""
+
 
 def _decode(record: bytes) -> tuple[str, bytes] | None:
     name = b""
     data: list[bytes] = []
     for line in record.split(b"\n"):
-        field_name, _, value = line.partition(b":")
+        field_name, _, value = line.removeprefix(BOM).partition(b":")
         value = value.removeprefix(b" ")
         if field_name == b"data":
             data.append(value)
@@ -110,6 +155,16 @@ _TEXT_DELTAS: dict[str, tuple[str, Literal["text", "thinking"]]] = {
 }
 
 
+_DONE = b"[DONE]"
+"""How servers that grew up with another API end a stream."""
+
+_EVENTS = {
+    "content_block_delta", "content_block_start", "content_block_stop", "message_start", "message_delta",
+    "message_stop",
+}  # fmt: skip
+"""The events that must be what they claim to be; of others the data may be anything."""
+
+
 class ResponseBuilder:
     """Accumulates the events of one response; what came so far can be had at any time."""
 
@@ -124,14 +179,23 @@ class ResponseBuilder:
     def add(self, name: str, data: bytes) -> Delta | None:
         """Take in one event; return what a person would see of it.
 
-        Unknown events and deltas are tolerated. Raises `ModelError`: the typed error of an `error` event,
+        Unknown events and deltas are tolerated, and nothing counts once the response is finished: servers send
+        `[DONE]` and more after it. Raises `ModelError`: the typed error of an `error` event,
         `MalformedResponseError` for what is no event of the Messages API.
         """
+        if self.finished or data.strip() == _DONE:
+            return None
         try:
             event = _parsed(data.decode("utf-8", "replace"))
         except ValueError as error:
+            if name == "error":
+                raise stream_error({"error": {"message": data.decode("utf-8", "replace")[:500]}}) from error
+            if name and name not in _EVENTS:
+                return None
             raise MalformedResponseError(f"The server sent an event that is no JSON: {_shown(data)}") from error
         if not isinstance(event, dict):
+            if name and name not in _EVENTS:
+                return None
             raise MalformedResponseError(f"The server sent an event that is no object: {_shown(data)}")
         try:
             return self._add(str(event.get("type") or name), event)
@@ -143,11 +207,11 @@ class ResponseBuilder:
     def _add(self, kind: str, event: dict[str, Any]) -> Delta | None:
         match kind:
             case "content_block_delta":
-                return self._grow(event["index"], event["delta"])
+                return self._grow(_index(event), event["delta"])
             case "content_block_start":
-                return self._begin(event["index"], event["content_block"])
+                return self._begin(_index(event), event["content_block"])
             case "content_block_stop":
-                block = self._blocks[event["index"]]
+                block = self._blocks[_index(event)]
                 block.body = _whole(block)
                 block.text = []
                 block.complete = True
@@ -170,16 +234,15 @@ class ResponseBuilder:
                 raise stream_error(event)
         return None
 
-    def _count(self, usage: dict[str, Any] | None) -> None:
+    def _count(self, usage: object) -> None:
         """Lay `usage` over what was counted: the figures are cumulative, absent ones stay."""
-        counted = {**self._usage, **{k: v for k, v in (usage or {}).items() if v is not None}}
-        read_usage(counted)
-        self._usage = counted
+        if isinstance(usage, dict):
+            self._usage |= {key: value for key, value in usage.items() if value is not None}
 
     # Where text is taken from an event, `+ ""` raises TypeError for what is no text: see `add`.
 
     def _begin(self, index: int, body: dict[str, Any]) -> Delta | None:
-        if not self.started or self.finished or index in self._blocks or not isinstance(index, int):
+        if not self.started or index in self._blocks:
             raise MalformedResponseError(f"The server began block {index!r} where none can begin.")
         block = self._blocks[index] = _Block(dict(body))
         match body.get("type"):
@@ -190,7 +253,9 @@ class ResponseBuilder:
                 block.text.append(body["thinking"] + "")
                 return Delta(index, "thinking", body["thinking"])
             case "tool_use":
-                return Delta(index, "tool_input", "", str(body["name"]))
+                if not all(isinstance(body.get(key), str) and body[key] for key in ("id", "name")):
+                    raise MalformedResponseError("The server began a tool call without an id or a name.")
+                return Delta(index, "tool_input", "", body["name"])
         return None
 
     def _grow(self, index: int, delta: dict[str, Any]) -> Delta | None:
@@ -219,6 +284,10 @@ class ResponseBuilder:
             raise MalformedResponseError("The server ended a response without a stop reason.")
         if not all(block.complete for block in self._blocks.values()):
             raise MalformedResponseError("The server ended a response with a block that it had not ended.")
+        calls = [block.body["id"] for block in self._blocks.values() if block.body.get("type") == "tool_use"]
+        if len(set(calls)) < len(calls):
+            # A result could not say which of the calls it is of: none of them may run.
+            raise MalformedResponseError("The server gave two tool calls of one answer the same id.")
 
     @property
     def content(self) -> list[JsonObject]:
@@ -237,17 +306,21 @@ class ResponseBuilder:
 
     def response(self) -> Response:
         """Return the whole response; only after `finished`."""
-        details = self._stop.get("stop_details") or {}
+        details = self._stop.get("stop_details")
+        details = details if isinstance(details, dict) else {}
         said = [details.get("category"), details.get("explanation"), self._stop.get("stop_sequence")]
-        miss = (self._message.get("diagnostics") or {}).get("cache_miss_reason") or {}
+        diagnostics = self._message.get("diagnostics")
+        miss = diagnostics.get("cache_miss_reason") if isinstance(diagnostics, dict) else None
         return Response(
             message_id=str(self._message.get("id", "")),
             model=str(self._message.get("model", "")),
-            content=self.content,
+            content=sendable(self.content),
             stop_reason=str(self._stop["stop_reason"]),
             stop_detail=": ".join(str(part) for part in said if part),
             usage=read_usage(self._usage),
-            cache_miss_reason=str(miss.get("type", "")),
+            cache_miss_reason=str(miss.get("type", "")) if isinstance(miss, dict) else "",
+            stop_details=details,
+            reported=read_reported(self._usage),
         )
 
     def partial_usage(self) -> Usage:
@@ -277,9 +350,34 @@ def _whole(block: _Block) -> dict[str, Any]:
             return {**block.body, "text": text}
         case "thinking":
             return {**block.body, "thinking": text}
-    if text or "input" in block.body:
-        return {**block.body, "input": _tool_input(text) if text else block.body["input"]}
+        case "tool_use" if not text and not isinstance(block.body.get("input"), dict):
+            given = block.body.get("input")
+            return {**block.body, "input": {} if given is None else {INVALID_JSON: json.dumps(given)}}
+    if text:
+        return {**block.body, "input": _tool_input(text)}
     return block.body
+
+
+def sendable(content: list[JsonObject]) -> list[JsonObject]:
+    """Return the blocks of an answer that a request may hold.
+
+    The API refuses text without a visible character. Before the last `fallback` block stands what another model
+    said before it declined: its tool calls are void.
+    """
+    handed_over = max((i for i, block in enumerate(content) if block.get("type") == "fallback"), default=0)
+    return [
+        block
+        for index, block in enumerate(content)
+        if not (block.get("type") == "text" and not str(block.get("text") or "").strip())
+        and not (index < handed_over and block.get("type") == "tool_use")
+    ]
+
+
+def _index(event: dict[str, Any]) -> int:
+    index = event["index"]
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < MAX_BLOCKS:
+        raise MalformedResponseError(f"The server names block {str(index)[:50]}, which there cannot be.")
+    return index
 
 
 def _parsed(text: str) -> Any:
@@ -320,39 +418,99 @@ def _tool_input(text: str) -> dict[str, Any]:
 
 
 def read_usage(usage: dict[str, Any]) -> Usage:
-    """Return the API's `usage` object as ours.
+    """Return the API's `usage` object as ours; figures that cannot be counts are taken for 0.
 
     The top-level figures leave out what compaction and other side iterations used, and are 0 where there was
     nothing else: those are added. What the `message` iterations used is in the top-level figures; should they
-    say more, they count.
+    say more, they count. Where the iterations are priced apart, they are the usage's `parts`.
     """
+    top = _one_usage(usage)
+    listed = usage.get("iterations")
+    rounds = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    parts = [_part(one, top) for one in rounds]
     messages, others = Usage(), Usage()
-    for iteration in usage.get("iterations") or []:
-        if iteration.get("type") == "message":
-            messages += _one_usage(iteration)
-        else:
-            others += _one_usage(iteration)
-    return max(_one_usage(usage), messages, key=lambda one: one.total_tokens) + others
+    for part in parts:
+        messages, others = (messages + part, others) if part.of_message else (messages, others + part)
+    whole = messages.total_tokens >= top.total_tokens
+    total = (messages if whole else top) + others
+    if not whole:
+        # The rounds do not account for all that was used: what the top level says is priced as one request.
+        of_others = [part for part in parts if not part.of_message]
+        parts = [_part(usage, top), *of_others] if of_others else []
+    if len(parts) == 1 and not parts[0].model and parts[0].kind == "message":
+        parts = []
+    return total.model_copy(
+        update={
+            "web_searches": max(top.web_searches, total.web_searches),
+            "web_fetches": max(top.web_fetches, total.web_fetches),
+            "speed": top.speed,
+            "inference_geo": top.inference_geo,
+            "parts": parts,
+        }
+    )
+
+
+def read_reported(usage: dict[str, Any]) -> Reported:
+    """Return what a `usage` object says, and what it does not."""
+    prompts = [_count(usage.get(key)) for key in _PROMPT_FIGURES]
+    total = read_usage(usage)
+    output = _count(usage.get("output_tokens"))
+    if usage.get("iterations"):
+        return Reported(total.prompt_tokens or None, total.output_tokens or None)
+    unusable = any(usage.get(key) is not None and _count(usage[key]) is None for key in _PROMPT_FIGURES)
+    said = prompts[0] is not None or any(prompts)
+    return Reported(total.prompt_tokens if said and not unusable else None, output)
+
+
+_PROMPT_FIGURES = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+def _count(value: object) -> int | None:
+    """Return a figure of a usage object as a count; None for what cannot be one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
+        return None
+    return value
+
+
+def _part(one: dict[str, Any], top: Usage) -> UsagePart:
+    """Return one entry of `iterations`, or the top level itself as if it were one."""
+    kind, model = (str(one.get(key) or "") for key in ("type", "model"))
+    figures = {**_figures(one), "speed": top.speed, "inference_geo": top.inference_geo}
+    return UsagePart(kind=kind or "message", model=model, **figures)
 
 
 def _one_usage(usage: dict[str, Any]) -> Usage:
-    written = int(usage.get("cache_creation_input_tokens") or 0)
-    hour = int((usage.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0)
-    return Usage(
-        input_tokens=int(usage.get("input_tokens") or 0),
-        output_tokens=int(usage.get("output_tokens") or 0),
-        cache_read_tokens=int(usage.get("cache_read_input_tokens") or 0),
-        cache_write_tokens=max(0, written - hour),
-        cache_write_1h_tokens=hour,
-        web_searches=int((usage.get("server_tool_use") or {}).get("web_search_requests") or 0),
-    )
+    return Usage(**_figures(usage))
+
+
+def _figures(usage: dict[str, Any]) -> dict[str, Any]:
+    written = _count(usage.get("cache_creation_input_tokens")) or 0
+    created, tools = usage.get("cache_creation"), usage.get("server_tool_use")
+    hour = _count(created.get("ephemeral_1h_input_tokens")) or 0 if isinstance(created, dict) else 0
+    tools = tools if isinstance(tools, dict) else {}
+    return {
+        "input_tokens": _count(usage.get("input_tokens")) or 0,
+        "output_tokens": _count(usage.get("output_tokens")) or 0,
+        "cache_read_tokens": _count(usage.get("cache_read_input_tokens")) or 0,
+        "cache_write_tokens": max(0, written - hour),
+        "cache_write_1h_tokens": hour,
+        "web_searches": _count(tools.get("web_search_requests")) or 0,
+        "web_fetches": _count(tools.get("web_fetch_requests")) or 0,
+        "speed": str(usage.get("speed") or "")[:40],
+        "inference_geo": str(usage.get("inference_geo") or "")[:40],
+    }
 
 
 def stream_error(event: dict[str, Any]) -> ModelError:
     """Return the typed error of a mid-stream `error` event."""
-    body = event.get("error") or {}
-    message = str(body.get("message") or "the server gave no reason")
-    made = error_type(body.get("type"), 200, message)
+    body = event.get("error")
+    if not isinstance(body, dict):
+        body = {"message": body or event.get("message")}
+    message = well_formed(str(body.get("message") or "the server gave no reason"))
+    kind = body.get("type")
+    made = error_type(kind if isinstance(kind, str) else None, 200, message)
     return made(with_hint(made.kind, message), request_id=str(event.get("request_id") or ""))
 
 
