@@ -404,7 +404,7 @@ def test_the_state_of_a_step_is_told_in_words() -> None:
 def test_a_head_says_nothing_twice() -> None:
     assert drawn(*step("s", "edit", "edit a.py", summary="+2 −1", diff=DIFF))[0] == "▸ ✓ edit a.py  +2 −1"
     denied = PermissionDecided(step="s", tool="read", call_hash="", verdict="deny", by="person", reason="denied")
-    assert drawn(planned("s"), denied) == ["▸ ⊘ read src/login.py  denied"]
+    assert drawn(planned("s"), denied) == ["▸ ✗ read src/login.py  denied"]
     todo = TodoChanged(step="s", items=[TodoItem(text="dig")])
     events = [planned("s", "todo", "todo 0/1 done"), started("s"), todo, finished("s", summary="1 item, 0 done")]
     assert drawn(*events) == ["▸ ✓ todo 0/1 done"]

@@ -18,7 +18,7 @@ async def test_entries_by_line_and_enter_names_the_subject() -> None:
         rows = [row for row in screen_text(view) if row]
         assert len(rows) == session.entry_count
         assert rows[-1] == "00:00:00 ✓ read     src/last.py                       4 ms"
-        assert any("⧗ edit" in row and row.endswith("waiting") for row in rows)
+        assert any("▲ edit" in row and row.endswith("waiting") for row in rows)
         view.focus()
         await pilot.press("enter", "up", "enter")
         subjects = [m.subject for m in app.said if isinstance(m, TimelineView.EntrySelected)]

@@ -90,7 +90,12 @@ class AnswerItem:
 
 @dataclass(frozen=True, slots=True)
 class StepItem:
-    """One tool call. `view` is output, `diff` a unified diff, `evidence` what recovery found."""
+    """One tool call.
+
+    `view` is its output, `diff` the unified diff of what it changed, `evidence` what recovery found. `preview` is
+    what the permission request showed of the call before it ran: a unified diff or other plain text, empty for a
+    call that was never asked about.
+    """
 
     time: float
     step: str
@@ -101,6 +106,7 @@ class StepItem:
     summary: str = ""
     view: str = ""
     diff: str = ""
+    preview: str = ""
     evidence: str = ""
     question: str = ""
     answer: str = ""
@@ -213,9 +219,9 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
 def _fold_step(item: StepItem, event: EventBase) -> StepItem:
     match event:
         case PermissionRequested():
-            return replace(item, state="waiting", diff=event.preview or item.diff)
+            return replace(item, state="waiting", preview=event.preview)
         case StepEdited():
-            return replace(item, state="planned", input=event.input, title=event.title, diff="")
+            return replace(item, state="planned", input=event.input, title=event.title, preview="")
         case PermissionDecided():
             if event.verdict == "deny":
                 reason = event.comment or event.reason
@@ -231,7 +237,7 @@ def _fold_step(item: StepItem, event: EventBase) -> StepItem:
                 state=event.outcome,
                 summary=event.summary or item.summary,
                 view=event.view,
-                diff=event.diff or item.diff,
+                diff=event.diff,
                 seconds=event.seconds,
             )
         case StepRecovered():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME_CELLS = 8
 """Cells of the column of names, unless the view is narrow."""
 
-_GLYPHS = {"running": "●", "waiting": "⧗", "ok": "✓", "error": "✗", "info": "·", "warning": "!"}
+_GLYPHS = {"running": "●", "waiting": "▲", "ok": "✓", "error": "✗", "info": "·", "warning": "!"}
 
 
 class EntrySource(Protocol):

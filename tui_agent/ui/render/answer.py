@@ -66,7 +66,7 @@ class AnswerDrawing:
         glyph, style = {
             "interrupted": ("■ interrupted", self._palette.warning),
             "failed": ("✗ failed", self._palette.error),
-            "retrying": ("↻ trying again", self._palette.warning),
+            "retrying": ("● trying again", self._palette.warning),
         }.get(item.state, ("!", self._palette.warning))
         if not item.note and glyph == "!":
             return []

@@ -45,6 +45,12 @@ def diff_lines(diff: str, palette: Palette, width: int, indent: str, limit: int)
     return lines
 
 
+def is_diff(text: str) -> bool:
+    """Return whether a preview is a unified diff and not other text, e.g. a command."""
+    first, _, rest = text.partition("\n")
+    return first.startswith("--- ") and rest.startswith("+++ ")
+
+
 def changed_lines(diff: str) -> tuple[int, int]:
     """Return how many lines a unified diff adds and removes."""
     added = removed = 0

@@ -16,14 +16,10 @@ from tui_agent.session import (
 )
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.render.answer import AnswerDrawing
-from tui_agent.ui.render.diff import changed_lines
 from tui_agent.ui.render.lines import Line, Prefix, plain, wrap
 from tui_agent.ui.render.palette import Palette
-from tui_agent.ui.render.step import step_lines
+from tui_agent.ui.render.step import opens_by_itself, step_lines, step_text
 from tui_agent.ui.render.words import count, duration
-
-OPEN_DIFF = 40
-"""Changed lines up to which a step's diff is shown without being asked for."""
 
 LONG_PROMPT = 50
 """Lines, or hundreds of characters, above which only the begin of a prompt is shown."""
@@ -165,12 +161,8 @@ def unfolds(item: Item) -> bool:
 
 
 def unfolded_by_itself(item: Item) -> bool:
-    """Return whether the item is open until a person folds it: what asks for attention, and short diffs."""
-    if not isinstance(item, StepItem):
-        return False
-    if item.state in {"uncertain", "waiting"} or item.question or item.todo:
-        return True
-    return bool(item.diff) and sum(changed_lines(item.diff)) <= OPEN_DIFF
+    """Return whether the item is open until the user folds it."""
+    return isinstance(item, StepItem) and opens_by_itself(item)
 
 
 def is_prompt(item: Item) -> bool:
@@ -187,8 +179,7 @@ def item_text(item: Item) -> str:
             texts = [block.text for block in item.blocks if block.kind == "text"]
             return "\n\n".join(texts) or item.note
         case StepItem():
-            body = item.diff or item.view or item.answer or item.summary
-            return f"{item.title}\n{body}" if body else item.title
+            return step_text(item)
         case RunEndItem():
             return item.reason or item.outcome
         case CompactionItem():

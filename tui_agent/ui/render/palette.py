@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.style import Style
 from textual.color import Color, ColorParseError
@@ -36,6 +36,11 @@ class Palette:
     name: Style
     comment: Style
     news: Style
+
+
+def all_dim(palette: Palette) -> Palette:
+    """Return the palette with a diff's colours taken out: for a change that was not made."""
+    return replace(palette, base=palette.dim, added=palette.dim, removed=palette.dim)
 
 
 def make_palette(base: Style, variables: Mapping[str, str]) -> Palette:
