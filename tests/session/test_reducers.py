@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.events.strategies import events
 from tui_agent.context.items import fold_entry, fold_item
-from tui_agent.events import EventBase, RunStarted, StepFinished, StepPlanned, TurnFinished, Usage
+from tui_agent.events import EventBase, RunStarted, SessionCreated, StepFinished, StepPlanned, TurnFinished, Usage
 from tui_agent.session.state import SessionState, apply, digest, dump_state, load_state
 
 
@@ -40,10 +40,12 @@ def test_a_snapshot_anywhere_gives_the_same_state(sequence: list[EventBase], cut
 
 
 @given(numbered)
-def test_spend_is_the_sum_of_what_was_booked(sequence: list[EventBase]) -> None:
+def test_spend_is_the_sum_of_what_was_booked_since_the_fork(sequence: list[EventBase]) -> None:
     state = fold(SessionState(), sequence)
     booked = Usage()
     for event in sequence:
+        if isinstance(event, SessionCreated) and event.forked_from is not None:
+            booked = Usage()
         if event.type in {"turn.finished", "turn.failed", "context.compacted", "budget.booked"}:
             booked += event.usage  # type: ignore[attr-defined]
     assert state.budget.usage.total_tokens == booked.total_tokens

@@ -39,7 +39,6 @@ from tui_agent.events import (
     RunStarted,
     TurnFailed,
     TurnFinished,
-    Usage,
 )
 from tui_agent.journal import Recorder
 from tui_agent.workflow import Step
@@ -63,8 +62,6 @@ class Agent:
         self.type: AgentType = load_agent_types(services.runtime.home)[agent_type]
         self.recorder = Recorder(services.journal, run, agent)
         self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
-        self._usage = Usage()
-        self._cost: float | None = 0.0
         self._broken = 0
         self._watch = FileWatch()
 
@@ -147,9 +144,6 @@ class Agent:
                     return "failed", f"{ended.kind}: {ended.message}"
             else:
                 self._broken = 0
-                self._usage += ended.usage
-                known = self._cost is not None and ended.cost is not None
-                self._cost = (self._cost or 0.0) + (ended.cost or 0.0) if known else None
 
     async def _note_changes(self, history: History) -> None:
         """Let the model know of files that others changed since it saw them, once each change."""
@@ -253,13 +247,14 @@ class Agent:
         active = self._active_run()
         if active is None:
             return
+        taken = self.services.budget().spend_of(self.run_id)
         finished = RunFinished(
             outcome=outcome,
             reason=reason,
-            turns=active.turns,
+            turns=taken.turns,
             seconds=max(0.0, self.services.runtime.now() - active.started),
-            usage=self._usage,
-            cost=self._cost,
+            usage=taken.usage,
+            cost=taken.known_cost,
         )
         clocked = self.services.meter.clocked() if self._is_main else []
         await to_the_end(self.recorder.record(*([stop] if stop else []), *clocked, finished))

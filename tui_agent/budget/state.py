@@ -9,7 +9,6 @@ from tui_agent.budget.limits import LAYERS, Account, amount, effective, split
 from tui_agent.events import (
     MAIN_AGENT,
     Amounts,
-    BudgetBooked,
     BudgetClocked,
     BudgetWarned,
     ContextCompacted,
@@ -18,11 +17,13 @@ from tui_agent.events import (
     RunStarted,
     Scope,
     SessionConfigured,
-    TurnFailed,
+    SessionCreated,
+    Spent,
     TurnFinished,
     TurnProjected,
     TurnStarted,
     Usage,
+    spent,
 )
 
 
@@ -36,14 +37,38 @@ class DayState:
 
 
 @dataclass(frozen=True, slots=True)
+class RunSpend:
+    """What one agent's run took, the runs that it asked for included.
+
+    `cost` is dollars of all with a known price, `unpriced` counts those without. `parent` is the run that asked for
+    it, empty for the main agent's.
+    """
+
+    agent: str
+    parent: str = ""
+    turns: int = 0
+    usage: Usage = Usage()
+    cost: float = 0.0
+    unpriced: int = 0
+
+    @property
+    def known_cost(self) -> float | None:
+        """The dollars, None where the price of a part is not known."""
+        return None if self.unpriced else self.cost
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetState:
     """Spend of the session and of the run, the limits, and what is reserved.
 
+    A fork begins with nothing spent: what it copied was paid for by the session that it comes from.
+
     `cost` is dollars of all turns with a known price, `unpriced` counts those without. `context_tokens` is
     the main agent's window after its last response. The `run_` figures are of the run in progress or the last
-    one, subagents' included. `seconds` are booked wall-clock time; `since` is when the time that is not booked
-    yet began (seconds since the epoch), None while no run goes. `projection` is what the next turn costs at
-    most; `reserved` are the requests under way. `warned` are the limits that were told to be near, and how near.
+    one, subagents' included; `subruns` are those of subagents' runs in progress, by run. `seconds` are booked
+    wall-clock time; `since` is when the time that is not booked yet began (seconds since the epoch), None while
+    no run goes. `projection` is what the next turn costs at most; `reserved` are the requests under way.
+    `warned` are the limits that were told to be near, and how near.
     """
 
     usage: Usage = Usage()
@@ -53,6 +78,8 @@ class BudgetState:
     run_turns: int = 0
     run_usage: Usage = Usage()
     run_cost: float = 0.0
+    run_unpriced: int = 0
+    subruns: dict[str, RunSpend] = field(default_factory=dict)
     context_tokens: int = 0
     projection: TurnProjected | None = None
     seconds: float = 0.0
@@ -82,6 +109,12 @@ class BudgetState:
         """The share of the session's input that was read from the cache; None before there was any."""
         total = self.usage.prompt_tokens
         return self.usage.cache_read_tokens / total if total else None
+
+    def spend_of(self, run: str) -> RunSpend:
+        """Return what a run in progress has taken so far; nothing for one that is not in progress."""
+        if run in self.subruns or run != self.run:
+            return self.subruns.get(run, RunSpend(""))
+        return RunSpend(MAIN_AGENT, "", self.run_turns, self.run_usage, self.run_cost, self.run_unpriced)
 
     def account(self, scope: Scope, now: float, *, beside: str = "") -> Account:
         """Return what is used and reserved of a scope at `now`; the reservation for turn `beside` is left out.
@@ -120,14 +153,11 @@ def reservation(projected: TurnProjected) -> Amounts:
     )
 
 
-def booked(usage: Usage, cost: float | None, turns: int = 0) -> Amounts:
-    """Return what a response takes of the limits."""
-    return _amounts(turns, usage, cost or 0.0, 0.0)
-
-
 def apply(state: BudgetState, event: EventBase) -> BudgetState:
     """Return the state after `event`. Pure."""
     match event:
+        case SessionCreated() if event.forked_from is not None:
+            return replace(state, usage=Usage(), cost=0.0, unpriced=0, turns=0, seconds=0.0)
         case RunStarted() if event.agent == MAIN_AGENT:
             return replace(
                 state,
@@ -136,35 +166,38 @@ def apply(state: BudgetState, event: EventBase) -> BudgetState:
                 run_turns=0,
                 run_usage=Usage(),
                 run_cost=0.0,
+                run_unpriced=0,
+                subruns={},
                 run_seconds=0.0,
                 warned={key: share for key, share in state.warned.items() if not key.startswith("run.")},
             )
+        case RunStarted():
+            parent = next((run for run, known in state.subruns.items() if known.agent == event.parent_agent), "")
+            return replace(state, subruns={**state.subruns, event.run: RunSpend(event.agent, parent)})
         case RunFinished():
             if event.agent == MAIN_AGENT:
-                return replace(state, since=None, run="")
-            return replace(state, anchors=without(state.anchors, event.agent))
+                return replace(state, since=None, run="", subruns={})
+            subruns = {run: known for run, known in state.subruns.items() if run != event.run}
+            return replace(state, anchors=without(state.anchors, event.agent), subruns=subruns)
         case SessionConfigured() if event.limits or event.max_turns is not None:
             return _configured(state, event)
         case TurnProjected():
             return _projected(state, event)
         case TurnStarted() if event.attempt == 1:
             return _turn_begun(state, event)
-        case TurnFinished():
-            state = _learn(state, event)
-            state = _book(state, event.usage, event.cost, event.turn)
-            if event.agent == MAIN_AGENT:
-                state = replace(state, context_tokens=event.usage.total_tokens)
-            return state
-        case TurnFailed() | BudgetBooked():
-            spent = event.usage.total_tokens or event.usage.web_searches
-            return _book(state, event.usage, event.cost if spent else 0.0, event.turn)
-        case ContextCompacted():
-            return _compacted(state, event)
         case BudgetClocked():
             return _clocked(state, event)
         case BudgetWarned():
             return replace(state, warned={**state.warned, warning_key(event, state.day.date): event.fraction})
-    return state
+    taken = spent(event)
+    if taken is None:
+        return state
+    if isinstance(event, TurnFinished):
+        state = _learn(state, event)
+    state = _book(state, taken, event.run)
+    if isinstance(event, TurnFinished) and event.agent == MAIN_AGENT:
+        return replace(state, context_tokens=event.usage.total_tokens)
+    return _compacted(state, event) if isinstance(event, ContextCompacted) else state
 
 
 def warning_key(event: BudgetWarned, date: str) -> str:
@@ -212,6 +245,7 @@ def _turn_begun(state: BudgetState, event: TurnStarted) -> BudgetState:
         state,
         turns=state.turns + 1,
         run_turns=state.run_turns + 1 if state.run else state.run_turns,
+        subruns=_with_spend(state.subruns, event.run, Spent(turns=1)),
         day=day,
     )
 
@@ -230,8 +264,6 @@ def _learn(state: BudgetState, event: TurnFinished) -> BudgetState:
 
 
 def _compacted(state: BudgetState, event: ContextCompacted) -> BudgetState:
-    spent = event.usage.total_tokens or event.usage.web_searches
-    state = _book(state, event.usage, event.cost if spent else 0.0, event.turn)
     state = replace(state, anchors=without(state.anchors, event.agent))
     if event.agent == MAIN_AGENT:
         state = replace(state, context_tokens=event.receipt.tokens_after)
@@ -248,9 +280,10 @@ def _clocked(state: BudgetState, event: BudgetClocked) -> BudgetState:
     return state
 
 
-def _book(state: BudgetState, usage: Usage, cost: float | None, turn: str) -> BudgetState:
-    """Book what a request cost, in place of what it had reserved."""
-    held = next((projected for projected in state.reserved if projected.turn == turn), None)
+def _book(state: BudgetState, taken: Spent, run: str) -> BudgetState:
+    """Book what a request took, in place of what it had reserved. Its turn was counted when it began."""
+    held = next((projected for projected in state.reserved if projected.turn == taken.turn), None)
+    taken = replace(taken, turns=0)
     day = state.day
     if day.date:
         released = reservation(held) if held is not None and held.day == day.date else Amounts()
@@ -261,15 +294,38 @@ def _book(state: BudgetState, usage: Usage, cost: float | None, turn: str) -> Bu
             cost=max(0.0, day.reserved.cost - released.cost),
             seconds=day.reserved.seconds,
         )
-        day = DayState(day.date, day.used + booked(usage, cost), left)
+        day = DayState(day.date, day.used + taken.amounts, left)
+    cost, unpriced = taken.cost or 0.0, int(taken.cost is None)
     state = replace(
         state,
-        usage=state.usage + usage,
-        cost=state.cost + (cost or 0.0),
-        unpriced=state.unpriced + (cost is None),
-        reserved=tuple(projected for projected in state.reserved if projected.turn != turn),
+        usage=state.usage + taken.usage,
+        cost=state.cost + cost,
+        unpriced=state.unpriced + unpriced,
+        reserved=tuple(projected for projected in state.reserved if projected.turn != taken.turn),
+        subruns=_with_spend(state.subruns, run, taken),
         day=day,
     )
     if state.run:
-        state = replace(state, run_usage=state.run_usage + usage, run_cost=state.run_cost + (cost or 0.0))
+        state = replace(
+            state,
+            run_usage=state.run_usage + taken.usage,
+            run_cost=state.run_cost + cost,
+            run_unpriced=state.run_unpriced + unpriced,
+        )
     return state
+
+
+def _with_spend(subruns: dict[str, RunSpend], run: str, taken: Spent) -> dict[str, RunSpend]:
+    """Return the subagents' runs after one of them took something: it counts for those that asked for it too."""
+    found, seen = dict(subruns), set[str]()
+    while (known := found.get(run)) is not None and run not in seen:
+        seen.add(run)
+        found[run] = replace(
+            known,
+            turns=known.turns + taken.turns,
+            usage=known.usage + taken.usage,
+            cost=known.cost + (taken.cost or 0.0),
+            unpriced=known.unpriced + (taken.cost is None),
+        )
+        run = known.parent
+    return found

@@ -6,6 +6,7 @@ This room is the ground: it imports nothing of the house. Add a type in `types.p
 
 from tui_agent.events.base import MAIN_AGENT, EventBase, JsonObject, UnknownEvent
 from tui_agent.events.parse import EVENT_TYPES, Event, event_adapter, parse_event
+from tui_agent.events.spend import Spent, spent
 from tui_agent.events.types import (
     BudgetBooked,
     BudgetClocked,
@@ -109,6 +110,7 @@ __all__ = [
     "Scope",
     "SessionConfigured",
     "SessionCreated",
+    "Spent",
     "StepEdited",
     "StepEvent",
     "StepFinished",
@@ -133,4 +135,5 @@ __all__ = [
     "WorkspaceChanged",
     "event_adapter",
     "parse_event",
+    "spent",
 ]

@@ -12,14 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tui_agent.events import (
-        Amounts,
-        BudgetBooked,
-        ContextCompacted,
-        EventBase,
-        TurnFailed,
-        TurnFinished,
-    )
+    from tui_agent.events import Amounts, EventBase
 
 TIME_KEY = "time"
 """The key under which a session reserves time; a request's is `turn.attempt`."""
@@ -32,7 +25,10 @@ SPEND_TYPES = (
     "budget.booked",
     "budget.clocked",
 )
-"""The events that are booked."""
+"""The events that reserve or book something: `turn.projected`, and those that `events.spent` reads."""
+
+MOST_TOKENS = 10**15
+"""Tokens that one row can hold: what SQLite's integers take with room to spare."""
 
 RESERVATION = """
 CREATE TABLE reservation (
@@ -91,65 +87,45 @@ def book(connection: sqlite3.Connection, session: str, event: EventBase) -> None
 
     A fork's copied events carry the session that paid for them, which has them on its own account.
     """
-    from tui_agent.events import (
-        BudgetBooked,
-        BudgetClocked,
-        ContextCompacted,
-        TurnFailed,
-        TurnFinished,
-        TurnProjected,
-    )
+    from tui_agent.events import BudgetClocked, TurnProjected, spent
 
     if event.session != session:
         return
-    match event:
-        case TurnProjected() if event.day:
-            row = (int(event.purpose == "turn" and event.attempt == 1), event.input_tokens, event.max_output_tokens)
-            connection.execute(
-                "INSERT OR IGNORE INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-                (session, f"{event.turn}.{event.attempt}", event.day, *row, event.max_cost or 0.0),
-            )
-        case TurnFinished() | TurnFailed():
-            keys = [f"{event.turn}.{attempt}" for attempt in range(event.attempt, 0, -1)]
-            _spend(connection, session, event, keys, turns=int(event.attempt == 1))
-        case ContextCompacted() | BudgetBooked():
-            _spend(connection, session, event, [f"{event.turn}.1"])
-        case BudgetClocked():
-            _insert(connection, session, event.seq, event.day, (0, 0, 0, 0.0, event.seconds))
-            release(connection, session, (TIME_KEY,))
+    if isinstance(event, TurnProjected) and event.day:
+        held = (int(event.purpose == "turn" and event.attempt == 1), event.input_tokens, event.max_output_tokens)
+        connection.execute(
+            "INSERT OR IGNORE INTO reservation VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+            (session, f"{event.turn}.{event.attempt}", event.day, *held, event.max_cost or 0.0),
+        )
+    taken = spent(event)
+    if taken is None:
+        return
+    if isinstance(event, BudgetClocked):
+        keys, day = [TIME_KEY], event.day
+    else:
+        keys = [f"{taken.turn}.{attempt}" for attempt in range(taken.attempt, 0, -1)]
+        day = _reserved_day(connection, session, keys) or day_of(event.time)
+    _insert(connection, session, event.seq, day, taken.amounts)
+    release(connection, session, keys)
 
 
-def _spend(
-    connection: sqlite3.Connection,
-    session: str,
-    event: TurnFinished | TurnFailed | ContextCompacted | BudgetBooked,
-    keys: list[str],
-    turns: int = 0,
-) -> None:
-    day = ""
+def _reserved_day(connection: sqlite3.Connection, session: str, keys: list[str]) -> str:
+    """Return the day that the first of these reservations was made for, empty if there is none."""
     for key in keys:
         row = connection.execute(
             "SELECT day FROM reservation WHERE session = ? AND key = ?", (session, key)
         ).fetchone()
-        day = day or (row[0] if row else "")
-    usage = event.usage
-    amounts = (turns, usage.prompt_tokens, usage.output_tokens, event.cost or 0.0, 0.0)
-    _insert(connection, session, event.seq, day or day_of(event.time), amounts)
-    release(connection, session, keys)
+        if row:
+            return str(row[0])
+    return ""
 
 
-def _insert(
-    connection: sqlite3.Connection,
-    session: str,
-    seq: int | None,
-    day: str,
-    amounts: tuple[int, int, int, float, float],
-) -> None:
-    turns, prompt, output, cost, seconds = amounts
+def _insert(connection: sqlite3.Connection, session: str, seq: int | None, day: str, amounts: Amounts) -> None:
+    prompt, output = min(amounts.input_tokens, MOST_TOKENS), min(amounts.output_tokens, MOST_TOKENS)
     connection.execute(
         "INSERT OR IGNORE INTO spend (session, seq, day, cost, tokens, turns, input, output, seconds)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (session, seq, day, cost, prompt + output, turns, prompt, output, seconds),
+        (session, seq, day, amounts.cost, prompt + output, amounts.turns, prompt, output, amounts.seconds),
     )
 
 

@@ -56,14 +56,11 @@ def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
     """Return the summary after `event`. Pure."""
     from tui_agent.events import (
         MAIN_AGENT,
-        BudgetBooked,
-        ContextCompacted,
         RunFinished,
         RunStarted,
         SessionConfigured,
         SessionCreated,
-        TurnFailed,
-        TurnFinished,
+        spent,
     )
 
     summary = replace(summary, updated=max(summary.updated, event.time))
@@ -89,6 +86,5 @@ def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
             return replace(summary, title=title, prompts=summary.prompts + 1, state="running")
         case RunFinished() if event.agent == MAIN_AGENT:
             return replace(summary, state="idle")
-        case TurnFinished() | TurnFailed() | ContextCompacted() | BudgetBooked() if event.session == summary.id:
-            return replace(summary, cost=summary.cost + (event.cost or 0.0))
-    return summary
+    taken = spent(event) if event.session == summary.id else None  # what a fork copied was paid for by its origin
+    return replace(summary, cost=summary.cost + (taken.cost or 0.0)) if taken is not None else summary
