@@ -31,12 +31,15 @@ CHOOSE = "?"
 
 EXIT_CODES = """\b
 Exit codes:
-  0    the run completed
+  0    the run completed: the model ended its answer by itself
   1    the run failed
   2    wrong usage, or the session cannot be opened
   3    a limit stopped the run
   4    something needs a person: a call was denied because nobody could
        be asked, or an earlier start left something to decide
+  5    the answer was cut at its output limit
+  6    the model declined to answer
+  7    the context window is full, and compacting it made no room
   130  interrupted with Ctrl+C (143 after SIGTERM, 129 after SIGHUP)
   141  nobody reads the output any more
 """

@@ -111,6 +111,8 @@ class JsonReport:
             "run": progress.run,
             "outcome": end.outcome if end else "waiting",
             "reason": end.reason if end else "",
+            "hint": end.hint if end else "",
+            "stop_reason": end.stop_reason if end else "",
             "answer": progress.answer,
             "turns": end.turns if end else 0,
             "seconds": end.seconds if end else 0.0,
@@ -143,8 +145,9 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case TurnFailed():
             again = "" if event.retry_seconds is None else f"; next attempt in {event.retry_seconds:.1f} s"
             return f"{event.kind}: {event.message}{again}"
-        case RunFinished() if event.agent == MAIN_AGENT and event.outcome not in {"completed", "stopped"}:
-            return f"run {event.outcome}: {event.reason}"
+        case RunFinished() if event.agent == MAIN_AGENT and event.outcome != "stopped" and _has_words(event):
+            words = ". ".join(part.rstrip(".") for part in (event.reason, event.hint) if part)
+            return f"run {event.outcome.replace('_', ' ')}" + (f": {words}" if words else "")
         case BudgetStopped():
             return stop_text(event)
         case BudgetWarned():
@@ -156,6 +159,11 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case Notice():
             return f"{event.level}: {event.message}"
     return ""
+
+
+def _has_words(finished: RunFinished) -> bool:
+    """Return whether there is more to say of a run's end than that it is done."""
+    return finished.outcome != "completed" or bool(finished.reason)
 
 
 def _ends_the_run(failed: TurnFailed) -> bool:
