@@ -22,6 +22,7 @@ from tui_agent.events import (
 )
 from tui_agent.headless.progress import Progress, text_of
 from tui_agent.session import stop_text, warning_text
+from tui_agent.streams import json_line
 from tui_agent.text import inert
 
 Output = Literal["text", "json", "stream-json"]
@@ -83,13 +84,9 @@ class StreamReport:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._terminal = out.isatty()
 
     def event(self, event: EventBase) -> None:
-        line = event.model_dump_json()
-        if self._terminal:  # the same JSON with every character escaped that a terminal could act on
-            line = json.dumps(json.loads(line), separators=(",", ":"))
-        self._out.write(line + "\n")
+        self._out.write(json_line(event.model_dump_json(), self._out) + "\n")
 
     def end(self, session: str, progress: Progress, exit_code: int) -> None:
         return
