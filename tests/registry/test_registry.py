@@ -25,7 +25,7 @@ GOOD = 'description = "d"\neffect = "pure"\nimplementation = "m:C"\n[input_schem
 def test_listing_imports_no_implementation() -> None:
     program = (
         "import sys; from tui_agent.registry import *; t = load_tools(); load_commands();"
-        "assemble_pool(t, allowed=None, capabilities=set(), mode='ask').api_tools();"
+        "assemble_pool(t, allowed=None, capabilities=set()).api_tools();"
         "print(*(m for m in sys.modules if m.startswith('tui_agent.tools') or m == 'jsonschema'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -42,7 +42,7 @@ def test_every_tool_has_an_implementation_and_a_sound_schema() -> None:
 
 
 def test_the_everyday_tools_are_small() -> None:
-    pool = assemble_pool(load_tools(), allowed=None, capabilities={"subagents"}, mode="ask")
+    pool = assemble_pool(load_tools(), allowed=None, capabilities={"subagents", "modes"})
     sent = json.dumps(pool.api_tools(), ensure_ascii=False, separators=(",", ":")).encode()
     assert len(pool.tools) >= 9
     assert len(sent) / 4 < 1_700
@@ -122,26 +122,25 @@ def test_many_problems_are_cut() -> None:
 
 
 def test_the_reason_for_each_tool() -> None:
-    pool = assemble_pool(load_tools(), allowed={"read", "task", "write"}, capabilities=set(), mode="plan")
+    pool = assemble_pool(load_tools(), allowed={"read", "task", "write"}, capabilities=set())
     reasons = {entry.name: (entry.offered, entry.reason) for entry in pool.entries}
     assert reasons["read"] == (True, "built-in tool")
     assert reasons["task"] == (False, "needs subagents")
     assert reasons["bash"] == (False, "not among the tools of this agent type")
-    assert not reasons["write"][0]
-    assert "plan mode" in reasons["write"][1]
+    assert reasons["write"] == (True, "built-in tool")
     assert set(reasons) == set(load_tools())
-    assert [tool.name for tool in pool.tools] == ["read"]
+    assert [tool.name for tool in pool.tools] == ["read", "write"]
 
 
 @given(st.permutations(sorted(load_tools())))
 def test_the_order_sent_is_always_the_same(names: list[str]) -> None:
     tools = load_tools()
     shuffled = {name: tools[name] for name in names}
-    pool = assemble_pool(shuffled, allowed=None, capabilities={"subagents"}, mode="ask")
+    pool = assemble_pool(shuffled, allowed=None, capabilities={"subagents", "modes"})
     assert [tool["name"] for tool in pool.api_tools()] == sorted(names)
 
 
 def test_long_inputs_are_streamed_as_they_are_written() -> None:
-    pool = assemble_pool(load_tools(), allowed=None, capabilities=set(), mode="ask")
+    pool = assemble_pool(load_tools(), allowed=None, capabilities=set())
     eager = {tool["name"] for tool in pool.api_tools() if tool.get("eager_input_streaming")}
     assert eager == {"write", "edit"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
-from tui_agent.agents.calls import call_problem
 from tui_agent.agents.services import Services
-from tui_agent.context import AnswerStop, History, nested_memory
+from tui_agent.context import History, nested_memory
 from tui_agent.events import (
     MAIN_AGENT,
     JsonObject,
     QuestionAsked,
+    SessionConfigured,
     StepPlanned,
     TodoChanged,
     TodoItem,
@@ -45,11 +45,10 @@ class Hands:
         self.recorder = recorder
         self._run_subagent = run_subagent
         self.history: History | None = None
-        self.pool: Pool = assemble_pool(
+        self.new_pool: Pool = assemble_pool(
             services.tools,
             allowed=agent_type.tools,
-            capabilities={"subagents"} if recorder.agent == MAIN_AGENT else set(),
-            mode=services.mode(),
+            capabilities={"subagents", "modes"} if recorder.agent == MAIN_AGENT else set(),
         )
         self.executor = StepExecutor(
             runtime=services.runtime,
@@ -63,10 +62,10 @@ class Hands:
             resolved=services.resolved,
         )
 
-    def plan_steps(self, turn: str, content: list[JsonObject], stop: AnswerStop) -> list[StepPlanned]:
-        """Return a planned step for each tool call of a response, in order; `stop` says how the response ended."""
+    def plan_steps(self, turn: str, content: list[JsonObject]) -> list[StepPlanned]:
+        """Return a planned step for each tool call of a response, in order."""
         planned = []
-        for position, block in enumerate(content):
+        for block in content:
             if block.get("type") != "tool_use":
                 continue
             name, value = str(block["name"]), block.get("input")
@@ -87,14 +86,20 @@ class Hands:
                     input=call_input,
                     effect=found[0].effect if found else "pure",
                     title=title,
-                    problem=call_problem(position, content, stop),
                 )
             )
         return planned
 
+    @property
+    def offered(self) -> list[str]:
+        """The names of the tools that the agent's requests offer: of the recorded pool, once there is one."""
+        recorded = self.history.pool if self.history is not None else {}
+        entries = recorded.values() or self.new_pool.entries
+        return sorted(entry.name for entry in entries if entry.offered and entry.name in self.services.tools)
+
     def tool(self, name: str) -> tuple[ToolMetadata, Tool] | None:
-        """Return a tool of the pool with its implementation, imported on first use."""
-        if not any(tool.name == name for tool in self.pool.tools):
+        """Return a tool that the agent is offered with its implementation, imported on first use."""
+        if name not in self.offered:
             return None
         metadata = self.services.tools[name]
         known = self.services.implementations.get(name)
@@ -126,6 +131,9 @@ class Hands:
         async def set_todo(items: list[TodoItem]) -> None:
             await self.recorder.record(TodoChanged(step=step.id, items=items))
 
+        async def set_mode(mode: str) -> None:
+            await self.recorder.record(SessionConfigured(mode=mode))
+
         model = services.catalog.find(services.conversation().model)
         return ToolContext(
             runtime=services.runtime,
@@ -145,6 +153,9 @@ class Hands:
                 step.tool, paths, folder, agent=self.recorder.agent, mode=services.mode()
             ),
             sandbox=services.sandbox,
+            mode=services.mode,
+            set_mode=set_mode,
+            chosen_mode=step.decision.mode if step.decision else "",
         )
 
     def check_outcome(self, step: Step, outcome: Outcome) -> str:

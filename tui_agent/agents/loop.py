@@ -8,24 +8,26 @@ a crash cut off goes on by entering the loop again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Collection, Coroutine, Iterable
+from typing import Any, Literal
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
 from tui_agent.agents.compaction import Cut, compact, compaction_reason
-from tui_agent.agents.ending import Ending, ending_of_answer, ending_of_failure, ending_of_stop
 from tui_agent.agents.hands import Hands
 from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
-from tui_agent.budget import agent_stop
+from tui_agent.budget import agent_stop, stop_reason
 from tui_agent.context import (
     ActiveRun,
     FileWatch,
     History,
     Request,
+    SessionFacts,
     assemble_context,
     build_request,
+    changed_facts,
+    facts_note,
     find_cut,
     guard_prefix,
     load_memory,
@@ -33,6 +35,7 @@ from tui_agent.context import (
 from tui_agent.events import (
     MAIN_AGENT,
     BudgetStopped,
+    ContextNoted,
     ContextStale,
     PoolAssembled,
     PromptAccepted,
@@ -42,18 +45,17 @@ from tui_agent.events import (
     TurnFinished,
 )
 from tui_agent.journal import Recorder
+from tui_agent.permissions import PLAN_APPROVAL
+from tui_agent.registry import lacks_tools
 from tui_agent.workflow import Step
+
+Outcome = Literal["completed", "interrupted", "failed", "stopped"]
 
 MAX_OUTPUT = 32_000
 """Output tokens one turn may have; enough for long files, and small against every current window."""
 
 MAX_BROKEN_ANSWERS = 3
 """How many answers in a row may break off half-way before the run gives up."""
-
-MAX_CUT_ANSWERS = 3
-"""How many answers in a row may be cut at their output limit in the middle of a call before the run ends."""
-
-_CUT_AGAIN = "Say how to go on in smaller steps, or choose a model with longer answers with /model."
 
 
 class Agent:
@@ -67,7 +69,6 @@ class Agent:
         self.recorder = Recorder(services.journal, run, agent)
         self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
         self._broken = 0
-        self._cut = 0
         self._watch = FileWatch()
 
     async def run(self) -> str:
@@ -79,11 +80,11 @@ class Agent:
         while True:
             try:
                 history = await self.services.load_history(self.agent)
-                ending = await self._work(history)
+                outcome, reason = await self._work(history)
                 async with self.services.prompts:
-                    if ending.answered and self._is_main and self.services.conversation().queued:
+                    if outcome == "completed" and self._is_main and self.services.conversation().queued:
                         continue
-                    await self._finish(ending, history.stop.reason)
+                    await self._finish(outcome, reason)
             except asyncio.CancelledError:
                 if not self.services.interrupting:
                     raise
@@ -92,27 +93,26 @@ class Agent:
                 if not self._is_main:
                     raise
                 return ""
-            if ending.outcome != "completed" and not self._is_main:
-                return f"{history.last_text}\n[How this agent ended: {ending.outcome}: {ending.reason}]".strip()
+            if outcome != "completed" and not self._is_main:
+                return f"{history.last_text}\n[This agent {outcome}: {reason}]".strip()
             return history.last_text
 
     async def _interrupted(self) -> bool:
         """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
         services = self.services
         by_person = "The person interrupted this call."
-        interrupted = Ending("interrupted", told=True)
-        await self._cancel(interrupted, by_person if services.time_up is None else _TIME_UP)
+        await self._cancel("interrupted", "", by_person if services.time_up is None else _TIME_UP)
         if not self._is_main:
-            await self._finish(interrupted)
+            await self._finish("interrupted", "")
             return False
         # Another interruption is of no account until the end stands: it would leave a run that nobody works on.
         async with services.prompts:
             stop = services.time_up
             goes_on = stop is None and bool(services.conversation().queued)
             if stop is not None:
-                await self._finish(ending_of_stop(stop, recorded=False))
+                await self._finish("stopped", stop_reason(stop), stop)
             elif not goes_on:
-                await self._finish(interrupted)
+                await self._finish("interrupted", "")
         services.interrupting, services.time_up = False, None
         task = asyncio.current_task()
         if task is not None:
@@ -123,7 +123,7 @@ class Agent:
     def _is_main(self) -> bool:
         return self.agent == MAIN_AGENT
 
-    async def _work(self, history: History) -> Ending:
+    async def _work(self, history: History) -> tuple[Outcome, str]:
         if self.services.interrupting:  # before this agent began
             raise asyncio.CancelledError
         self.hands.history = history
@@ -131,31 +131,30 @@ class Agent:
             await self._settle_steps()
             await self._accept_prompts()
             if not history.needs_turn:
-                return ending_of_answer(history.stop, self.services.budget(), self.services.runtime.now())
-            if self._cut >= MAX_CUT_ANSWERS:
-                return Ending("truncated", f"{self._cut} answers in a row reached their output limit", _CUT_AGAIN)
+                return "completed", _REASONS.get(history.stop_reason, "")
             active = self._active_run()
             stop = agent_stop(active.turns if active else 0, self.type.max_turns)
             if stop is not None:
                 await self.recorder.record(stop)
-                return ending_of_stop(stop, recorded=True)
-            if not history.system:
-                await self._load_context()
+                return "stopped", stop_reason(stop)
+            await self._load_context(history)
             await self._note_changes(history)
             await self._make_room(history)
             ended = await self._take_turn(history)
             if isinstance(ended, BudgetStopped):
-                return ending_of_stop(ended, recorded=True)
+                return "stopped", stop_reason(ended)
             if isinstance(ended, TurnFailed):
                 self._broken += 1
                 if not ended.partial or self._broken >= MAX_BROKEN_ANSWERS:
-                    return ending_of_failure(ended)
+                    return "failed", f"{ended.kind}: {ended.message}"
             else:
                 self._broken = 0
-                self._cut = self._cut + 1 if history.stop.cut else 0
 
     async def _note_changes(self, history: History) -> None:
-        """Let the model know of files that others changed since it saw them, once each change."""
+        """Let the model know, once each change, of what holds for the session and of files that others changed."""
+        facts = changed_facts(history.facts, await self._facts(self.hands.offered))
+        if facts:
+            await self.recorder.record(ContextNoted(text=facts_note(facts), facts=facts))
         known, told = dict(history.file_hashes), dict(history.told_hashes)
         files = await asyncio.to_thread(self._watch.changed, known, told)
         # A step that ended meanwhile may have changed a file itself.
@@ -193,8 +192,7 @@ class Agent:
         wanted = min(model.max_output, MAX_OUTPUT)
         metered = MeteredRequest(services, self.recorder, model, turn_id, build, wanted)
         guard_prefix(trial, metered.request)
-        turn = Turn(services, self.recorder, metered, sent, history.last_turn, history.call_ids)
-        return await turn.take(self.hands.plan_steps)
+        return await Turn(services, self.recorder, metered, sent, history.last_turn).take(self.hands.plan_steps)
 
     async def _settle_steps(self) -> None:
         steps = self._open_steps()
@@ -207,19 +205,18 @@ class Agent:
 
     async def fail(self, reason: str) -> None:
         """Finish the run after an error: what is open is cancelled, so that its history stays valid."""
-        ending = Ending("failed", reason)
-        await self._cancel(ending, "tui-agent failed.")
-        await self._finish(ending)
+        await self._cancel("failed", reason, "tui-agent failed.")
+        await self._finish("failed", reason)
 
-    async def _cancel(self, ending: Ending, why: str) -> None:
+    async def _cancel(self, outcome: Outcome, reason: str, why: str) -> None:
         """Finish the open steps of this agent as cancelled, and before them the runs of its subagents."""
         steps = self._open_steps()
         asked = {step.id for step in steps}
         for run in self.services.conversation().runs:
             if run.parent_step in asked:
                 child = Agent(self.services, run.id, run.agent, run.agent_type)
-                await child._cancel(ending, why)
-                await child._finish(ending)
+                await child._cancel(outcome, reason, why)
+                await child._finish(outcome, reason)
         for step in steps:
             await self.hands.executor.cancel_open(step.id, why)
 
@@ -236,10 +233,19 @@ class Agent:
         runs = self.services.conversation().runs
         return next((run for run in runs if run.id == self.run_id), None)
 
-    async def _load_context(self) -> None:
-        """Fix the head of every request to come: the pool of tools, the prompt, the memory files."""
+    async def _load_context(self, history: History) -> None:
+        """Fix the head of every request to come, unless it is: the pool of tools, the prompt, the memory files.
+
+        A session that version 0.1.0 began in plan mode has a head without the tools that change something. It gets
+        a new head, with an event that says so, before the first request that does not go on with a tool's result.
+        """
+        reason = ""
+        if history.system:
+            if not (history.settled and lacks_tools(history.pool.values())):
+                return
+            reason = "the tools that plan mode left out are offered now; the prompt cache begins anew"
         services = self.services
-        pool = self.hands.pool
+        pool = self.hands.new_pool
         memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace, services.runtime.home)
         loaded = await asyncio.to_thread(
             assemble_context,
@@ -248,33 +254,44 @@ class Agent:
             model=services.conversation().model,
             memory=memory,
             tools=pool.api_tools(),
+            facts=await self._facts([tool.name for tool in pool.tools]),
             runtime=services.runtime,
+            reason=reason,
         )
         assembled = PoolAssembled(agent_type=self.type.name, entries=list(pool.entries))
         await self.recorder.record(assembled, loaded)
 
-    async def _finish(self, ending: Ending, stop_reason: str = "") -> None:
-        """Record how the run ended, unless that is recorded, to the end also when cancelled.
+    async def _facts(self, offered: Collection[str]) -> dict[str, str]:
+        """Return what holds for the session now, by name, as the model reads it; `offered` are its tools."""
+        services = self.services
+        sandbox = await services.sandbox.state() if services.sandbox is not None else None
+        kind = "" if sandbox is None else "reduced" if sandbox.reduced else sandbox.kind
+        facts = SessionFacts(
+            mode="" if self.type.narrowing.read_only else services.mode(),
+            offers_exit_plan=PLAN_APPROVAL in offered,
+            sandbox=kind,
+            domains=services.sandbox.domains if services.sandbox is not None and kind == "bubblewrap" else (),
+            attended=not services.broker.unattended,
+            now=services.runtime.now(),
+        )
+        return facts.sentences()
 
-        `stop_reason` is the API's word for how the last answer ended.
-        """
+    async def _finish(self, outcome: Outcome, reason: str, stop: BudgetStopped | None = None) -> None:
+        """Record how the run ended, unless that is recorded, to the end also when cancelled."""
         active = self._active_run()
         if active is None:
             return
         taken = self.services.budget().spend_of(self.run_id)
         finished = RunFinished(
-            outcome=ending.outcome,
-            reason=ending.reason,
-            hint=ending.hint,
-            told=ending.told,
-            stop_reason=stop_reason,
+            outcome=outcome,
+            reason=reason,
             turns=taken.turns,
             seconds=max(0.0, self.services.runtime.now() - active.started),
             usage=taken.usage,
             cost=taken.known_cost,
         )
         clocked = self.services.meter.clocked() if self._is_main else []
-        await to_the_end(self.recorder.record(*([ending.stop] if ending.stop else []), *clocked, finished))
+        await to_the_end(self.recorder.record(*([stop] if stop else []), *clocked, finished))
 
     async def _run_subagent(self, step: str, agent_type: str, prompt: str) -> str:
         """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one."""
@@ -293,6 +310,12 @@ class Agent:
 
 
 _TIME_UP = "The time limit stopped this call."
+
+_REASONS = {
+    "max_tokens": "the answer was cut at its output limit; ask to go on",
+    "refusal": "the model declined",
+    "model_context_window_exceeded": "the context window is full; /compact makes room",
+}
 
 
 async def _all(tasks: Iterable[Coroutine[Any, Any, None]]) -> None:

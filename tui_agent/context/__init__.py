@@ -12,19 +12,18 @@ from tui_agent.context.compaction import (
     summary_request,
 )
 from tui_agent.context.conversation import ActiveRun, ConversationState
+from tui_agent.context.facts import SessionFacts, changed_facts, facts_note
 from tui_agent.context.history import History, LastTurn, fold_history
 from tui_agent.context.memory import MemoryFile, load_memory, nested_memory
 from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
 from tui_agent.context.stale import FileWatch
-from tui_agent.context.stops import AnswerStop
-from tui_agent.context.system_prompt import assemble_context, git_branch
+from tui_agent.context.system_prompt import assemble_context
 from tui_agent.context.window import Window, WindowPart, mark_stale, window_parts
 
 __all__ = [
     "ActiveRun",
-    "AnswerStop",
     "CarryOver",
     "ConversationState",
     "FileWatch",
@@ -33,19 +32,21 @@ __all__ = [
     "MemoryFile",
     "PrefixRewritten",
     "Request",
+    "SessionFacts",
     "Window",
     "WindowPart",
     "assemble_context",
     "begin_anew",
     "build_request",
     "can_cut",
+    "changed_facts",
     "choose_person",
     "compaction_due",
     "cut_before",
+    "facts_note",
     "find_cut",
     "find_doubts",
     "fold_history",
-    "git_branch",
     "guard_prefix",
     "load_memory",
     "mark_stale",

@@ -12,15 +12,17 @@ from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
-from tui_agent.context.stops import AnswerStop
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
+    ContextNoted,
     ContextPutBack,
     ContextStale,
     EventBase,
     FileState,
     JsonObject,
+    PoolAssembled,
+    PoolEntry,
     PromptAccepted,
     PromptQueued,
     RunFinished,
@@ -114,7 +116,8 @@ class History:
     files the agent knows, by path; `told_hashes` those it was told to have changed; `memory_loaded` the memory
     files it has met; `sent_prefix` the last request as far as the next must repeat it. `prompts` are the
     person's prompts as (message, seq); `seqs` is the event that began each message; `turns` counts the answers
-    since the history began. `stop` is how the last answer ended, `call_ids` are those of all tool calls.
+    since the history began. `pool` is the agent's recorded pool, by tool, empty before it is recorded; `facts`
+    are the session's facts that the model has been told, by name.
     """
 
     def __init__(self) -> None:
@@ -123,6 +126,9 @@ class History:
         self.file_hashes: dict[str, str] = {}
         self.told_hashes: dict[str, str | None] = {}
         self.memory_loaded: set[str] = set()
+        self.pool: dict[str, PoolEntry] = {}
+        self.facts: dict[str, str] = {}
+        self._head_facts: dict[str, str] = {}
         self._head_memory: set[str] = set()
         self.prompts: list[tuple[int, int]] = []
         self.seqs: list[int] = []
@@ -138,26 +144,26 @@ class History:
         self._calls: list[str] = []
         self._call_of_step: dict[str, str] = {}
         self._results: dict[str, bytes] = {}
+        self._last_results = False
         self._queued: dict[str, PromptQueued] = {}
         self._accepted: list[bytes] = []
         self._note = ""
         self._continue = ""
         self._paused = False
         self._unanswered = False
-        self._declined = False
-        self.stop = AnswerStop()
-        self.call_ids: set[str] = set()
+        self.stop_reason = ""
         self.last_text = ""
         self.sent_prefix = b""
 
     @property
     def needs_turn(self) -> bool:
-        """True when it is the model's turn to speak: the user, a tool, or a broken answer waits for it.
+        """True when it is the model's turn to speak: the person, a tool, or a broken answer waits for it."""
+        return not self._calls and (self._unanswered or self._paused or bool(self._continue))
 
-        An answer that the model declined is not asked for again before the user says something.
-        """
-        waits = self._unanswered or self._paused or bool(self._continue)
-        return waits and not self._calls and not self._declined
+    @property
+    def settled(self) -> bool:
+        """True when the last answer asked for no tool: the next request does not go on with one."""
+        return not self._calls and not self._last_results
 
     @property
     def seq(self) -> int:
@@ -173,16 +179,21 @@ class History:
         """Take one event of this agent."""
         self._seq = event.seq or 0
         match event:
+            case PoolAssembled():
+                self.pool = {entry.name: entry for entry in event.entries}
             case ContextLoaded():
+                if self.system:
+                    self._begin_under_new_head(event)
                 self.system, self.tools = list(event.system), list(event.tools)
                 self._beginning = None
                 self._new_tokens += self.head_tokens
+                self._head_facts = dict(event.facts)
+                self.facts = dict(event.facts)
                 memory = {source.name: source.sha256 for source in event.sources if source.kind == "memory"}
                 self.file_hashes |= memory
                 self._head_memory = set(memory)
                 self.memory_loaded |= self._head_memory
             case RunStarted():
-                self._declined = False
                 self._know(event.files)
                 self.memory_loaded.update(event.memory)
                 self._add("user", event.content or [{"type": "text", "text": event.prompt}])
@@ -193,6 +204,9 @@ class History:
                 self._accept(event.prompt_id)
             case ContextPutBack():
                 self._hold(event.content)
+            case ContextNoted():
+                self.facts |= event.facts
+                self._hold([{"type": "text", "text": event.text}])
             case ContextStale():
                 self.told_hashes |= {file.path: file.sha256 for file in event.files}
                 self._hold([{"type": "text", "text": stale_note(event.files)}])
@@ -201,8 +215,7 @@ class History:
             case TurnFinished():
                 self._paused = event.stop_reason == "pause_turn"
                 self._unanswered = False
-                self._declined = event.stop_reason == "refusal"
-                self.stop = AnswerStop(event.stop_reason, event.stop_detail, event.max_tokens, event.clamped_by)
+                self.stop_reason = event.stop_reason
                 self._answer(event.content)
                 self._count(event)
             case TurnFailed() if event.retry_seconds is None:
@@ -308,7 +321,6 @@ class History:
         queued = self._queued.pop(prompt_id, None)
         if queued is None:
             return
-        self._declined = False
         self._know(queued.files)
         self.memory_loaded.update(queued.memory)
         content = queued.content or [{"type": "text", "text": queued.prompt}]
@@ -362,12 +374,11 @@ class History:
         self.seqs.append(self._seq)
 
     def _answer(self, content: list[JsonObject]) -> None:
-        # The API refuses blank text in a request, though some servers send it.
-        self._add("assistant", (block for block in content if not _blank(block)))
+        self._add("assistant", content)
         self.last_text = "\n\n".join(str(b["text"]) for b in content if b.get("type") == "text")
         self._calls = [str(block["id"]) for block in content if block.get("type") == "tool_use"]
-        self.call_ids.update(self._calls)
         self._results = {}
+        self._last_results = bool(self._calls)
 
     def _partial(self, event: TurnFailed) -> None:
         """Keep the text that had arrived. Its thinking has no signature yet and its tool calls never ran."""
@@ -398,27 +409,48 @@ class History:
             self._calls, self._results, self._accepted = [], {}, []
             self._add_encoded("user", blocks)
 
+    def _begin_under_new_head(self, event: ContextLoaded) -> None:
+        """Make the messages ready for another head: what is bound to the earlier one by a signature goes."""
+        self._sealed = [_without_signatures(message) for message in self._sealed]
+        if self._last is not None:
+            last = json.loads(_without_signatures(self._last.open_json() + b"]}"))
+            self._last = Message(last["role"], [encode(block) for block in last["content"]])
+        self.sent_prefix = b""
+        self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
+        self._new_tokens -= self.head_tokens
+
     def _restart(self, event: ContextCompacted) -> None:
         self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
         self._calls, self._results, self._accepted, self.sent_prefix = [], {}, [], b""
         self.prompts, self.seqs, self.turns, self.memory_loaded = [], [], 0, set(self._head_memory)
         self._beginning = None
         self.told_hashes = {}
+        self._last_results = False
+        self.facts = dict(self._head_facts)
         self.file_hashes = {state.path: state.sha256 for state in event.files if state.sha256 is not None}
         self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
         self._known_tokens = 0
         self._new_tokens = self.head_tokens
-        self.call_ids = set()
         for message in event.messages:
             content = message["content"]
             blocks = content if isinstance(content, list) else []
-            calls = (block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_use")
-            self.call_ids.update(str(block["id"]) for block in calls)
             self._add_encoded(str(message["role"]), [encode(block) for block in blocks])
 
 
-def _blank(block: JsonObject) -> bool:
-    return block.get("type") == "text" and not str(block.get("text", "")).strip()
+def _without_signatures(message: bytes) -> bytes:
+    """Return a message without thinking, and with a summary that the server signed as plain text of the user's."""
+    parsed = json.loads(message)
+    before = parsed["content"]
+    content = [block for block in before if block.get("type") not in {"thinking", "redacted_thinking", "compaction"}]
+    if len(content) == len(before):
+        return message
+    for block in before:
+        if block.get("type") == "compaction":  # it stands alone, and first: a first message is the user's
+            parsed["role"] = "user"
+            text = f"Summary of the conversation before this:\n\n{block.get('content') or '(none)'}"
+            content.append({"type": "text", "text": text})
+    parsed["content"] = content or [{"type": "text", "text": "(no answer)"}]
+    return encode(parsed)
 
 
 def tokens_of(block: bytes) -> int:

@@ -1,14 +1,19 @@
-"""The fixed head of an agent's requests: its prompt, its environment, its memory files."""
+"""The fixed head of an agent's requests: its prompt, its environment, its memory files.
+
+The texts are data: an agent type's own in `agents/types`, what holds for every type in `prompts/harness.md`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import platform
-import subprocess
-import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
+from tui_agent.context.git import describe_git
 from tui_agent.context.history import BYTES_PER_TOKEN
 from tui_agent.context.memory import MemoryFile
 from tui_agent.events import ContextLoaded, ContextSource, JsonObject
@@ -20,16 +25,22 @@ def assemble_context(
     prompt: str,
     workspace: Path,
     model: str,
-    memory: list[MemoryFile],
+    memory: Sequence[MemoryFile],
     tools: list[JsonObject],
+    facts: Mapping[str, str],
     runtime: Runtime,
+    reason: str = "",
 ) -> ContextLoaded:
-    """Return the head as the event that fixes it for the rest of the session. Blocking: runs git."""
-    environment = _environment(workspace, model, runtime)
-    system: list[JsonObject] = [{"type": "text", "text": f"{prompt.strip()}\n\n{environment}"}]
+    """Return the head as the event that fixes it for the rest of the session. Blocking: runs git.
+
+    `facts` are the session's facts, by name, as the model reads them; `reason` says why the head replaces an
+    earlier one.
+    """
+    environment = _environment(workspace, model, facts, runtime)
+    parts = {"agent prompt": prompt.strip(), "how the program works": harness_text(), "environment": environment}
+    system: list[JsonObject] = [{"type": "text", "text": "\n\n".join(parts.values())}]
     sources = [
-        _source("system", "agent prompt", prompt),
-        _source("system", "environment", environment),
+        *(_source("system", name, text) for name, text in parts.items()),
         _source("tools", f"{len(tools)} tools", json.dumps(tools, separators=(",", ":"))),
     ]
     for file in memory:
@@ -38,7 +49,13 @@ def assemble_context(
         source = _source("memory", str(file.path), text)
         origin = str(file.imported_by or "")
         sources.append(source.model_copy(update={"sha256": file.sha256, "imported_by": origin}))
-    return ContextLoaded(system=system, tools=tools, sources=sources)
+    return ContextLoaded(system=system, tools=tools, sources=sources, facts=dict(facts), reason=reason)
+
+
+@cache
+def harness_text() -> str:
+    """Return what every agent is told of the program: its marks, its tools' habits, git."""
+    return (files("tui_agent.context") / "prompts" / "harness.md").read_text(encoding="utf-8").strip()
 
 
 def _source(kind: str, name: str, text: str) -> ContextSource:
@@ -53,24 +70,13 @@ def _source(kind: str, name: str, text: str) -> ContextSource:
     )
 
 
-def _environment(workspace: Path, model: str, runtime: Runtime) -> str:
-    day = time.strftime("%Y-%m-%d", time.gmtime(runtime.now()))
+def _environment(workspace: Path, model: str, facts: Mapping[str, str], runtime: Runtime) -> str:
+    git = describe_git(workspace, runtime.environment)
     lines = [
-        f"Folder: {workspace}",
+        f"Workspace: {workspace}",
         f"Platform: {platform.system()} {platform.machine()}",
-        f"Date: {day}",
         f"Model: {model}",
+        f"Git: {git}" if git else "Git: not a repository",
+        *facts.values(),
     ]
-    branch = git_branch(workspace)
-    lines.append(f"Git branch: {branch}" if branch else "Not a git repository")
-    return "Environment:\n" + "\n".join(lines)
-
-
-def git_branch(workspace: Path) -> str:
-    """Return the checked-out branch, empty outside a repository. Blocking, at most two seconds."""
-    command = ["git", "-C", str(workspace), "branch", "--show-current"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=2, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return "Environment, as the session starts:\n" + "\n".join(f"- {line}" for line in lines)

@@ -11,6 +11,7 @@ from tui_agent.context.history import encode, tokens_of
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
+    ContextNoted,
     ContextPutBack,
     ContextSource,
     ContextStale,
@@ -98,6 +99,10 @@ def window_parts(events: Iterable[EventBase]) -> list[WindowPart]:
                 parts += _result(event, planned.pop(event.step, None))
             case ContextPutBack():
                 parts.append(_part("conversation", f"put back: {event.title}", event.content, event))
+            case ContextNoted():
+                parts.append(
+                    _part("conversation", "note of the program", [{"type": "text", "text": event.text}], event)
+                )
             case ContextStale():
                 name = "note of changed files"
                 parts.append(WindowPart("conversation", name, 20 + 20 * len(event.files), event.time, event.seq or 0))

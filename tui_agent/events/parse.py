@@ -40,6 +40,7 @@ KnownEvent = (
     | t.QuestionAnswered
     | t.PoolAssembled
     | t.ContextLoaded
+    | t.ContextNoted
     | t.ContextCompacted
     | t.ContextPutBack
     | t.ContextStale

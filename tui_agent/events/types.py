@@ -12,11 +12,6 @@ from tui_agent.events.usage import Amounts, Usage
 EffectClass = Literal["pure", "checkable", "supervised", "keyed", "irreversible"]
 """What a step does to the world, which decides how it is recovered after a crash."""
 
-RunOutcome = Literal["completed", "truncated", "refused", "window_full", "interrupted", "failed", "stopped"]
-"""How a run ended. `completed`: the model ended its answer by itself. `truncated`: the answer reached its output
-limit. `refused`: the model declined. `window_full`: the context window left no room. `interrupted`: the user stopped
-it. `failed`: an error. `stopped`: a limit of the user's."""
-
 TrustTier = Literal["built-in", "plugin", "skill"]
 """Where a tool or command comes from; can only narrow what it may do."""
 
@@ -110,20 +105,13 @@ class RunStarted(EventBase):
 
 
 class RunFinished(EventBase):
-    """The run is over. `reason` says why in words whenever the outcome is not `completed`.
-
-    `hint` says what the user can do about it. `told` says that the event before this one already shows `reason` on
-    screen. `stop_reason` is the API's word for how the last answer ended, empty where there was none.
-    """
+    """The run is over. `reason` says why in words whenever the outcome is not `completed`."""
 
     type: Literal["run.finished"] = "run.finished"
     in_conversation: ClassVar[bool] = True
     in_timeline: ClassVar[bool] = True
-    outcome: RunOutcome
+    outcome: Literal["completed", "interrupted", "failed", "stopped"]
     reason: str = ""
-    hint: str = ""
-    told: bool = False
-    stop_reason: str = ""
     turns: int = 0
     seconds: float = 0.0
     usage: Usage = Usage()
@@ -205,8 +193,8 @@ class TurnProjected(TurnEvent):
     worst case, which stays reserved until the usage is booked; `expected_input_tokens`, of which `cached_tokens`
     from the cache, and `expected_cost` are what is likely. `counted` says that the server counted the input;
     `estimated_tokens` is what the local estimate made of its `request_bytes`. `clamped` says that a limit left
-    the answer less room than it would have had, `clamped_by` which: `scope.kind`, or `window`. `day` is the UTC date
-    whose limits it draws on; `day_used` and `day_reserved` are what all sessions had on it before this.
+    the answer less room than it would have had. `day` is the UTC date whose limits it draws on; `day_used` and
+    `day_reserved` are what all sessions had on it before this.
     """
 
     type: Literal["turn.projected"] = "turn.projected"
@@ -223,7 +211,6 @@ class TurnProjected(TurnEvent):
     estimated_tokens: int = 0
     request_bytes: int = 0
     clamped: bool = False
-    clamped_by: str = ""
     day: str = ""
     day_used: Amounts | None = None
     day_reserved: Amounts | None = None
@@ -259,11 +246,7 @@ class TurnDelta(TurnEvent):
 
 
 class TurnFinished(TurnEvent):
-    """The whole response, blocks verbatim as the API sent them. `cost` in dollars, None if unknown.
-
-    `max_tokens` is the output limit that the request set, in tokens. Where that was less than the usual, `clamped_by`
-    says what made it so: a limit as `scope.kind`, or `window`.
-    """
+    """The whole response, blocks verbatim as the API sent them. `cost` in dollars, None if unknown."""
 
     type: Literal["turn.finished"] = "turn.finished"
     in_conversation: ClassVar[bool] = True
@@ -273,8 +256,6 @@ class TurnFinished(TurnEvent):
     content: list[JsonObject]
     stop_reason: str
     stop_detail: str = ""
-    max_tokens: int = 0
-    clamped_by: str = ""
     usage: Usage
     cost: float | None = None
     seconds: float = 0.0
@@ -336,8 +317,6 @@ class StepPlanned(StepEvent):
     """The model asked for a tool. `call_id` is the API's tool_use id; `title` is one line for the screen.
 
     `withheld` says that the journal took a secret out of `input`: only the process that planned it can run it.
-    `problem` says why the call must not be run, e.g. that the answer was cut in the middle of it; it is what the
-    model is told.
     """
 
     type: Literal["step.planned"] = "step.planned"
@@ -348,7 +327,6 @@ class StepPlanned(StepEvent):
     effect: EffectClass
     title: str = ""
     withheld: bool = False
-    problem: str = ""
 
 
 class StepStarted(StepEvent):
@@ -474,7 +452,8 @@ class PermissionDecided(StepEvent):
 
     A decision without a request (`request` empty) was made by a rule or the mode alone. `grant` is the rule
     that a session-long decision adds. `environment` are variables that the run must have, `hidden` files and
-    folders that it must not see: the allowance rests on them.
+    folders that it must not see: the allowance rests on them. `mode` is the session's mode after an approved plan,
+    as the user chose it; empty for every other decision.
     """
 
     type: Literal["permission.decided"] = "permission.decided"
@@ -491,6 +470,7 @@ class PermissionDecided(StepEvent):
     judgement: Judgement | None = None
     environment: dict[str, str] = Field(default_factory=dict)
     hidden: list[str] = Field(default_factory=list)
+    mode: str = ""
 
 
 class PermissionRevoked(EventBase):
@@ -571,13 +551,32 @@ class ContextSource(Part):
 
 
 class ContextLoaded(EventBase):
-    """The fixed head of the agent's requests: system prompt and tools, exactly as sent from here on."""
+    """The fixed head of the agent's requests: system prompt and tools, exactly as sent from here on.
+
+    `facts` are the session's facts that the head states, by name, each as the sentence that the model reads.
+    `reason` says why it replaces an earlier head of the same history; empty for the first one. Thinking and
+    server-made summaries in the messages before it are bound to the earlier head and are sent no more.
+    """
 
     type: Literal["context.loaded"] = "context.loaded"
     in_timeline: ClassVar[bool] = True
     system: list[JsonObject]
     tools: list[JsonObject]
     sources: list[ContextSource]
+    facts: dict[str, str] = Field(default_factory=dict)
+    reason: str = ""
+
+
+class ContextNoted(EventBase):
+    """What the program tells the model on its own account; it goes with the next message, exactly as `text`.
+
+    `facts` are the session's facts that it states, by name: the mode, the sandbox, whether the user is there.
+    """
+
+    type: Literal["context.noted"] = "context.noted"
+    in_timeline: ClassVar[bool] = True
+    text: str
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 class ReceiptLine(Part):
@@ -669,8 +668,7 @@ class BudgetStopped(EventBase):
 
     `limit` is the kind of amount; `projected` is what the turn needs at least, `left` what the limit of
     `maximum` leaves beside what is `used` and `reserved` for requests under way. `reason` `unknown_price`: a
-    limit on cost is set and the model's price is not known. `answer_cut`: the limit left an answer so little room
-    that it was cut; then `projected` is the output tokens it had.
+    limit on cost is set and the model's price is not known.
     """
 
     type: Literal["budget.stopped"] = "budget.stopped"
@@ -684,7 +682,7 @@ class BudgetStopped(EventBase):
     scope: Scope = "run"
     reserved: float = 0.0
     left: float = 0.0
-    reason: Literal["limit", "unknown_price", "answer_cut"] = "limit"
+    reason: Literal["limit", "unknown_price"] = "limit"
 
 
 class BudgetBooked(TurnEvent):

@@ -1,8 +1,9 @@
 """Answers of a program on standard input: decisions, changed calls, what became of a step, replies to questions.
 
-A line is one JSON object: `{"request", "verdict": "allow"|"deny", "scope": "once"|"session", "comment"}`,
-`{"request", "input": {…}}` to change the call before it is decided anew, `{"question", "answer"}`, or
-`{"step", "resolution": "happened"|"run_again"|"skip"}`. At the end of the input, what still asks is denied.
+A line is one JSON object: `{"request", "verdict": "allow"|"deny", "scope": "once"|"session", "comment"}`, with
+`"mode"` for the mode after a plan that is approved; `{"request", "input": {…}}` to change the call before it is
+decided anew, `{"question", "answer"}`, or `{"step", "resolution": "happened"|"run_again"|"skip"}`. At the end of
+the input, what still asks is denied.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ async def take_answer(handle: SessionHandle, line: bytes) -> None:
             scope = answer.get("scope", "once")
             if scope not in {"once", "session"}:
                 raise AnswerError("scope is once or session")
-            await handle.decide(request, verdict, scope=scope, comment=str(answer.get("comment", "")))
+            comment, mode = str(answer.get("comment", "")), str(answer.get("mode", ""))
+            await handle.decide(request, verdict, scope=scope, comment=comment, mode=mode)
         case {"question": str(question), "answer": str(text)}:
             await handle.answer(question, text)
         case {"step": str(step), "resolution": "happened" | "run_again" | "skip" as resolution}:

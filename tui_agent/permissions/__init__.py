@@ -5,7 +5,7 @@ A decision is bound to the hash of one exact call; a grant says for how long oth
 
 from tui_agent.permissions.broker import EXACT, NoSuchRequest, PermissionBroker, hash_call
 from tui_agent.permissions.narrowing import Narrowing, read_narrowing, together
-from tui_agent.permissions.policy import MODES, SandboxState
+from tui_agent.permissions.policy import MODES, PLAN_APPROVAL, SandboxState
 from tui_agent.permissions.rule_sources import LoadedRules, load_rules
 from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import Grant, PermissionsState
@@ -13,6 +13,7 @@ from tui_agent.permissions.state import Grant, PermissionsState
 __all__ = [
     "EXACT",
     "MODES",
+    "PLAN_APPROVAL",
     "Grant",
     "LoadedRules",
     "Narrowing",

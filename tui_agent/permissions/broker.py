@@ -26,7 +26,7 @@ from tui_agent.events import (
 from tui_agent.journal import Recorder
 from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.narrowing import Narrowing
-from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState, failed_decision
+from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import PermissionsState
@@ -113,8 +113,12 @@ class PermissionBroker:
         comment: str,
         recorder: Recorder,
         by: Literal["person", "unattended"] = "person",
+        mode: str = "",
     ) -> None:
-        """Record the person's decision and let the step go on. Raises `NoSuchRequest` for one not waiting."""
+        """Record the user's decision and let the step go on. Raises `NoSuchRequest` for one not waiting.
+
+        `mode` is the session's mode after a plan that is approved.
+        """
         request = self.waiting(request_id)
         granted = scope == "session" and verdict == "allow"
         decision = PermissionDecided(
@@ -130,6 +134,7 @@ class PermissionBroker:
             comment=comment,
             seconds=max(0.0, self.runtime.now() - request.time),
             judgement=request.judgement,
+            mode=mode,
         )
         await self._settle(request, decision, recorder)
 
@@ -234,12 +239,8 @@ class PermissionBroker:
             folders=self.folders,
             sandbox=sandbox,
         )
-        try:
-            granted = [grant.pattern for grant in self.state().grants]
-            rules = self.rules().plus(more or RuleSet())
-            narrowing = self.narrowing(agent)
-        except Exception as error:
-            return failed_decision(call, error)
+        granted = [grant.pattern for grant in self.state().grants]
+        rules = self.rules().plus(more or RuleSet())
         return judge(
             call,
             request.call_hash,
@@ -247,7 +248,7 @@ class PermissionBroker:
             granted,
             home=str(self.runtime.home),
             protected=self.protected,
-            narrowing=narrowing,
+            narrowing=self.narrowing(agent),
         )
 
 
@@ -263,24 +264,9 @@ def judge(
 ) -> PolicyDecision:
     """Decide a call under the rules that stand in files, what was granted for the session, and the agent's types.
 
-    Never raises: a check that fails where it could have denied, denies.
+    Never raises.
     """
-    try:
-        return _judge(call, call_hash, rules, list(granted), home=home, protected=protected, narrowing=narrowing)
-    except Exception as error:
-        return failed_decision(call, error)
-
-
-def _judge(
-    call: Request,
-    call_hash: str,
-    rules: RuleSet,
-    granted: list[str],
-    *,
-    home: str,
-    protected: tuple[str, ...],
-    narrowing: Narrowing,
-) -> PolicyDecision:
+    granted = list(granted)
     session = listed_rules(
         [pattern for pattern in granted if not pattern.startswith(EXACT)],
         [],

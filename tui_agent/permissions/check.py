@@ -19,7 +19,7 @@ from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request,
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 
-_PURE = frozenset(["read", "glob", "grep", "ask_user", "todo", "bash_output", "task"])
+_PURE = frozenset(["read", "glob", "grep", "ask_user", "todo", "bash_output", "task", "exit_plan"])
 _CLAUDE_NAMES = {
     "ls": "glob", "multiedit": "edit", "notebookedit": "edit", "bashoutput": "bash_output", "todowrite": "todo",
     "shell": "bash",

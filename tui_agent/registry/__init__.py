@@ -4,7 +4,7 @@ Both are data: listing them imports no implementation.
 """
 
 from tui_agent.registry.metadata import CommandMetadata, RegistryError, ToolMetadata
-from tui_agent.registry.pool import Pool, assemble_pool
+from tui_agent.registry.pool import Pool, assemble_pool, lacks_tools
 from tui_agent.registry.registry import implementation, load_commands, load_tools, validate_input
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ToolMetadata",
     "assemble_pool",
     "implementation",
+    "lacks_tools",
     "load_commands",
     "load_tools",
     "validate_input",

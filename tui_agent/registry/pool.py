@@ -26,12 +26,11 @@ def assemble_pool(
     *,
     allowed: Collection[str] | None,
     capabilities: Collection[str],
-    mode: str,
 ) -> Pool:
     """Choose from `tools` what is offered.
 
-    `allowed` are the names that the agent's type allows, None for all; `capabilities` what the session
-    can do, e.g. `subagents`; in mode `plan` only tools that change nothing are offered.
+    `allowed` are the names that the agent's type allows, None for all; `capabilities` what the agent can do, e.g.
+    `subagents`. The session's mode plays no part: it changes, and the tools that a request offers never do.
     """
     known = tools.values() if isinstance(tools, Mapping) else tools
     offered: list[ToolMetadata] = []
@@ -42,14 +41,21 @@ def assemble_pool(
             reason = "not among the tools of this agent type"
         elif missing:
             reason = f"needs {', '.join(missing)}"
-        elif mode == "plan" and tool.effect != "pure":
-            reason = f"plan mode offers only tools that change nothing; this one is {tool.effect}"
         else:
             offered.append(tool)
             entries.append(PoolEntry(name=tool.name, offered=True, reason=f"{tool.tier} tool"))
             continue
         entries.append(PoolEntry(name=tool.name, offered=False, reason=reason))
     return Pool(tuple(offered), tuple(entries))
+
+
+OLD_PLAN_REASON = "plan mode offers only"
+"""How version 0.1.0 began the reason for a tool that it left out of the pool of a session begun in plan mode."""
+
+
+def lacks_tools(entries: Iterable[PoolEntry]) -> bool:
+    """Say whether a recorded pool lacks tools only because an earlier version chose it in plan mode."""
+    return any(not entry.offered and entry.reason.startswith(OLD_PLAN_REASON) for entry in entries)
 
 
 def _api_tool(tool: ToolMetadata) -> JsonObject:

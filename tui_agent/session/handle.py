@@ -84,6 +84,9 @@ from tui_agent.tools.grants import grant_scope
 FOLLOW_SECONDS = 1.0
 """How often a read-only session looks for what another window has written."""
 
+MODES_AFTER_PLAN = ("ask", "accept-edits", "sandboxed")
+"""The modes that the user can choose when they approve a plan."""
+
 SNAPSHOT_EVERY = 500
 """Events between snapshots of the folded state: what a start has to fold anew at most."""
 
@@ -405,13 +408,17 @@ class SessionHandle:
         scope: Literal["once", "session"] = "once",
         comment: str = "",
         unattended: bool = False,
+        mode: str = "",
     ) -> None:
         """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more.
 
         What is allowed for the session lets other requests that it covers go on. `unattended` says that nobody
-        decided it: nobody was there.
+        decided it: nobody was there. `mode` is the session's mode after a plan that is approved, `ask` if empty;
+        raises `SessionError` for one that cannot be chosen so.
         """
         self._writable()
+        if mode and mode not in MODES_AFTER_PLAN:
+            raise SessionError(f"after a plan the mode can be {' or '.join(MODES_AFTER_PLAN)}, not {mode!r}")
         await self._services.broker.resolve(
             request,
             verdict,
@@ -419,6 +426,7 @@ class SessionHandle:
             comment=comment,
             recorder=self._recorder,
             by="unattended" if unattended else "person",
+            mode=mode,
         )
         if verdict == "allow" and scope == "session":
             await self._reconsider()

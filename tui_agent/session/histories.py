@@ -48,7 +48,8 @@ class Histories:
         late = self._loading[agent] = []
         until = self._journal.last_seq
         # The head (system prompt and tools) was fixed before any compaction.
-        head = await self._journal.read(0, agent=agent, types=["context.loaded"], limit=1) if start else []
+        head_types = ["pool.assembled", "context.loaded"]
+        head = await self._journal.read(0, agent=agent, types=head_types) if start else []
         events: list[EventBase] = [event for event in head if (event.seq or 0) < start]
         after = max(start - 1, 0)
         while page := await self._journal.read(after, agent=agent):

@@ -16,7 +16,7 @@ async def read_window(journal: Journal, state: SessionState, history: History, m
     start = state.conversation.history_start
     events: list[Event] = []
     if start:
-        heads = await journal.read(0, agent=MAIN_AGENT, types=["context.loaded"], limit=1)
+        heads = await journal.read(0, agent=MAIN_AGENT, types=["context.loaded"])
         events += [event for event in heads if (event.seq or 0) < start]
     after = max(start - 1, 0)
     while page := await journal.read(after, agent=MAIN_AGENT):

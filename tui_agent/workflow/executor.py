@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -22,7 +23,7 @@ from tui_agent.events import (
     WorkspaceChanged,
 )
 from tui_agent.journal import Recorder
-from tui_agent.permissions import PermissionBroker, hash_call
+from tui_agent.permissions import PLAN_APPROVAL, PermissionBroker, hash_call
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
@@ -34,6 +35,11 @@ class StepHost(Protocol):
 
     def tool(self, name: str) -> tuple[ToolMetadata, Tool] | None:
         """Return a tool of the agent's pool; None when the pool does not have it."""
+        ...
+
+    @property
+    def offered(self) -> list[str]:
+        """The names of the tools of the agent's pool."""
         ...
 
     def invalid_input(self, metadata: ToolMetadata, call_input: JsonObject) -> list[str]:
@@ -87,12 +93,9 @@ class StepExecutor:
 
     async def _settle(self, step_id: str) -> None:
         while (step := self.state().steps.get(step_id)) is not None:
-            if step.problem:
-                await self._finish(step, "error", text_result(step.problem), step.problem)
-                return
             found = self.host.tool(step.tool)
             if found is None:
-                message = f"there is no tool named {step.tool!r} in this session"
+                message = _unknown_tool(step.tool, self.host.offered)
                 await self._finish(step, "error", text_result(message), message)
                 return
             metadata, tool = found
@@ -316,11 +319,19 @@ class StepExecutor:
         decision = step.decision
         comment = decision.comment if decision else ""
         reason = decision.reason if decision else ""
+        plan = step.tool == PLAN_APPROVAL
         if decision is not None and decision.by == "person":
-            message = "The person denied this call."
-            message += f" They say: {comment}" if comment else " Do not try it in another way; ask what they want."
+            message = "The user did not approve the plan." if plan else "The user denied this call."
+            if comment:
+                message += f" They say: {comment}"
+            else:
+                message += " Ask what to change." if plan else " Do not try it in another way; ask what they want."
+            if plan:
+                message += " The mode is still plan: hand in the changed plan with exit_plan."
         else:
             message = f"This call was denied: {reason}."
+            if decision is not None and decision.by == "mode" and self.mode() == "plan":
+                message += _IN_PLAN_MODE
         await self._finish(step, "denied", text_result(message), comment or reason or "denied")
 
     async def _finish_resolved(self, step: Step) -> None:
@@ -354,6 +365,19 @@ _LOST = (
     "This call held a secret, which is not kept in the session, and the program was started anew since. "
     "It was not run: make it again if it is still needed."
 )
+
+
+_IN_PLAN_MODE = (
+    " In plan mode you can read, search, delegate, and run commands that only read, one at a time. What changes "
+    "something waits until the user has approved a plan."
+)
+
+
+def _unknown_tool(name: str, offered: list[str]) -> str:
+    """Return what the model reads when it calls a tool that it is not offered: the nearest name, and all names."""
+    near = get_close_matches(name.lower(), offered, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"There is no tool named {name!r}.{hint} Your tools are: {', '.join(offered)}."
 
 
 def _decided(step: Step) -> set[str]:

@@ -33,6 +33,10 @@ class Call:
     attempt: int = 1
 
 
+async def _keep_mode(mode: str) -> None:
+    """Change nothing: the mode of a context that belongs to no session."""
+
+
 @dataclass
 class ToolContext:
     """What a tool may use of the session.
@@ -45,7 +49,8 @@ class ToolContext:
     program closes: a command then goes on and is picked up at the next start. `sandbox` is what commands run
     in; without one they run unconfined. `environment` are variables that the decision on the call demands, `hidden`
     the files and folders that it keeps out. `left_out` returns which of some files (real paths) a search by the
-    tool of this call in a folder does not show; it reads the rules from disk, so it belongs into a thread.
+    tool of this call in a folder does not show; it reads the rules from disk, so it belongs into a thread. `mode` is
+    the session's mode; `set_mode` changes it, to `chosen_mode` where the user chose one with their decision.
     """
 
     runtime: Runtime
@@ -63,6 +68,9 @@ class ToolContext:
     hidden: Sequence[str] = ()
     left_out: Callable[[Sequence[str], str], set[str]] = lambda paths, folder: set()
     sandbox: Sandbox | None = None
+    mode: Callable[[], str] = lambda: "ask"
+    set_mode: Callable[[str], Awaitable[None]] = _keep_mode
+    chosen_mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
