@@ -471,6 +471,7 @@ def _screen(start: Start, *, prompt: str, choose: bool = False) -> None:
         prompt=prompt,
         theme=early_theme(start.paths, start.runtime.environment),
         theme_folders=[start.paths.config / "themes"],
+        environment=start.runtime.environment,
     )
     if code:
         sys.exit(code)

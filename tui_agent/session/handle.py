@@ -293,6 +293,23 @@ class SessionHandle:
         finally:
             await self._sessions.close()
 
+    def let_go(self) -> None:
+        """Prepare for the end of the program: from here on, cancelling the work ends no command that runs."""
+        self._services.closing = True
+
+    async def crash(self, what: str, error: Exception) -> None:
+        """Record that the program failed, and close the session; `what` names the part that failed.
+
+        Commands go on, as when the process is killed; a resumed session picks their results up. Raises as `close`.
+        """
+        if self._closed:
+            return
+        self.let_go()
+        if not self.read_only:
+            with contextlib.suppress(JournalError):  # closing says what is wrong with the journal
+                await self._recorder.record(failure(self._journal, what, error))
+        await self.close()
+
     # Looking
 
     @property

@@ -15,11 +15,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.widgets import Input, TextArea
 
 from tui_agent.text import inert
 from tui_agent.ui.commands import CommandProvider, ScreenCommand
 from tui_agent.ui.header import Header, HeaderData
 from tui_agent.ui.hints import KeyHints
+from tui_agent.ui.keys import in_burst, typed_text
 from tui_agent.ui.line import Line
 from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.session_app import SessionApp
@@ -93,6 +95,7 @@ class TuiAgentApp(SessionApp):
         self._early: list[events.Event] | None = []
         self._quit_asked = -QUIT_SECONDS
         self._blind_until = 0.0
+        self._leaving, self._leave_code = False, 0
         loaded = load_themes([packaged_themes(), *theme_folders])
         for own in loaded.themes.values():
             self.register_theme(own)
@@ -120,8 +123,11 @@ class TuiAgentApp(SessionApp):
             # Typed before the prompt can take it: kept, and typed again when it can.
             self._early.append(event)
             return
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded and self._is_blind(event):
-            return
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            if self._is_blind(event):
+                return
+            if self._is_for_prompt(event):
+                self.workbench.write_in_prompt(hold=isinstance(event, events.Key) and in_burst(event))
         await super().on_event(event)
 
     def _is_blind(self, event: events.Key | events.Paste) -> bool:
@@ -136,6 +142,20 @@ class TuiAgentApp(SessionApp):
         if self.focused is not None and self.focused.id == "prompt":
             return False
         return not (isinstance(event, events.Key) and event.key in {"escape", "ctrl+c", "ctrl+q"})
+
+    def _is_for_prompt(self, event: events.Key | events.Paste) -> bool:
+        """Say whether text comes while a pane has the focus that has no use for it."""
+        focused = self.focused
+        if self.screen.is_modal or isinstance(focused, Input | TextArea):
+            return False
+        if isinstance(event, events.Paste):
+            return True
+        if not typed_text(event):
+            return False
+        queue = self.workbench.queue
+        if queue is not None and focused is queue:
+            return not queue.wants(event)
+        return event.key not in self.active_bindings
 
     def on_mount(self) -> None:
         """Paint first."""
@@ -248,6 +268,10 @@ class TuiAgentApp(SessionApp):
 
     async def action_leave(self, code: int = 0) -> None:
         """Save, close the session, end with `code`. A prompt sent before the session is open is kept first."""
+        self._leave_code = max(self._leave_code, code)
+        if self._leaving:
+            return
+        self._leaving = True
         try:
             if self._opening and self._submitting.locked():
                 self.notify("Your prompt is being kept; then this ends.", timeout=5)
@@ -255,7 +279,7 @@ class TuiAgentApp(SessionApp):
                     pass
             await self.leave_session()
         finally:
-            self.exit(code)
+            self.exit(self._leave_code)
 
     async def carry_out(self, name: str, argument: str) -> None:
         from tui_agent.ui.carry_out import carry_out

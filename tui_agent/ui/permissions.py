@@ -12,6 +12,7 @@ from time import monotonic
 from typing import ClassVar, Literal
 
 from rich.cells import cell_len
+from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -21,6 +22,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tui_agent.text import inert_line
+from tui_agent.ui.keys import in_burst, typed_text
 from tui_agent.ui.line import Line
 from tui_agent.ui.line_input import LineInput
 from tui_agent.ui.prompt import GUARD_SECONDS
@@ -43,6 +45,9 @@ _KINDS = {
     "option": "question",
     "answer": "question",
 }
+
+_MOVING_KEYS = frozenset({"left", "right", "up", "down", "pageup", "pagedown"})
+"""Keys that only look about: they may come as fast as a held key repeats."""
 
 
 class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
@@ -130,6 +135,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._current = ""
         self._answered: set[str] = set()
         self._granting = False
+        self._hurried = False
         self._handed_over = 0.0
         self._writing: Literal["", "comment", "answer"] = ""
 
@@ -188,6 +194,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._show_keys()
 
     def _show_keys(self) -> None:
+        self._hurried = self._hurried and not self._armed
         keys = self.query_one("#waiting-keys", Line)
         keys.content = self._keys()
         keys.refresh(layout=True)  # they may need more rows than before
@@ -224,6 +231,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 pairs = [("Enter", "or just type: an answer of your own")]
                 if entry.options:
                     pairs.insert(0, (f"1-{min(9, len(entry.options))}", "choose"))
+        if self._hurried:
+            return Content.styled("one moment … press it again", "bold $text-warning")
         armed = self._armed
         width, at = self.query_one("#waiting-keys", Line).size.width, 0
         for key, label in pairs:
@@ -255,27 +264,42 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         if self._writing:
             # Of the line's own keys only those come here that it did not want; letters were under way to the queue
             # when the line opened.
-            if event.is_printable and event.character:
+            if text := typed_text(event):
                 event.stop()
                 event.prevent_default()
-                self.query_one("#waiting-input", Input).insert_text_at_cursor(event.character)
+                self.query_one("#waiting-input", Input).insert_text_at_cursor(text)
             return
         if self._clock() < self._handed_over:
             event.stop()
             event.prevent_default()
             self.post_message(self.Stray(event))
             return
-        for binding in self._bindings.key_to_bindings.get(event.key, []):
+        if in_burst(event) and event.key not in _MOVING_KEYS:
+            # Nobody answers faster than keys can be told apart: this is text, or what a terminal sent by itself.
+            bindings: list[Binding] = []
+        else:
+            bindings = self._bindings.key_to_bindings.get(event.key, [])
+        for binding in bindings:
             if await self.app.run_action(binding.action, self):
                 event.stop()
                 event.prevent_default()
                 return
-        entry = self.current
-        if event.is_printable and event.character and self._answerable(entry):
+        if (text := typed_text(event)) and self._answerable(self.current):
             # Whoever types at a question answers it. Nothing is sent before Enter.
             event.stop()
             event.prevent_default()
-            self._write_answer(event.character)
+            self._write_answer(text)
+        elif event.key in self._bindings.key_to_bindings:
+            event.stop()  # the app would run its binding
+            event.prevent_default()
+
+    def wants(self, key: Key) -> bool:
+        """Say whether a key that inserts text means something here; another one is for the prompt."""
+        if self._writing or self._clock() < self._handed_over or self._answerable(self.current):
+            return True
+        bindings = self._bindings.key_to_bindings.get(key.key, [])
+        actions = (parse(binding.action) for binding in bindings)
+        return not in_burst(key) and any(self.check_action(name, parameters) for _, name, parameters in actions)
 
     def on_resize(self) -> None:
         """Other keys fit in a row."""
@@ -312,7 +336,11 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
 
     def _ready(self) -> Waiting | None:
         entry = self.current
-        if entry is None or entry.id in self._answered or not self.has_focus or not self._armed:
+        if entry is None or entry.id in self._answered or not self.has_focus:
+            return None
+        if not self._armed:
+            self._hurried = True  # a key that does nothing must not look like one that got lost
+            self._show_keys()
             return None
         return entry
 

@@ -6,6 +6,7 @@ Knows the screen by its parts only; which panes, keys and commands there are is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 from collections.abc import Awaitable, Callable, Coroutine
@@ -73,6 +74,9 @@ class SessionApp(App[int]):
         """The session that was closed last, empty when nothing was asked in it."""
         self.close_problem = ""
         """Why the end of the session that was closed last could not be written, empty when it was."""
+        self.failure: Exception | None = None
+        """The error that ended the app, None when it was left."""
+        self._last_layout: dict[str, Any] | None = None
         self.commands: tuple[ScreenCommand, ...] = ()
         """The commands that can be carried out."""
 
@@ -83,6 +87,43 @@ class SessionApp(App[int]):
     async def action_sessions(self) -> None:
         """Choose another session."""
         raise NotImplementedError
+
+    async def run_async(self, **options: Any) -> int | None:
+        try:
+            return await super().run_async(**options)
+        finally:
+            await self._close_after_failure()
+
+    def _handle_exception(self, error: Exception) -> None:
+        # Textual ends the app here. That is no request to stop what runs: its end must not look like one.
+        if self.failure is None:
+            self.failure = error
+            if self.handle is not None:
+                self.handle.let_go()
+            with contextlib.suppress(Exception):  # the screen may be what failed
+                self._last_layout = self.workbench.collect(self.theme).to_json()
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        if self.is_headless:
+            super()._fatal_error()
+        else:  # Textual would print each frame with its variables, and secrets among them
+            self._close_messages_no_wait()
+
+    async def _close_after_failure(self) -> None:
+        from tui_agent.session import JournalError
+
+        handle, self.handle = self.handle, None
+        if self.failure is None or handle is None:
+            return
+        self._unsubscribe()
+        self.left = handle.session if handle.state.conversation.prompts else ""
+        try:
+            if self._last_layout is not None and not handle.read_only:
+                await handle.save_layout(self._last_layout)
+            await handle.crash("The screen failed", self.failure)
+        except JournalError as error:
+            self.close_problem = str(error)
 
     @property
     def workbench(self) -> Workbench:

@@ -8,18 +8,24 @@ then is handed to the app as if it had just come.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
 import sys
 import termios
+from collections.abc import Iterable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textual.driver import Driver
+    from textual.message import Message
 
 _MAX_EARLY = 1 << 20
 """Bytes of early typing that are kept; a pasted file is far below it."""
+_READ_BYTES = 1 << 16
+"""Bytes of one read: more than a terminal's buffer holds, so that what came together is read together."""
 
 
 class EarlyInput:
@@ -29,6 +35,8 @@ class EarlyInput:
         self.saved: list[Any] | None = None
         """The terminal's attributes from before, None when it was not switched."""
         self.typed = b""
+        self.closed = False
+        """Whether the terminal was closed while the app had it: nothing can be written to it any more."""
 
     def begin(self) -> None:
         """Switch. Does nothing where standard input is no terminal."""
@@ -49,7 +57,10 @@ class EarlyInput:
         termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
         if was_lines:
             while len(self.typed) < _MAX_EARLY and select.select([descriptor], [], [], 0)[0]:
-                chunk = os.read(descriptor, 4096)
+                try:
+                    chunk = os.read(descriptor, 4096)
+                except OSError:  # closed already: the driver will find that out, and say so
+                    break
                 if not chunk:
                     break
                 self.typed += chunk
@@ -57,24 +68,52 @@ class EarlyInput:
             self.typed = self.typed.replace(b"\n", b"\r")
 
     def end(self) -> None:
-        """Put the terminal back as it was before `begin`."""
+        """Put the terminal back as it was before `begin`. One that is closed stays closed."""
         if self.saved is not None and sys.__stdin__:
-            termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSADRAIN, self.saved)
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(sys.__stdin__.fileno(), termios.TCSADRAIN, self.saved)
             self.saved = None
 
 
 def driver_class(early: EarlyInput) -> type[Driver]:
-    """Return Textual's driver for this terminal, which first delivers what `early` kept."""
+    """Return Textual's driver for this terminal, with an input thread that no input and no end of it can break."""
+    from textual import constants
     from textual.drivers import linux_driver
+    from textual.drivers._writer_thread import WriterThread
 
-    from tui_agent.ui.paste_parser import PasteParser
+    from tui_agent.ui.input_parser import InputParser
+
+    class PatientWriter(WriterThread):
+        """Writes to the terminal; once that is closed, takes what is written all the same, so that nobody waits."""
+
+        def run(self) -> None:
+            open_, text = True, self._queue.get()
+            while text is not None:
+                if open_:
+                    try:
+                        self._file.write(text)
+                        if not self._queue.qsize():
+                            self._file.flush()
+                    except (OSError, ValueError):
+                        open_ = False
+                text = self._queue.get()
+            if open_:
+                with contextlib.suppress(OSError, ValueError):
+                    self._file.flush()
+
+    # Textual reads these when the terminal is switched, and has no other way to be given others. Of the kitty
+    # keyboard protocol only what tells ambiguous keys apart is wanted: with all keys as escape codes, a terminal that
+    # does not send their text along sends no text at all.
+    vars(linux_driver).update(WriterThread=PatientWriter, KITTY_REPORT_ALL_KEYS=0, KITTY_REPORT_ASSOCIATED_TEXT=0)
 
     class EarlyDriver(linux_driver.LinuxDriver):
         """Delivers what was typed before the app, then reads on. Leaves the app when its terminal is closed."""
 
-        closed = False
+        _wake: tuple[int, int] | None = None
 
         def start_application_mode(self) -> None:
+            if self._wake is None:
+                self._wake = os.pipe()
             super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual left it untyped
             loop = asyncio.get_running_loop()
             for number in (signal.SIGHUP, signal.SIGTERM):
@@ -84,27 +123,63 @@ def driver_class(early: EarlyInput) -> type[Driver]:
                 self.attrs_before = early.saved
 
         def leave(self, number: int) -> None:
-            """Have the app close its session and end, as the signal `number` wants."""
-            self.closed = not os.isatty(self.fileno)
+            """Have the app close its session and end, as the signal `number` wants. For the loop's thread."""
+            early.closed = early.closed or not os.isatty(self.fileno)
             self._app.call_later(self._app.run_action, f"leave({128 + number})")
 
         def write(self, data: str) -> None:
-            """Write to the terminal; once it is closed, nobody takes anything, and waiting for that would hang."""
-            if not self.closed:
+            """Write to the terminal; once it is closed, nobody takes anything."""
+            if not early.closed:
                 super().write(data)
 
+        def disable_input(self) -> None:
+            if self._wake is not None:
+                os.write(self._wake[1], b"\0")
+            super().disable_input()
+
+        def close(self) -> None:
+            super().close()
+            if self._wake is not None:
+                for descriptor in self._wake:
+                    os.close(descriptor)
+                self._wake = None
+
+        def _query_in_band_window_resize(self) -> None:
+            """Ask for no reports of the size in the input: the kernel tells it, and cannot be forged by a reply."""
+
         def run_input_thread(self) -> None:
+            """Read until the app stops reading, or the terminal is closed; that counts as a hang-up."""
+            assert self._wake is not None
+            wake = self._wake[0]
+            parser = InputParser(constants.ESCAPE_DELAY)
             typed, early.typed = early.typed, b""
-            if typed:
-                parser = PasteParser()
-                for chunk in (typed.decode("utf-8", errors="replace"), ""):
-                    for message in parser.feed(chunk):
-                        self.process_message(message)
-            # Textual has no other way to be given a parser.
-            linux_driver.XTermParser = PasteParser  # type: ignore[attr-defined]
-            try:
-                super().run_input_thread()
-            except OSError:  # the terminal is gone, a moment before the signal says so
-                self.leave(signal.SIGHUP)
+            self._deliver(parser.feed(typed, monotonic(), early=True))
+            # What is there already was typed, or pasted without brackets, before the terminal was switched.
+            first = bool(select.select([self.fileno], [], [], 0)[0])
+            while True:
+                try:
+                    ready, _, _ = select.select([self.fileno, wake], [], [], parser.wait(monotonic()))
+                    if wake in ready:
+                        os.read(wake, 1)
+                        break
+                    data = os.read(self.fileno, _READ_BYTES) if ready else None
+                except OSError:  # the terminal is gone, a moment before the signal says so
+                    data = b""
+                if data == b"":
+                    self._hung_up()
+                    break
+                now = monotonic()
+                self._deliver(parser.feed(data, now, early=first) if data else parser.tick(now))
+                first = False
+            self._deliver(parser.end())
+
+        def _deliver(self, messages: Iterable[Message]) -> None:
+            for message in messages:
+                self.process_message(message)
+
+        def _hung_up(self) -> None:
+            early.closed = True
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the app
+                self._loop.call_soon_threadsafe(self.leave, signal.SIGHUP)
 
     return EarlyDriver

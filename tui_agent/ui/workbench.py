@@ -146,6 +146,18 @@ class Workbench(Container):
         """How many things wait for the person."""
         return len(self._queue.entries) if self._queue is not None else 0
 
+    @property
+    def queue(self) -> PermissionQueue | None:
+        """What waits, None before the panes are there."""
+        return self._queue
+
+    def write_in_prompt(self, *, hold: bool) -> None:
+        """Give the prompt the keys, for text that is no key of a pane; `hold`: for a while it only takes letters."""
+        self.tab = "conversation"
+        self.focus_place("prompt")
+        if hold:
+            self.prompt.hold(GUARD_SECONDS)
+
     def reopen(self, identifier: str) -> None:
         """Let something that waits be answered again, when its answer could not be taken."""
         if self._queue is not None:
