@@ -332,3 +332,26 @@ async def test_the_mode_can_be_changed(workspace, mode):
         await ask(me, "/mode bypass")
         await me.until(lambda: any("bypass comes only" in n.message for n in me.app._notifications))
         assert me.state.conversation.mode == mode
+
+
+async def test_a_plan_is_read_in_the_queue_sent_back_and_approved(workspace):
+    async with driven(workspace, mode="plan") as me:
+        await me.request("propose write a.txt; run the tests")
+        await to_queue(me)
+        (entry,) = me.queue.entries
+        assert [line for line, _ in entry.lines][-2:] == ["1. write a.txt", "2. run the tests"]
+        keys = me.queue._keys().plain
+        assert "approve" in keys
+        assert "always" not in keys
+        await me.pilot.press("s", "e", "p")  # what fits a call and no plan
+        await me.pilot.press("n")
+        await me.idle()
+        assert me.state.conversation.mode == "plan"
+        await ask(me, "propose write a.txt")
+        await me.until(lambda: me.queue.entries, "the plan waits")
+        await to_queue(me)
+        await me.pilot.press("a")
+        await me.idle(2)
+        assert me.state.conversation.mode == "accept-edits"
+        await ask(me, "write a.txt: x")
+        await me.until((workspace / "a.txt").exists, "the edit is made")

@@ -34,13 +34,14 @@ _KINDS = {
     "session": "permission",
     "grant": "permission",
     "ungrant": "permission",
-    "deny": "permission",
-    "deny_comment": "permission",
-    "preview": "permission",
-    "why": "permission",
+    "deny": "permission plan",
+    "deny_comment": "permission plan",
+    "preview": "permission plan",
+    "why": "permission plan",
     "always": "permission",
     "edit": "permission",
     "parts": "permission",
+    "approve_plan": "plan",
     "resolve": "uncertain",
     "option": "question",
     "answer": "question",
@@ -58,6 +59,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "grant", "grant for the session"),
         Binding("y", "allow", "allow once"),
+        Binding("y", "approve_plan('ask')", "approve the plan; changes ask"),
+        Binding("a", "approve_plan('accept-edits')", "approve the plan and edits inside the workspace"),
         Binding("s", "session", "allow for session"),
         Binding("n", "ungrant", "back"),
         Binding("n", "deny", "deny"),
@@ -88,6 +91,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         verdict: Literal["allow", "deny"]
         scope: Literal["once", "session"] = "once"
         comment: str = ""
+        mode: str = ""
 
     @dataclass
     class Resolved(Message):
@@ -225,6 +229,9 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                     for key, label in pairs
                     if (key != "s" or entry.scope) and (key != "p" or entry.divisible)
                 ]
+            case "plan":
+                pairs = [("y", "approve"), ("a", "approve, accept edits"), ("n", "keep planning")]
+                pairs += [("N", "no, since…"), ("d", "all")]
             case "uncertain":
                 pairs = [("h", "happened"), ("r", "run again"), ("k", "skip")]
             case "question":
@@ -320,7 +327,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """Offer only what fits the entry in view."""
         entry = self.current
         if action in _KINDS:
-            if entry is None or entry.id in self._answered or entry.kind != _KINDS[action]:
+            if entry is None or entry.id in self._answered or entry.kind not in _KINDS[action].split():
                 return False
             if action in {"grant", "ungrant"}:
                 return self._granting
@@ -348,6 +355,11 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """Allow this once."""
         if entry := self._ready():
             self._settle(entry, self.Decided(entry.id, "allow"))
+
+    def action_approve_plan(self, mode: str) -> None:
+        """Approve a plan; the session goes on in `mode`."""
+        if entry := self._ready():
+            self._settle(entry, self.Decided(entry.id, "allow", mode=mode))
 
     def action_session(self) -> None:
         """Show what a grant for the session would cover; `y` then grants it."""

@@ -379,7 +379,9 @@ class SessionApp(App[int]):
     def on_permission_queue_decided(self, event: PermissionQueue.Decided) -> None:
         """Tell the session of a decision."""
         if self.handle is not None:
-            work = self.handle.decide(event.request, event.verdict, scope=event.scope, comment=event.comment)
+            work = self.handle.decide(
+                event.request, event.verdict, scope=event.scope, comment=event.comment, mode=event.mode
+            )
             self.start(self._answer(event.request, work))
 
     def on_permission_queue_resolved(self, event: PermissionQueue.Resolved) -> None:

@@ -27,6 +27,10 @@ EFFECTS = {
 """The effect classes, in words."""
 
 
+PLAN_TOOL = "exit_plan"
+"""The tool whose request is a plan to approve."""
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """One entry of the queue. `scope` is what a session-long grant would cover, empty if there is none.
@@ -34,7 +38,7 @@ class Waiting:
     `divisible` says that it changes a text, of which parts can be allowed.
     """
 
-    kind: Literal["permission", "uncertain", "question"]
+    kind: Literal["permission", "plan", "uncertain", "question"]
     id: str
     title: str
     agent: str
@@ -47,7 +51,10 @@ class Waiting:
 def waiting(state: SessionState) -> tuple[Waiting, ...]:
     """Return all that waits, permission requests first, each kind oldest first."""
     edited = {step.id: step.edited for step in state.workflow.steps.values() if step.edited}
-    entries = [_permission(request, request.step in edited) for request in state.permissions.pending]
+    entries = [
+        _plan(request) if request.tool == PLAN_TOOL else _permission(request, request.step in edited)
+        for request in state.permissions.pending
+    ]
     steps = sorted(state.workflow.steps.values(), key=lambda step: step.order)
     entries += [_uncertain(step) for step in steps if step.status == "uncertain"]
     entries += [_question(question) for question in state.workflow.questions.values()]
@@ -75,6 +82,16 @@ def _permission(request: PermissionRequested, edited: bool) -> Waiting:
         request.session_scope,
         divisible=request.tool in {"edit", "write"},
     )
+
+
+def _plan(request: PermissionRequested) -> Waiting:
+    head: list[StyledLine] = [
+        ("The plan, for your approval", "title"),
+        ("Until you approve it nothing is changed. Approving it ends plan mode.", "muted"),
+        ("", ""),
+    ]
+    lines = (*head, *((line, "") for line in request.preview.splitlines()))
+    return Waiting("plan", request.request, request.title, request.agent, lines)
 
 
 def _change(request: PermissionRequested) -> Iterator[StyledLine]:

@@ -21,7 +21,8 @@ I understand these lines:
 - `run COMMAND`
 - `write PATH: TEXT` (the lines below belong to the text, up to the next line that begins with one of these words)
 - `edit PATH: OLD => NEW`
-- `plan A; B; C`
+- `plan A; B; C` (a todo list)
+- `propose A; B; C` (a plan for your approval, in plan mode)
 - `ask QUESTION`
 - `explore QUESTION` (a subagent)
 - `say N` or `say N at R` (N tokens of Markdown, R tokens a second)
@@ -31,7 +32,7 @@ Several lines, or `then` between two of them, make several steps."""
 MAX_SAY = 200_000
 """Tokens that `say` gives at most."""
 
-VERBS = ("read", "list", "search", "run", "write", "edit", "plan", "ask", "explore", "say")
+VERBS = ("read", "list", "search", "run", "write", "edit", "plan", "propose", "ask", "explore", "say")
 _VERB = re.compile(rf"\s*({'|'.join(VERBS)})(?=\s|$)", re.IGNORECASE)
 _THEN = re.compile(rf"(?<=\s)then\s+(?=(?:{'|'.join(VERBS)})(?:\s|$))", re.IGNORECASE)
 _TOGETHER = {"read", "list", "search", "explore"}
@@ -169,6 +170,13 @@ def _plan(rest: str, where: str) -> Call:
     return Call("todo", {"items": [{"text": item, "state": "pending"} for item in items]})
 
 
+def _propose(rest: str, where: str) -> Call:
+    steps = [part.strip() for part in rest.split(";") if part.strip()]
+    if not steps:
+        raise NotUnderstoodError(f"On {where} something is missing: `propose A; B; C`.")
+    return Call("exit_plan", {"plan": "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))})
+
+
 def _ask(rest: str, where: str) -> Call:
     return Call("ask", {"question": _need(rest, where, "`ask QUESTION`")})
 
@@ -210,6 +218,7 @@ _PARSERS: dict[str, Callable[[str, str], Call]] = {
     "write": _write,
     "edit": _edit,
     "plan": _plan,
+    "propose": _propose,
     "ask": _ask,
     "explore": _explore,
 }
