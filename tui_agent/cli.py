@@ -16,9 +16,10 @@ from tui_agent import __version__
 from tui_agent.config.paths import Paths, find_paths
 from tui_agent.opening import Start, find_session
 from tui_agent.permission_commands import audit, permissions, trust
-from tui_agent.prompt_group import PromptGroup
+from tui_agent.prompt_group import FOLDER, PromptGroup, current_folder
 from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionError
+from tui_agent.streams import json_line, prepare_streams
 from tui_agent.text import inert, inert_line
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ CHOOSE = "?"
 
 EXIT_CODES = """\b
 Exit codes:
-  0    the run completed
+  0    the run completed: the model ended its answer by itself
   1    the run failed
   2    wrong usage, or the session cannot be opened
   3    a limit stopped the run
   4    something needs a person: a call was denied because nobody could
        be asked, or an earlier start left something to decide
+  5    the answer was cut at its output limit
+  6    the model declined to answer
+  7    the context window is full, and compacting it made no room
   130  interrupted with Ctrl+C (143 after SIGTERM, 129 after SIGHUP)
   141  nobody reads the output any more
 """
@@ -47,16 +51,8 @@ Result = TypeVar("Result")
 
 def main(runtime: Runtime | None = None) -> None:
     """Run the command line and exit with its code; `runtime` is what the process takes from the world."""
-    _open_closed_streams()
+    prepare_streams()
     cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
-
-
-def _open_closed_streams() -> None:
-    """Put /dev/null where the caller closed a standard stream: else the next file opened would get its number."""
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # open as long as the process
 
 
 def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -93,8 +89,7 @@ def _session_options(function: Decorated) -> Decorated:
     options = [
         click.option(
             "--cwd",
-            type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-            default=".",
+            type=FOLDER,
             metavar="DIR",
             help="Work in this folder. Default: the current one.",
         ),
@@ -152,7 +147,7 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
         raise click.UsageError("Use either --continue or --resume.")
     return Start(
         runtime=ctx.obj,
-        cwd=given["cwd"],
+        cwd=given["cwd"] or current_folder(),
         continue_=given["continue_"],
         resume=resume or "",
         model=given["model"],
@@ -248,27 +243,11 @@ def run(
     if not prompt.strip():
         raise click.UsageError("The prompt is empty.")
     start = _start(ctx, resume=resume, unattended=not answered)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # text streams of this process
-
     from tui_agent.headless import run_headless
 
     text = prompt
-    try:
-        code = _await(
-            lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr, answers=0 if answered else None)
-        )
-    except BrokenPipeError:
-        # What is left in the buffer would raise once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
-        code = 1
-    ctx.exit(code)
+    answers = 0 if answered else None
+    ctx.exit(_await(lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr, answers=answers)))
 
 
 @cli.command()
@@ -402,7 +381,7 @@ def export(ctx: click.Context, /, *, session: str, data_dir: Path | None) -> Non
 
     try:
         for line in export_jsonl(database, Redactor(ctx.obj.environment)):
-            click.echo(line)
+            click.echo(json_line(line, sys.stdout))
     except JournalError as error:
         raise _Unusable(inert(str(error))) from error
 
@@ -465,6 +444,8 @@ def _screen(start: Start, *, prompt: str, choose: bool = False) -> None:
     from tui_agent.config.early import early_theme
     from tui_agent.ui import run_app
 
+    if sys.__stderr__ is not None:  # what the screen is written to; every terminal of today shows UTF-8
+        sys.__stderr__.reconfigure(encoding="utf-8")
     code = run_app(
         None if choose else start.open,
         options=start.options,

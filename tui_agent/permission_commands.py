@@ -14,6 +14,7 @@ import click
 from click.core import ParameterSource
 
 from tui_agent.config.paths import Paths, find_paths
+from tui_agent.prompt_group import FOLDER, current_folder
 from tui_agent.redaction import Redactor
 from tui_agent.session.errors import SessionError
 from tui_agent.text import inert, inert_line
@@ -29,8 +30,8 @@ _data_dir = click.option(
 )
 _folder = click.option(
     "--cwd",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    default=".",
+    type=FOLDER,
+    callback=lambda ctx, param, given: given or current_folder(),
     metavar="DIR",
     help="The folder. Default: the current one.",
 )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import tomllib
+from importlib import resources
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.permissions.support import judge, lines
 from tui_agent.permissions.guard.lexer import NotPlainError, read_plain
 from tui_agent.permissions.guard.shell import parse_line
+from tui_agent.permissions.policy import Policy, Request
+from tui_agent.permissions.rule_sources import listed_rules
 
 RANK = {"allow": 0, "ask": 1, "deny": 2}
 RULES = st.sampled_from(
@@ -144,3 +151,111 @@ def test_a_harmless_neighbour_never_helps(line: str, form: str) -> None:
     if judge(line).verdict == "allow" or (form != "ls; {}" and line.startswith(("cd", "pushd"))):
         return
     assert judge(form.format(line)).verdict != "allow"
+
+
+def programs() -> list[str]:
+    """Return every program that a table of the guard knows, and wrappers and builtins besides."""
+    names = {"env", "xargs", "timeout", "sudo", "nice", "bash", "sh", "find", "printf", "test", "[", "trap", "cd"}
+    for table in resources.files("tui_agent.permissions.guard").iterdir():
+        if table.name.endswith(".toml"):
+            found = {name for name in tomllib.loads(table.read_text("utf-8")) if name != "*"}
+            names |= {f"git {name}" for name in found} if table.name == "git.toml" else found
+    return sorted(names)
+
+
+ODD = [
+    "-",
+    "--",
+    "-y",
+    "=",
+    "-=",
+    "--=",
+    "--x=",
+    "a=",
+    "@",
+    "+",
+    "!",
+    "-c",
+    "-e",
+    "-i",
+    "-o",
+    "-ofile",
+    "{}",
+    ";",
+    "(",
+    ")",
+    "[",
+    "]",
+    "*",
+    "?",
+    "~",
+    ".",
+    "..",
+    "/",
+    ":",
+    "::",
+    "x::",
+    "-C",
+    "HEAD:",
+    ":(",
+    "%",
+    "$",
+    "{",
+    "}",
+    "s",
+    "s/",
+    "y/a",
+    "'",
+    '"',
+    "\\",
+    "|",
+    "-1",
+    "--2",
+    "é",
+    "-exec",
+    "-f",
+    "-m",
+    "p",
+    "-n",
+    "-'",
+    "-P",
+    "P",
+    "",
+    "\t",
+    "\n",
+    "-\n",
+    " ",
+]
+
+
+@settings(max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")), deadline=None)
+@given(st.data())
+def test_no_odd_word_makes_a_check_or_its_explanation_fail(data: st.DataObject) -> None:
+    known = programs()
+    commands = []
+    for _ in range(data.draw(st.integers(1, 2))):
+        program = data.draw(st.sampled_from(known))
+        words = data.draw(st.lists(st.sampled_from(ODD) | st.text(max_size=4), max_size=4))
+        commands.append(f"{program} {shlex.join(word.replace(chr(0), '') for word in words)}")
+    line = data.draw(st.sampled_from([" | ", " && ", "; "])).join(commands)
+    first = commands[0].split()[0]
+    rules = listed_rules(
+        [f"Bash({first} *)", "Bash(git *)"], [f"Bash({first} -x *)", "Read(./a/**)"], ["Bash(rm *)", "Edit(./b/**)"],
+        source="user", home="/home/dev", base="/w",
+    )  # fmt: skip
+    policy = Policy(rules, "/home/dev")
+    mode = data.draw(st.sampled_from(["ask", "sandboxed", "plan", "bypass"]))
+    found = policy.decide(Request("bash", {"command": line}, "/w", mode=mode, sandbox="available"))
+    assert "failed:" not in found.reason, (line, found.reason)
+    assert not any("check failed" in module.reason for module in found.modules), (line, found.modules)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(["read", "edit", "glob", "grep", "webfetch", "skill"]), st.dictionaries(
+    st.sampled_from(["path", "file_path", "pattern", "glob", "url", "name", "query"]),
+    st.sampled_from(ODD) | st.text(max_size=6) | st.integers() | st.none()), st.sampled_from(ODD))  # fmt: skip
+def test_no_odd_path_or_pattern_makes_a_check_fail(tool: str, given_input: dict[str, object], pattern: str) -> None:
+    texts = [f"{name}({pattern})" for name in ("Read", "Edit", "WebFetch", "Skill")]
+    rules = listed_rules(texts, texts, texts[:1], source="user", home="/home/dev", base="/w")
+    found = Policy(rules, "/home/dev").decide(Request(tool, given_input, "/w"))
+    assert "failed:" not in found.reason, (given_input, found.reason)

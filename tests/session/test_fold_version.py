@@ -17,7 +17,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, verify_session
 from tui_agent.session.state import FOLD_VERSION, SessionState, digest, dump_state, load_state, snapshot_version
 
-PINNED = (3, "d165b7a882890757")
+PINNED = (3, "ca4d3eee1e7c8256")
 """The fold version, and the hash of the state's JSON schema that belongs to it."""
 
 

@@ -2,18 +2,45 @@ from __future__ import annotations
 
 import base64
 import codecs
+import io
 import os
+import struct
+import zlib
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from pypdf import PdfWriter
 
 from tests.tools.support import Bench, text
 from tui_agent.tools.encoding import NotTextError, decode
 from tui_agent.tools.read import MOST_BYTES
 from tui_agent.workflow import ToolError
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
+
+def encoded(form: str, size: tuple[int, int] = (4, 3), mode: str = "RGB", **options: Any) -> bytes:
+    """Return an image as a file of that format."""
+    file = io.BytesIO()
+    Image.new(mode, size).save(file, form, **options)
+    return file.getvalue()
+
+
+def pdf(pages: int = 1, password: str = "") -> bytes:
+    """Return a PDF of empty pages."""
+    writer = PdfWriter()
+    for _ in range(pages):
+        writer.add_blank_page(100, 100)
+    if password:
+        writer.encrypt(password)
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+PNG = encoded("PNG")
 
 
 async def test_lines_are_numbered_and_the_content_is_known(bench: Bench) -> None:
@@ -124,20 +151,102 @@ def test_text_is_text(content: str) -> None:
 
 async def test_images_and_pdfs(bench: Bench) -> None:
     bench.file("a.png", PNG)
-    bench.file("b.pdf", b"%PDF-1.7 \0")
-    image = (await bench.do("read", path="a.png")).result[0]
-    assert image == {
-        "type": "image",
-        "source": {"type": "base64", "media_type": "image/png", "data": base64.b64encode(PNG).decode()},
-    }
+    bench.file("b.pdf", pdf())
+    result = (await bench.do("read", path="a.png")).result
+    assert result == [
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": base64.b64encode(PNG).decode()},
+        }
+    ]
     assert (await bench.do("read", path="b.pdf")).result[0]["type"] == "document"
     bench.images = False
     with pytest.raises(ToolError, match="this model does not take"):
         await bench.do("read", path="a.png")
-    bench.images = True
-    bench.file("big.png", PNG + b"\0" * 4_000_000)
-    with pytest.raises(ToolError, match="make it smaller"):
-        await bench.do("read", path="big.png")
+
+
+FRAMES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "size", "note"),
+    [
+        ("huge.png", encoded("PNG", (9_000, 9_000), "L"), (2_000, 2_000), "scaled from 9,000x9,000"),
+        ("wide.png", encoded("PNG", (2_560, 1_440)), (2_000, 1_125), "scaled"),
+        ("line.png", encoded("PNG", (9_000, 1)), (2_000, 1), "scaled"),
+        ("palette.gif", encoded("GIF", (2_100, 10), "P"), (2_000, 10), "scaled"),
+        ("cmyk.jpg", encoded("JPEG", mode="CMYK"), (4, 3), "converted"),
+        ("deep.png", encoded("PNG", mode="I;16"), (4, 3), "converted"),
+        ("moving.gif", encoded("GIF", (8, 8), save_all=True, append_images=FRAMES), (8, 8), "animation"),
+        ("moving.webp", encoded("WEBP", (8, 8), save_all=True, append_images=FRAMES), (8, 8), "animation"),
+        ("bitmap.bmp", encoded("BMP"), (4, 3), "converted"),
+        ("scan.tiff", encoded("TIFF"), (4, 3), "converted"),
+        ("photo.png", encoded("JPEG"), (4, 3), ""),  # its name says something else
+        ("photo.webp", encoded("WEBP"), (4, 3), ""),
+        (
+            "turned.jpg",
+            encoded("JPEG", (4, 2), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"),
+            (2, 4),
+            "converted",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_an_image_is_made_fit_to_be_sent(
+    bench: Bench, name: str, data: bytes, size: tuple[int, int], note: str
+) -> None:
+    bench.file(name, data)
+    block, *notes = (await bench.do("read", path=name)).result
+    source: Any = block["source"]
+    sent = base64.b64decode(source["data"])
+    with Image.open(io.BytesIO(sent)) as image:
+        assert source["media_type"] == Image.MIME[image.format or ""]
+        assert source["media_type"] in {"image/png", "image/jpeg", "image/gif", "image/webp"}
+        assert (image.size, getattr(image, "is_animated", False)) == (size, False)
+    assert note in str(notes)
+    assert bool(note) == (sent != data)
+
+
+async def test_an_image_of_too_many_bytes_is_packed_tighter(bench: Bench) -> None:
+    noise = Image.frombytes("RGB", (1_500, 1_500), Random(1).randbytes(1_500 * 1_500 * 3))
+    file = io.BytesIO()
+    noise.save(file, "PNG")
+    bench.file("noise.png", file.getvalue())
+    block = (await bench.do("read", path="noise.png")).result[0]
+    source: Any = block["source"]
+    assert len(source["data"]) < 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("cut.png", encoded("PNG", (300, 300))[:-40], "damaged"),
+        ("cut.jpg", encoded("JPEG", (300, 300))[:400], "damaged"),
+        ("head.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 20, "damaged"),
+        ("bomb.png", b"", "pixels"),
+        ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0", "convert it to PNG"),
+        ("garbage.pdf", b"%PDF-1.4 garbage", "damaged PDF"),
+        ("cut.pdf", pdf(3)[:60], "PDF"),
+        ("locked.pdf", pdf(password="x"), "encrypted"),
+        ("long.pdf", pdf(101), "101 pages"),
+        ("empty.pdf", pdf(0), "without pages"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_the_server_would_refuse_is_not_sent(bench: Bench, name: str, data: bytes, words: str) -> None:
+    if name == "bomb.png":
+        size = struct.pack(">II", 30_000, 30_000)
+        data = PNG[:16] + size + PNG[24:29] + struct.pack(">I", zlib.crc32(b"IHDR" + size + PNG[24:29])) + PNG[33:]
+    bench.file(name, data)
+    with pytest.raises(ToolError, match=words):
+        await bench.do("read", path=name)
+
+
+async def test_an_svg_is_text_and_an_empty_image_is_empty(bench: Bench) -> None:
+    bench.file("a.svg", '<svg xmlns="http://www.w3.org/2000/svg"/>')
+    bench.file("b.png", "")
+    assert "<svg" in text(await bench.do("read", path="a.svg"))
+    assert "empty" in text(await bench.do("read", path="b.png"))
 
 
 async def test_folders_are_listed(bench: Bench) -> None:

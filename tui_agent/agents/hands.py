@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
+from tui_agent.agents.calls import call_problem
 from tui_agent.agents.services import Services
-from tui_agent.context import History, nested_memory
+from tui_agent.context import AnswerStop, History, nested_memory
 from tui_agent.events import (
     MAIN_AGENT,
     JsonObject,
@@ -62,10 +63,10 @@ class Hands:
             resolved=services.resolved,
         )
 
-    def plan_steps(self, turn: str, content: list[JsonObject]) -> list[StepPlanned]:
-        """Return a planned step for each tool call of a response, in order."""
+    def plan_steps(self, turn: str, content: list[JsonObject], stop: AnswerStop) -> list[StepPlanned]:
+        """Return a planned step for each tool call of a response, in order; `stop` says how the response ended."""
         planned = []
-        for block in content:
+        for position, block in enumerate(content):
             if block.get("type") != "tool_use":
                 continue
             name, value = str(block["name"]), block.get("input")
@@ -86,6 +87,7 @@ class Hands:
                     input=call_input,
                     effect=found[0].effect if found else "pure",
                     title=title,
+                    problem=call_problem(position, content, stop),
                 )
             )
         return planned

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable
-from typing import Any, Literal
+from typing import Any
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
 from tui_agent.agents.compaction import Cut, compact, compaction_reason
+from tui_agent.agents.ending import Ending, ending_of_answer, ending_of_failure, ending_of_stop
 from tui_agent.agents.hands import Hands
 from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
-from tui_agent.budget import agent_stop, stop_reason
+from tui_agent.budget import agent_stop
 from tui_agent.context import (
     ActiveRun,
     FileWatch,
@@ -49,13 +50,16 @@ from tui_agent.permissions import PLAN_APPROVAL
 from tui_agent.registry import lacks_tools
 from tui_agent.workflow import Step
 
-Outcome = Literal["completed", "interrupted", "failed", "stopped"]
-
 MAX_OUTPUT = 32_000
 """Output tokens one turn may have; enough for long files, and small against every current window."""
 
 MAX_BROKEN_ANSWERS = 3
 """How many answers in a row may break off half-way before the run gives up."""
+
+MAX_CUT_ANSWERS = 3
+"""How many answers in a row may be cut at their output limit in the middle of a call before the run ends."""
+
+_CUT_AGAIN = "Say how to go on in smaller steps, or choose a model with longer answers with /model."
 
 
 class Agent:
@@ -69,6 +73,7 @@ class Agent:
         self.recorder = Recorder(services.journal, run, agent)
         self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
         self._broken = 0
+        self._cut = 0
         self._watch = FileWatch()
 
     async def run(self) -> str:
@@ -80,11 +85,11 @@ class Agent:
         while True:
             try:
                 history = await self.services.load_history(self.agent)
-                outcome, reason = await self._work(history)
+                ending = await self._work(history)
                 async with self.services.prompts:
-                    if outcome == "completed" and self._is_main and self.services.conversation().queued:
+                    if ending.answered and self._is_main and self.services.conversation().queued:
                         continue
-                    await self._finish(outcome, reason)
+                    await self._finish(ending, history.stop.reason)
             except asyncio.CancelledError:
                 if not self.services.interrupting:
                     raise
@@ -93,26 +98,27 @@ class Agent:
                 if not self._is_main:
                     raise
                 return ""
-            if outcome != "completed" and not self._is_main:
-                return f"{history.last_text}\n[This agent {outcome}: {reason}]".strip()
+            if ending.outcome != "completed" and not self._is_main:
+                return f"{history.last_text}\n[How this agent ended: {ending.outcome}: {ending.reason}]".strip()
             return history.last_text
 
     async def _interrupted(self) -> bool:
         """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
         services = self.services
         by_person = "The person interrupted this call."
-        await self._cancel("interrupted", "", by_person if services.time_up is None else _TIME_UP)
+        interrupted = Ending("interrupted", told=True)
+        await self._cancel(interrupted, by_person if services.time_up is None else _TIME_UP)
         if not self._is_main:
-            await self._finish("interrupted", "")
+            await self._finish(interrupted)
             return False
         # Another interruption is of no account until the end stands: it would leave a run that nobody works on.
         async with services.prompts:
             stop = services.time_up
             goes_on = stop is None and bool(services.conversation().queued)
             if stop is not None:
-                await self._finish("stopped", stop_reason(stop), stop)
+                await self._finish(ending_of_stop(stop, recorded=False))
             elif not goes_on:
-                await self._finish("interrupted", "")
+                await self._finish(interrupted)
         services.interrupting, services.time_up = False, None
         task = asyncio.current_task()
         if task is not None:
@@ -123,7 +129,7 @@ class Agent:
     def _is_main(self) -> bool:
         return self.agent == MAIN_AGENT
 
-    async def _work(self, history: History) -> tuple[Outcome, str]:
+    async def _work(self, history: History) -> Ending:
         if self.services.interrupting:  # before this agent began
             raise asyncio.CancelledError
         self.hands.history = history
@@ -131,24 +137,27 @@ class Agent:
             await self._settle_steps()
             await self._accept_prompts()
             if not history.needs_turn:
-                return "completed", _REASONS.get(history.stop_reason, "")
+                return ending_of_answer(history.stop, self.services.budget(), self.services.runtime.now())
+            if self._cut >= MAX_CUT_ANSWERS:
+                return Ending("truncated", f"{self._cut} answers in a row reached their output limit", _CUT_AGAIN)
             active = self._active_run()
             stop = agent_stop(active.turns if active else 0, self.type.max_turns)
             if stop is not None:
                 await self.recorder.record(stop)
-                return "stopped", stop_reason(stop)
+                return ending_of_stop(stop, recorded=True)
             await self._load_context(history)
             await self._note_changes(history)
             await self._make_room(history)
             ended = await self._take_turn(history)
             if isinstance(ended, BudgetStopped):
-                return "stopped", stop_reason(ended)
+                return ending_of_stop(ended, recorded=True)
             if isinstance(ended, TurnFailed):
                 self._broken += 1
                 if not ended.partial or self._broken >= MAX_BROKEN_ANSWERS:
-                    return "failed", f"{ended.kind}: {ended.message}"
+                    return ending_of_failure(ended)
             else:
                 self._broken = 0
+                self._cut = self._cut + 1 if history.stop.cut else 0
 
     async def _note_changes(self, history: History) -> None:
         """Let the model know, once each change, of what holds for the session and of files that others changed."""
@@ -192,7 +201,8 @@ class Agent:
         wanted = min(model.max_output, MAX_OUTPUT)
         metered = MeteredRequest(services, self.recorder, model, turn_id, build, wanted)
         guard_prefix(trial, metered.request)
-        return await Turn(services, self.recorder, metered, sent, history.last_turn).take(self.hands.plan_steps)
+        turn = Turn(services, self.recorder, metered, sent, history.last_turn, history.call_ids)
+        return await turn.take(self.hands.plan_steps)
 
     async def _settle_steps(self) -> None:
         steps = self._open_steps()
@@ -205,18 +215,19 @@ class Agent:
 
     async def fail(self, reason: str) -> None:
         """Finish the run after an error: what is open is cancelled, so that its history stays valid."""
-        await self._cancel("failed", reason, "tui-agent failed.")
-        await self._finish("failed", reason)
+        ending = Ending("failed", reason)
+        await self._cancel(ending, "tui-agent failed.")
+        await self._finish(ending)
 
-    async def _cancel(self, outcome: Outcome, reason: str, why: str) -> None:
+    async def _cancel(self, ending: Ending, why: str) -> None:
         """Finish the open steps of this agent as cancelled, and before them the runs of its subagents."""
         steps = self._open_steps()
         asked = {step.id for step in steps}
         for run in self.services.conversation().runs:
             if run.parent_step in asked:
                 child = Agent(self.services, run.id, run.agent, run.agent_type)
-                await child._cancel(outcome, reason, why)
-                await child._finish(outcome, reason)
+                await child._cancel(ending, why)
+                await child._finish(ending)
         for step in steps:
             await self.hands.executor.cancel_open(step.id, why)
 
@@ -276,22 +287,28 @@ class Agent:
         )
         return facts.sentences()
 
-    async def _finish(self, outcome: Outcome, reason: str, stop: BudgetStopped | None = None) -> None:
-        """Record how the run ended, unless that is recorded, to the end also when cancelled."""
+    async def _finish(self, ending: Ending, stop_reason: str = "") -> None:
+        """Record how the run ended, unless that is recorded, to the end also when cancelled.
+
+        `stop_reason` is the API's word for how the last answer ended.
+        """
         active = self._active_run()
         if active is None:
             return
         taken = self.services.budget().spend_of(self.run_id)
         finished = RunFinished(
-            outcome=outcome,
-            reason=reason,
+            outcome=ending.outcome,
+            reason=ending.reason,
+            hint=ending.hint,
+            told=ending.told,
+            stop_reason=stop_reason,
             turns=taken.turns,
             seconds=max(0.0, self.services.runtime.now() - active.started),
             usage=taken.usage,
             cost=taken.known_cost,
         )
         clocked = self.services.meter.clocked() if self._is_main else []
-        await to_the_end(self.recorder.record(*([stop] if stop else []), *clocked, finished))
+        await to_the_end(self.recorder.record(*([ending.stop] if ending.stop else []), *clocked, finished))
 
     async def _run_subagent(self, step: str, agent_type: str, prompt: str) -> str:
         """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one."""
@@ -310,12 +327,6 @@ class Agent:
 
 
 _TIME_UP = "The time limit stopped this call."
-
-_REASONS = {
-    "max_tokens": "the answer was cut at its output limit; ask to go on",
-    "refusal": "the model declined",
-    "model_context_window_exceeded": "the context window is full; /compact makes room",
-}
 
 
 async def _all(tasks: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -56,7 +56,8 @@ class MeteredRequest:
         request = self.request
         estimate = await self._size(request)
         room = self.model.context_window - estimate.upper
-        demand = self._demand(request, estimate.upper, attempt, min(self.wanted, max(MIN_OUTPUT, room)))
+        wanted = min(self.wanted, max(MIN_OUTPUT, room))
+        demand = self._demand(request, estimate.upper, attempt, wanted)
         projected = TurnProjected(
             turn=self.turn,
             attempt=attempt,
@@ -64,6 +65,7 @@ class MeteredRequest:
             model=self.model.id,
             input_tokens=estimate.upper,
             max_output_tokens=demand.output_tokens,
+            clamped_by="window" if wanted < self.wanted else "",
             counted=self._counted is not None,
             expected_input_tokens=estimate.expected,
             cached_tokens=estimate.cached,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
+from tui_agent.agents.calls import with_distinct_calls
 from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
-from tui_agent.context import LastTurn, Request, miss_reason
+from tui_agent.context import AnswerStop, LastTurn, Request, miss_reason
 from tui_agent.events import (
     BudgetStopped,
     JsonObject,
+    Notice,
     StepPlanned,
     TurnDelta,
     TurnFailed,
@@ -30,15 +33,16 @@ from tui_agent.models import (
     backoff,
 )
 
-PlanSteps = Callable[[str, list[JsonObject]], list[StepPlanned]]
-"""Makes the planned steps of a response: called with the turn's id and the content blocks."""
+PlanSteps = Callable[[str, list[JsonObject], AnswerStop], list[StepPlanned]]
+"""Makes the planned steps of a response: called with the turn's id, the content blocks, and how the answer ended."""
 
 
 @dataclass
 class Turn:
     """One model request of an agent; `take` sees it through.
 
-    `sent` is called with the request once it is on disk that it will be sent; `last` is the agent's turn before.
+    `sent` is called with the request once it is on disk that it will be sent; `last` is the agent's turn before;
+    `known_calls` are the ids of the tool calls in the history.
     """
 
     services: Services
@@ -46,6 +50,7 @@ class Turn:
     metered: MeteredRequest
     sent: Callable[[Request], None]
     last: LastTurn | None = None
+    known_calls: Collection[str] = ()
     attempt: int = 0
     _partial: dict[int, Delta] = field(default_factory=dict)
     _shown: Delta | None = None
@@ -142,13 +147,24 @@ class Turn:
 
     async def _finish(self, response: Response, seconds: float, plan: PlanSteps) -> TurnFinished:
         usage, cost = self.metered.priced(response.usage)
+        new_id = partial(self.services.runtime.new_id, "call")
+        content, problems = with_distinct_calls(response.content, self.known_calls, new_id)
+        held = self.metered.projected
+        stop = AnswerStop(
+            response.stop_reason,
+            response.stop_detail,
+            held.max_output_tokens if held is not None else 0,
+            held.clamped_by if held is not None else "",
+        )
         finished = TurnFinished(
             turn=self.id,
             attempt=self.attempt,
             model=response.model,
-            content=response.content,
-            stop_reason=response.stop_reason,
-            stop_detail=response.stop_detail,
+            content=content,
+            stop_reason=stop.reason,
+            stop_detail=stop.detail,
+            max_tokens=stop.max_tokens,
+            clamped_by=stop.clamped_by,
             usage=usage,
             cost=cost,
             seconds=seconds,
@@ -163,7 +179,9 @@ class Turn:
         )
         self._over = True
         overrun = self.metered.overrun(usage, cost)
-        await self.metered.settle(finished, *plan(self.id, response.content), *overrun, drop_chunks=[self.id])
+        notices = [Notice(level="warning", code="server", message=problem) for problem in problems]
+        steps = plan(self.id, content, stop)
+        await self.metered.settle(finished, *steps, *notices, *overrun, drop_chunks=[self.id])
         return finished
 
     async def _fail(self, error: ModelError) -> TurnFailed:
@@ -184,8 +202,8 @@ class Turn:
         if self._cut is not None:
             usage = self._cut if self._cut.total_tokens else self._cut_usage()
         message = "Stopped: the time limit is reached." if self.services.time_up is not None else "Interrupted."
-        partial = partial_blocks(self._partial.values())
-        failed = self._failed("interrupted", message, usage, partial, None)
+        arrived = partial_blocks(self._partial.values())
+        failed = self._failed("interrupted", message, usage, arrived, None)
         await self.metered.settle(failed, drop_chunks=[self.id])
 
     def _failed(

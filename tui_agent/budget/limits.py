@@ -111,6 +111,36 @@ def fit(limits: Mapping[str, float], accounts: Mapping[Scope, Account], demand: 
     return most
 
 
+def tightest(limits: Mapping[str, float], accounts: Mapping[Scope, Account], demand: Demand) -> str:
+    """Return the limit that leaves the answer of the request the least room, empty when each leaves all of it."""
+    rooms = {}
+    for key, maximum in limits.items():
+        scope, kind = split(key)
+        account = accounts.get(scope)
+        if account is not None:
+            left = maximum - amount(account.used, kind) - amount(account.reserved, kind)
+            rooms[key] = _room(kind, left, demand)
+    key = min(rooms, key=lambda known: rooms[known], default="")
+    return key if key and rooms[key] < demand.output_tokens else ""
+
+
+def answer_cut(key: str, maximum: float, account: Account, output_tokens: int) -> BudgetStopped:
+    """Return the stop for an answer that was cut because the limit `key` left it only `output_tokens`."""
+    scope, kind = split(key)
+    used, reserved = amount(account.used, kind), amount(account.reserved, kind)
+    return BudgetStopped(
+        limit=kind,
+        scope=scope,
+        used=used,
+        reserved=reserved,
+        projected=output_tokens,
+        maximum=maximum,
+        left=max(0.0, maximum - used - reserved),
+        hint=_hint(scope, kind),
+        reason="answer_cut",
+    )
+
+
 def split(key: str) -> tuple[Scope, str]:
     """Return scope and kind of a limit's key."""
     scope, _, kind = key.partition(".")
@@ -208,6 +238,8 @@ def stop_reason(stop: BudgetStopped) -> str:
     if stop.reason == "unknown_price":
         return f"the {stop.scope}'s limit on cost cannot be kept: the model's price is not known"
     limit = f"the {stop.scope}'s {name} limit of {quantity(stop.limit, stop.maximum)}"
+    if stop.reason == "answer_cut":
+        return f"{limit} left the answer room for only {stop.projected:,.0f} tokens, so it was cut"
     if stop.limit in {"turns", "agent turns", "time"}:
         return f"{limit} is reached"
     held = f" and {quantity(stop.limit, stop.reserved)} reserved" if stop.reserved else ""

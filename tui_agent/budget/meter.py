@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from tui_agent.budget.limits import Account, Demand, amount, fit, quantity, split
+from tui_agent.budget.limits import Account, Demand, amount, fit, quantity, split, tightest
 from tui_agent.budget.state import BudgetState, warning_key
 from tui_agent.events import (
     Amounts,
@@ -117,9 +117,10 @@ class Meter:
         others = bool(self._live - {projected.turn})
         verdict: int | BudgetStopped = 0
         waits = False
+        clamped_by = projected.clamped_by
 
         def decide(day: Account | None) -> Amounts | None:
-            nonlocal verdict, waits
+            nonlocal verdict, waits, clamped_by
             known = accounts if day is None else {**accounts, "day": day}
             verdict = fit(limits, known, demand)
             if others and verdict != demand.output_tokens:
@@ -129,6 +130,8 @@ class Meter:
                     verdict = free  # what holds once the others are through is the reason
             if waits or isinstance(verdict, BudgetStopped):
                 return None
+            if verdict < demand.output_tokens:
+                clamped_by = tightest(limits, known, demand)
             worst = demand.worst(verdict)
             return worst if day is not None else None
 
@@ -150,6 +153,7 @@ class Meter:
                 "max_output_tokens": verdict,
                 "max_cost": demand.cost(verdict),
                 "clamped": verdict < demand.output_tokens,
+                "clamped_by": clamped_by,
                 "day": date,
                 "day_used": seen.used if seen else None,
                 "day_reserved": seen.reserved if seen else None,

@@ -19,11 +19,13 @@ from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
 from tui_agent.context.stale import FileWatch
+from tui_agent.context.stops import AnswerStop
 from tui_agent.context.system_prompt import assemble_context
 from tui_agent.context.window import Window, WindowPart, mark_stale, window_parts
 
 __all__ = [
     "ActiveRun",
+    "AnswerStop",
     "CarryOver",
     "ConversationState",
     "FileWatch",

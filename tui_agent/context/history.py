@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
+from tui_agent.context.stops import AnswerStop
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
@@ -116,8 +117,9 @@ class History:
     files the agent knows, by path; `told_hashes` those it was told to have changed; `memory_loaded` the memory
     files it has met; `sent_prefix` the last request as far as the next must repeat it. `prompts` are the
     person's prompts as (message, seq); `seqs` is the event that began each message; `turns` counts the answers
-    since the history began. `pool` is the agent's recorded pool, by tool, empty before it is recorded; `facts`
-    are the session's facts that the model has been told, by name.
+    since the history began. `stop` is how the last answer ended, `call_ids` are those of all tool calls. `pool` is
+    the agent's recorded pool, by tool, empty before it is recorded; `facts` are the session's facts that the model
+    has been told, by name.
     """
 
     def __init__(self) -> None:
@@ -151,14 +153,20 @@ class History:
         self._continue = ""
         self._paused = False
         self._unanswered = False
-        self.stop_reason = ""
+        self._declined = False
+        self.stop = AnswerStop()
+        self.call_ids: set[str] = set()
         self.last_text = ""
         self.sent_prefix = b""
 
     @property
     def needs_turn(self) -> bool:
-        """True when it is the model's turn to speak: the person, a tool, or a broken answer waits for it."""
-        return not self._calls and (self._unanswered or self._paused or bool(self._continue))
+        """True when it is the model's turn to speak: the user, a tool, or a broken answer waits for it.
+
+        An answer that the model declined is not asked for again before the user says something.
+        """
+        waits = self._unanswered or self._paused or bool(self._continue)
+        return waits and not self._calls and not self._declined
 
     @property
     def settled(self) -> bool:
@@ -194,6 +202,7 @@ class History:
                 self._head_memory = set(memory)
                 self.memory_loaded |= self._head_memory
             case RunStarted():
+                self._declined = False
                 self._know(event.files)
                 self.memory_loaded.update(event.memory)
                 self._add("user", event.content or [{"type": "text", "text": event.prompt}])
@@ -215,7 +224,8 @@ class History:
             case TurnFinished():
                 self._paused = event.stop_reason == "pause_turn"
                 self._unanswered = False
-                self.stop_reason = event.stop_reason
+                self._declined = event.stop_reason == "refusal"
+                self.stop = AnswerStop(event.stop_reason, event.stop_detail, event.max_tokens, event.clamped_by)
                 self._answer(event.content)
                 self._count(event)
             case TurnFailed() if event.retry_seconds is None:
@@ -321,6 +331,7 @@ class History:
         queued = self._queued.pop(prompt_id, None)
         if queued is None:
             return
+        self._declined = False
         self._know(queued.files)
         self.memory_loaded.update(queued.memory)
         content = queued.content or [{"type": "text", "text": queued.prompt}]
@@ -374,9 +385,11 @@ class History:
         self.seqs.append(self._seq)
 
     def _answer(self, content: list[JsonObject]) -> None:
-        self._add("assistant", content)
+        # The API refuses blank text in a request, though some servers send it.
+        self._add("assistant", (block for block in content if not _blank(block)))
         self.last_text = "\n\n".join(str(b["text"]) for b in content if b.get("type") == "text")
         self._calls = [str(block["id"]) for block in content if block.get("type") == "tool_use"]
+        self.call_ids.update(self._calls)
         self._results = {}
         self._last_results = bool(self._calls)
 
@@ -431,10 +444,17 @@ class History:
         self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
         self._known_tokens = 0
         self._new_tokens = self.head_tokens
+        self.call_ids = set()
         for message in event.messages:
             content = message["content"]
             blocks = content if isinstance(content, list) else []
+            calls = (block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_use")
+            self.call_ids.update(str(block["id"]) for block in calls)
             self._add_encoded(str(message["role"]), [encode(block) for block in blocks])
+
+
+def _blank(block: JsonObject) -> bool:
+    return block.get("type") == "text" and not str(block.get("text", "")).strip()
 
 
 def _without_signatures(message: bytes) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tui_agent.budget.limits import limits_text, stop_text, warning_text
+from tui_agent.context.stops import AnswerStop
 from tui_agent.events import (
     BudgetBooked,
     BudgetStopped,
@@ -34,6 +35,7 @@ from tui_agent.events import (
     QuestionAsked,
     Receipt,
     RunFinished,
+    RunOutcome,
     RunStarted,
     SandboxProbed,
     SessionConfigured,
@@ -117,16 +119,18 @@ class StepItem:
 
 @dataclass(frozen=True, slots=True)
 class RunEndItem:
-    """The end of a run."""
+    """The end of a run. `told` says that the item before already says `reason`; `hint` is what the user can do."""
 
     time: float
-    outcome: Literal["completed", "interrupted", "failed", "stopped"]
+    outcome: RunOutcome
     reason: str
     turns: int
     seconds: float
     tokens: int
     cost: float | None
     simulated: bool = False
+    hint: str = ""
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +181,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
                 event.turn,
                 answer_blocks(event.content),
                 "finished",
-                _STOP_NOTES.get(event.stop_reason, "") + (f" {event.stop_detail}" if event.stop_detail else ""),
+                AnswerStop(event.stop_reason, event.stop_detail, event.max_tokens, event.clamped_by).note,
             )
         case TurnFailed(), _:
             state: Literal["retrying", "interrupted", "failed"] = "failed"
@@ -199,6 +203,8 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
                 event.usage.total_tokens,
                 event.cost,
                 event.usage.simulated,
+                event.hint,
+                event.told,
             )
         case ContextCompacted(), _:
             return CompactionItem(event.time, event.summary, event.receipt)
@@ -281,13 +287,6 @@ def answer_blocks(content: Iterable[JsonObject]) -> tuple[AnswerBlock, ...]:
     return tuple(blocks)
 
 
-_STOP_NOTES = {
-    "max_tokens": "The answer was cut at its output limit.",
-    "refusal": "The model declined to answer.",
-    "model_context_window_exceeded": "The context window is full: /compact makes room.",
-    "pause_turn": "The server paused the turn; it goes on.",
-}
-
 EntryState = Literal["running", "waiting", "ok", "error", "info", "warning"]
 
 
@@ -337,7 +336,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             return replace(base, state=state, detail=f"{base.detail} · {event.finding} after a crash")
         case RunFinished():
             state = "ok" if event.outcome == "completed" else "warning"
-            detail = event.outcome + (f": {event.reason}" if event.reason else "")
+            detail = event.outcome.replace("_", " ") + (f": {event.reason}" if event.reason else "")
             return replace(base, state=state, name="run", detail=detail, seconds=event.seconds)
         case Notice():
             levels: dict[str, EntryState] = {"info": "info", "warning": "warning", "error": "error"}

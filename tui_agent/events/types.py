@@ -12,6 +12,11 @@ from tui_agent.events.usage import Amounts, Usage
 EffectClass = Literal["pure", "checkable", "supervised", "keyed", "irreversible"]
 """What a step does to the world, which decides how it is recovered after a crash."""
 
+RunOutcome = Literal["completed", "truncated", "refused", "window_full", "interrupted", "failed", "stopped"]
+"""How a run ended. `completed`: the model ended its answer by itself. `truncated`: the answer reached its output
+limit. `refused`: the model declined. `window_full`: the context window left no room. `interrupted`: the user stopped
+it. `failed`: an error. `stopped`: a limit of the user's."""
+
 TrustTier = Literal["built-in", "plugin", "skill"]
 """Where a tool or command comes from; can only narrow what it may do."""
 
@@ -105,13 +110,20 @@ class RunStarted(EventBase):
 
 
 class RunFinished(EventBase):
-    """The run is over. `reason` says why in words whenever the outcome is not `completed`."""
+    """The run is over. `reason` says why in words whenever the outcome is not `completed`.
+
+    `hint` says what the user can do about it. `told` says that the event before this one already shows `reason` on
+    screen. `stop_reason` is the API's word for how the last answer ended, empty where there was none.
+    """
 
     type: Literal["run.finished"] = "run.finished"
     in_conversation: ClassVar[bool] = True
     in_timeline: ClassVar[bool] = True
-    outcome: Literal["completed", "interrupted", "failed", "stopped"]
+    outcome: RunOutcome
     reason: str = ""
+    hint: str = ""
+    told: bool = False
+    stop_reason: str = ""
     turns: int = 0
     seconds: float = 0.0
     usage: Usage = Usage()
@@ -193,8 +205,8 @@ class TurnProjected(TurnEvent):
     worst case, which stays reserved until the usage is booked; `expected_input_tokens`, of which `cached_tokens`
     from the cache, and `expected_cost` are what is likely. `counted` says that the server counted the input;
     `estimated_tokens` is what the local estimate made of its `request_bytes`. `clamped` says that a limit left
-    the answer less room than it would have had. `day` is the UTC date whose limits it draws on; `day_used` and
-    `day_reserved` are what all sessions had on it before this.
+    the answer less room than it would have had, `clamped_by` which: `scope.kind`, or `window`. `day` is the UTC date
+    whose limits it draws on; `day_used` and `day_reserved` are what all sessions had on it before this.
     """
 
     type: Literal["turn.projected"] = "turn.projected"
@@ -211,6 +223,7 @@ class TurnProjected(TurnEvent):
     estimated_tokens: int = 0
     request_bytes: int = 0
     clamped: bool = False
+    clamped_by: str = ""
     day: str = ""
     day_used: Amounts | None = None
     day_reserved: Amounts | None = None
@@ -246,7 +259,11 @@ class TurnDelta(TurnEvent):
 
 
 class TurnFinished(TurnEvent):
-    """The whole response, blocks verbatim as the API sent them. `cost` in dollars, None if unknown."""
+    """The whole response, blocks verbatim as the API sent them. `cost` in dollars, None if unknown.
+
+    `max_tokens` is the output limit that the request set, in tokens. Where that was less than the usual, `clamped_by`
+    says what made it so: a limit as `scope.kind`, or `window`.
+    """
 
     type: Literal["turn.finished"] = "turn.finished"
     in_conversation: ClassVar[bool] = True
@@ -256,6 +273,8 @@ class TurnFinished(TurnEvent):
     content: list[JsonObject]
     stop_reason: str
     stop_detail: str = ""
+    max_tokens: int = 0
+    clamped_by: str = ""
     usage: Usage
     cost: float | None = None
     seconds: float = 0.0
@@ -317,6 +336,8 @@ class StepPlanned(StepEvent):
     """The model asked for a tool. `call_id` is the API's tool_use id; `title` is one line for the screen.
 
     `withheld` says that the journal took a secret out of `input`: only the process that planned it can run it.
+    `problem` says why the call must not be run, e.g. that the answer was cut in the middle of it; it is what the
+    model is told.
     """
 
     type: Literal["step.planned"] = "step.planned"
@@ -327,6 +348,7 @@ class StepPlanned(StepEvent):
     effect: EffectClass
     title: str = ""
     withheld: bool = False
+    problem: str = ""
 
 
 class StepStarted(StepEvent):
@@ -668,7 +690,8 @@ class BudgetStopped(EventBase):
 
     `limit` is the kind of amount; `projected` is what the turn needs at least, `left` what the limit of
     `maximum` leaves beside what is `used` and `reserved` for requests under way. `reason` `unknown_price`: a
-    limit on cost is set and the model's price is not known.
+    limit on cost is set and the model's price is not known. `answer_cut`: the limit left an answer so little room
+    that it was cut; then `projected` is the output tokens it had.
     """
 
     type: Literal["budget.stopped"] = "budget.stopped"
@@ -682,7 +705,7 @@ class BudgetStopped(EventBase):
     scope: Scope = "run"
     reserved: float = 0.0
     left: float = 0.0
-    reason: Literal["limit", "unknown_price"] = "limit"
+    reason: Literal["limit", "unknown_price", "answer_cut"] = "limit"
 
 
 class BudgetBooked(TurnEvent):

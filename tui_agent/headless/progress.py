@@ -14,6 +14,7 @@ from tui_agent.events import (
     PermissionDecided,
     PromptAccepted,
     RunFinished,
+    RunOutcome,
     RunStarted,
     StepPlanned,
     TurnFinished,
@@ -28,7 +29,18 @@ class ExitCode(IntEnum):
     USAGE = 2
     LIMIT = 3
     NEEDS_PERSON = 4
+    TRUNCATED = 5
+    REFUSED = 6
+    WINDOW_FULL = 7
     BROKEN_PIPE = 141
+
+
+_EXIT_CODES: dict[RunOutcome, ExitCode] = {
+    "truncated": ExitCode.TRUNCATED,
+    "refused": ExitCode.REFUSED,
+    "window_full": ExitCode.WINDOW_FULL,
+    "stopped": ExitCode.LIMIT,
+}
 
 
 @dataclass
@@ -99,7 +111,7 @@ class Progress:
             return ExitCode.NEEDS_PERSON
         if self.end.outcome == "completed":
             return ExitCode.NEEDS_PERSON if self.denied else ExitCode.OK
-        return ExitCode.LIMIT if self.end.outcome == "stopped" else ExitCode.FAILED
+        return _EXIT_CODES.get(self.end.outcome, ExitCode.FAILED)
 
 
 def text_of(content: list[JsonObject]) -> str:

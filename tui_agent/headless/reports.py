@@ -22,6 +22,7 @@ from tui_agent.events import (
 )
 from tui_agent.headless.progress import Progress, text_of
 from tui_agent.session import stop_text, warning_text
+from tui_agent.streams import json_line
 from tui_agent.text import inert
 
 Output = Literal["text", "json", "stream-json"]
@@ -83,13 +84,9 @@ class StreamReport:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._terminal = out.isatty()
 
     def event(self, event: EventBase) -> None:
-        line = event.model_dump_json()
-        if self._terminal:  # the same JSON with every character escaped that a terminal could act on
-            line = json.dumps(json.loads(line), separators=(",", ":"))
-        self._out.write(line + "\n")
+        self._out.write(json_line(event.model_dump_json(), self._out) + "\n")
 
     def end(self, session: str, progress: Progress, exit_code: int) -> None:
         return
@@ -111,6 +108,8 @@ class JsonReport:
             "run": progress.run,
             "outcome": end.outcome if end else "waiting",
             "reason": end.reason if end else "",
+            "hint": end.hint if end else "",
+            "stop_reason": end.stop_reason if end else "",
             "answer": progress.answer,
             "turns": end.turns if end else 0,
             "seconds": end.seconds if end else 0.0,
@@ -143,8 +142,9 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case TurnFailed():
             again = "" if event.retry_seconds is None else f"; next attempt in {event.retry_seconds:.1f} s"
             return f"{event.kind}: {event.message}{again}"
-        case RunFinished() if event.agent == MAIN_AGENT and event.outcome not in {"completed", "stopped"}:
-            return f"run {event.outcome}: {event.reason}"
+        case RunFinished() if event.agent == MAIN_AGENT and event.outcome != "stopped" and _has_words(event):
+            words = ". ".join(part.rstrip(".") for part in (event.reason, event.hint) if part)
+            return f"run {event.outcome.replace('_', ' ')}" + (f": {words}" if words else "")
         case BudgetStopped():
             return stop_text(event)
         case BudgetWarned():
@@ -156,6 +156,11 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case Notice():
             return f"{event.level}: {event.message}"
     return ""
+
+
+def _has_words(finished: RunFinished) -> bool:
+    """Return whether there is more to say of a run's end than that it is done."""
+    return finished.outcome != "completed" or bool(finished.reason)
 
 
 def _ends_the_run(failed: TurnFailed) -> bool:

@@ -26,7 +26,7 @@ from tui_agent.events import (
 from tui_agent.journal import Recorder
 from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.narrowing import Narrowing
-from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState
+from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState, failed_decision
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import PermissionsState
@@ -239,8 +239,12 @@ class PermissionBroker:
             folders=self.folders,
             sandbox=sandbox,
         )
-        granted = [grant.pattern for grant in self.state().grants]
-        rules = self.rules().plus(more or RuleSet())
+        try:
+            granted = [grant.pattern for grant in self.state().grants]
+            rules = self.rules().plus(more or RuleSet())
+            narrowing = self.narrowing(agent)
+        except Exception as error:
+            return failed_decision(call, error)
         return judge(
             call,
             request.call_hash,
@@ -248,7 +252,7 @@ class PermissionBroker:
             granted,
             home=str(self.runtime.home),
             protected=self.protected,
-            narrowing=self.narrowing(agent),
+            narrowing=narrowing,
         )
 
 
@@ -264,9 +268,24 @@ def judge(
 ) -> PolicyDecision:
     """Decide a call under the rules that stand in files, what was granted for the session, and the agent's types.
 
-    Never raises.
+    Never raises: a check that fails where it could have denied, denies.
     """
-    granted = list(granted)
+    try:
+        return _judge(call, call_hash, rules, list(granted), home=home, protected=protected, narrowing=narrowing)
+    except Exception as error:
+        return failed_decision(call, error)
+
+
+def _judge(
+    call: Request,
+    call_hash: str,
+    rules: RuleSet,
+    granted: list[str],
+    *,
+    home: str,
+    protected: tuple[str, ...],
+    narrowing: Narrowing,
+) -> PolicyDecision:
     session = listed_rules(
         [pattern for pattern in granted if not pattern.startswith(EXACT)],
         [],

@@ -102,12 +102,11 @@ class Policy:
     monotonic: Callable[[], float] | None = None
 
     def decide(self, request: Request) -> PolicyDecision:
-        """Return the decision. Never raises: what goes wrong asks."""
+        """Return the decision. Never raises: a check that fails where it could have denied, denies."""
         try:
             return self._decide(request)
         except Exception as error:
-            reason = f"the check failed: {type(error).__name__}: {error}"[:200]
-            return PolicyDecision("ask", reason, "error", mode=request.mode, tier=request.tier, agent=request.agent)
+            return failed_decision(request, error)
 
     def left_out(self, tool: str, paths: Sequence[str], folder: str, *, workspace: str, mode: str) -> set[str]:
         """Return those of `paths`, files in `folder`, that a search by `tool` leaves out. All paths are real.
@@ -157,19 +156,33 @@ class Policy:
             guard = judge_line(command, replace(surroundings, hides=False), monotonic=self.monotonic)
             verdict, reason, winner = _bash_verdict(request, guard)
         hidden = tuple(path for path, level in guard.hidden if level == "deny" or request.mode != "bypass")
-        matched = _matched([*(self._bash_rules(guard.line, surroundings) if guard.line else ()), *guard.rules])
         if hidden:
-            reason = f"{reason}; what is protected in there is kept out: {_some(hidden, request.workspace)}"
             winner = "sandbox"
-        if winner in ("user_rules", "rules") and matched:
-            strongest = max(matched, key=lambda m: (_RANK[m.verdict], STRENGTH[m.source]))
-            winner = f"{strongest.rule} ({strongest.file}:{strongest.line})"
         read_only = guard.verdict == "allow" and guard.read_only
-        return PolicyDecision(
-            verdict, reason, winner, guard.modules, matched, request.mode, request.tier, request.agent,
+        decision = PolicyDecision(
+            verdict, reason, winner, guard.modules, (), request.mode, request.tier, request.agent,
             read_only=read_only, sandboxed=winner == "sandbox",
             environment=RUNNER_ENVIRONMENT if read_only else {}, hidden=hidden,
         )  # fmt: skip
+        try:
+            return self._explained(decision, guard, surroundings, request)
+        except Exception as error:  # the decision stands without its explanation
+            return replace(
+                decision, reason=f"{reason} (its explanation failed: {type(error).__name__}: {error})"[:300]
+            )
+
+    def _explained(
+        self, decision: PolicyDecision, guard: GuardVerdict, surroundings: Surroundings, request: Request
+    ) -> PolicyDecision:
+        """Return the decision with the rules that matched and what is hidden; its verdict stays as it is."""
+        matched = _matched([*(self._bash_rules(guard.line, surroundings) if guard.line else ()), *guard.rules])
+        reason, winner = decision.reason, decision.winner
+        if decision.hidden:
+            reason += f"; what is protected in there is kept out: {_some(decision.hidden, request.workspace)}"
+        if winner in ("user_rules", "rules") and matched:
+            strongest = max(matched, key=lambda m: (_RANK[m.verdict], STRENGTH[m.source]))
+            winner = f"{strongest.rule} ({strongest.file}:{strongest.line})"
+        return replace(decision, reason=reason, winner=winner, rules=matched)
 
     def _bash_rules(self, line: Line, surroundings: Surroundings) -> list[Rule]:
         found: list[Rule] = []
@@ -238,6 +251,12 @@ class Policy:
         else:
             outcome = ("ask", f"no rule allows it ({request.tier})", "mode")
         return _decision(request, outcome[0], outcome[1], outcome[2], rules)
+
+
+def failed_decision(request: Request, error: Exception) -> PolicyDecision:
+    """Return the decision on a call whose check failed: denied, because nobody knows what forbids it."""
+    reason = f"the check failed: {type(error).__name__}: {error}"[:200]
+    return PolicyDecision("deny", reason, "error", mode=request.mode, tier=request.tier, agent=request.agent)
 
 
 def _bash_verdict(request: Request, guard: GuardVerdict) -> tuple[Decided, str, str]:

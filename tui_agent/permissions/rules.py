@@ -96,8 +96,14 @@ class Rule:
         """Say whether a Bash rule matches the words of a command.
 
         `loosely` is for rules that forbid: the program's folder, the order and spelling of flags, and global
-        options before a subcommand make no difference.
+        options before a subcommand make no difference. A rule that cannot be compared matches if it forbids.
         """
+        try:
+            return self._matches_words(argv, loosely)
+        except Exception:
+            return self.verdict != "allow"
+
+    def _matches_words(self, argv: Sequence[str], loosely: bool) -> bool:
         if self.tokens is None:
             return True
         if _match_tokens(self.tokens, argv):
@@ -119,15 +125,37 @@ class Rule:
         return self.path_matcher(workspace=workspace, home=home)(path)
 
     def path_matcher(self, *, workspace: str, home: str) -> Callable[[str], bool]:
-        """Return what says whether a path rule matches an absolute path, for many paths."""
+        """Return what says whether a path rule matches an absolute path, for many paths.
+
+        A rule that cannot be compared matches if it forbids.
+        """
+        folded = self.verdict != "allow"
         if self.specifier is None:
             return lambda path: True
-        folded = self.verdict != "allow"
-        bases = _bases(self.specifier, self.origin.base or workspace, workspace, home, folded)
-        return lambda path: any(_path_matches(base, pattern, path, folded) for base, pattern in bases)
+        try:
+            bases = _bases(self.specifier, self.origin.base or workspace, workspace, home, folded)
+        except Exception:
+            return lambda path: folded
+
+        def matches(path: str) -> bool:
+            try:
+                return any(_path_matches(base, pattern, path, folded) for base, pattern in bases)
+            except Exception:
+                return folded
+
+        return matches
 
     def matches_name(self, name: str) -> bool:
-        """Say whether a rule with a name, such as `Skill(name)`, matches."""
+        """Say whether a rule with a name, such as `Skill(name)`, matches.
+
+        A rule that cannot be compared matches if it forbids.
+        """
+        try:
+            return self._matches_name(name)
+        except Exception:
+            return self.verdict != "allow"
+
+    def _matches_name(self, name: str) -> bool:
         if self.specifier is None:
             return True
         specifier = self.specifier
@@ -200,11 +228,12 @@ class RuleBuilder:
             rule = parse_rule(
                 text, verdict, origin, self.home, examples=tuple(examples), counter_examples=tuple(counter_examples)
             )
-        except RuleError as error:
-            self.problems.append(f"{where}: {error}")
+            fault = _failed_example(rule, self.home)
+        except Exception as error:
+            what = str(error) if isinstance(error, RuleError) else f"{text!r} cannot be read: {error!r}"
+            self.problems.append(f"{where}: {what}")
             self.rules.append(_in_place_of(str(text), verdict, origin))
             return
-        fault = _failed_example(rule, self.home)
         if fault:
             self.problems.append(f"{where}: the rule {text!r} {fault}, so it is refused")
             self.rules.append(Rule(rule.text, "ask", origin, rule.tool, rule.specifier, rule.tokens))

@@ -96,7 +96,7 @@ def _item(item: Item) -> str:
             body = item.diff or item.view or item.answer or item.summary
             return f"{head}\n\n{_fenced(body, 'diff' if item.diff else '')}" if body else head
         case RunEndItem():
-            return f"*{item.outcome}{': ' + item.reason if item.reason else ''}*"
+            return f"*{item.outcome.replace('_', ' ')}{': ' + item.reason if item.reason else ''}*"
         case CompactionItem():
             return f"*compacted*\n\n{item.summary}"
         case NoticeItem():

@@ -12,6 +12,13 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"GIF87a", "image/gif"),
     (b"GIF89a", "image/gif"),
     (b"%PDF-", "application/pdf"),
+    (b"II*\x00", "image/tiff"),
+    (b"MM\x00*", "image/tiff"),
+    (b"BM", "image/bmp"),
+    (b"\x00\x00\x01\x00", "image/x-icon"),
+    (b"8BPS\x00\x01", "a Photoshop image"),
+    (b"\xff\x0a", "a JPEG XL image"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
     (b"\x7fELF", "an ELF program or library"),
     (b"\xcf\xfa\xed\xfe", "a Mach-O program or library"),
     (b"MZ", "a Windows program or library"),
@@ -27,6 +34,19 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"ID3", "MP3 audio"),
     (b"\xca\xfe\xba\xbe", "a Java class"),
 )
+
+_FTYP = {
+    b"avif": "image/avif",
+    b"avis": "image/avif",
+    b"heic": "a HEIC image",
+    b"heix": "a HEIC image",
+    b"hevc": "a HEIC image",
+    b"mif1": "a HEIF image",
+    b"msf1": "a HEIF image",
+    b"isom": "an MP4 video",
+    b"mp42": "an MP4 video",
+}
+"""By the brand in the first box of an ISO media file."""
 
 _BOMS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -97,6 +117,8 @@ def kind_of(data: bytes) -> str:
     """Return the media type of an image or PDF, or words for another known binary kind; else empty."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
+    if data[:3] == b"\0\0\0" and data[4:8] == b"ftyp" and data[8:12] in _FTYP:
+        return _FTYP[data[8:12]]
     for magic, kind in _MAGIC:
         # Two letters may well begin a text.
         if data.startswith(magic) and (len(magic) > 3 or b"\0" in data[:4096] or not magic.isascii()):

@@ -20,6 +20,7 @@ from tui_agent.tools.files import (
     file_state,
     read_file,
 )
+from tui_agent.tools.media import MediaError, check_pdf, prepare_image
 from tui_agent.tools.views import count, cut_view
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
@@ -33,13 +34,13 @@ LONGEST_LINE = 2_000
 MOST_ENTRIES = 500
 """Entries of a folder."""
 
-LARGEST_IMAGE = 3_700_000
-"""Bytes of an image file; the API takes 5 MB in base64."""
-
 LARGEST_PDF = 8_000_000
 """Bytes of a PDF file; the API takes requests of 32 MB in all."""
 
 _VIEW = 4_000
+
+_NOT_SENT = {"a HEIC image", "a HEIF image", "a JPEG XL image", "a Photoshop image"}
+"""Kinds of image that can neither be sent nor be converted here."""
 
 _CUT_LINE = "more characters in this line]"
 
@@ -93,22 +94,40 @@ def read_target(target: Target, options: JsonObject, *, images: bool, documents:
 def _read_media(target: Target, snapshot: Snapshot, *, images: bool, documents: bool) -> Outcome | None:
     kind = kind_of(snapshot.data)
     size = f"{len(snapshot.data):,} bytes"
-    if kind.startswith("image/"):
-        block, accepted, largest = "image", images, LARGEST_IMAGE
-    elif kind == "application/pdf":
-        block, accepted, largest = "document", documents, LARGEST_PDF
-    else:
+    image = kind.startswith("image/")
+    if kind in _NOT_SENT:
+        raise ToolError(f"{target.shown} is {kind} ({size}), which cannot be sent: convert it to PNG or JPEG first.")
+    if not image and kind != "application/pdf":
         return None
-    if not accepted:
+    if not (images if image else documents):
         raise ToolError(f"{target.shown} is {kind} ({size}), which this model does not take.")
-    if len(snapshot.data) > largest:
-        raise ToolError(f"{target.shown} is {kind} of {size}; at most {largest:,} can be sent: make it smaller.")
-    source: JsonObject = {
-        "type": "base64",
-        "media_type": kind,
-        "data": base64.b64encode(snapshot.data).decode(),
-    }
-    return Outcome([{"type": block, "source": source}], summary=f"{kind}, {size}")
+    try:
+        return _image(snapshot.data, kind) if image else _document(snapshot.data)
+    except MediaError as error:
+        raise ToolError(f"{target.shown} ({kind}, {size}) is {error}. It was not sent.") from error
+
+
+def _image(data: bytes, kind: str) -> Outcome:
+    picture = prepare_image(data)
+    blocks = [_media_block("image", picture.media_type, picture.data)]
+    facts = f"{kind}, {len(data):,} bytes"
+    if picture.note:
+        facts += f", {picture.note}"
+        blocks += text_result(f"[{picture.note}]")
+    return Outcome(blocks, summary=facts)
+
+
+def _document(data: bytes) -> Outcome:
+    if len(data) > LARGEST_PDF:
+        raise MediaError(f"larger than the {LARGEST_PDF:,} bytes that can be sent: take out some pages")
+    pages = count(check_pdf(data), "page")
+    block = _media_block("document", "application/pdf", data)
+    return Outcome([block], summary=f"application/pdf, {pages}, {len(data):,} bytes")
+
+
+def _media_block(block: str, media_type: str, data: bytes) -> JsonObject:
+    encoded = base64.b64encode(data).decode()
+    return {"type": block, "source": {"type": "base64", "media_type": media_type, "data": encoded}}
 
 
 def _read_text(target: Target, snapshot: Snapshot, options: JsonObject) -> Outcome:

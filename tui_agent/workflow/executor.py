@@ -93,6 +93,9 @@ class StepExecutor:
 
     async def _settle(self, step_id: str) -> None:
         while (step := self.state().steps.get(step_id)) is not None:
+            if step.problem:
+                await self._finish(step, "error", text_result(step.problem), step.problem)
+                return
             found = self.host.tool(step.tool)
             if found is None:
                 message = _unknown_tool(step.tool, self.host.offered)

@@ -34,7 +34,7 @@ class Step:
     """A step that has not finished. `order` is the seq of its plan: steps run in that order.
 
     `edited` says what the person changed of the call before they allowed it, empty if nothing. `withheld` says that
-    `input` is not all of it: a secret was taken out.
+    `input` is not all of it: a secret was taken out. `problem` says why it must not be run, as the model is told.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Step:
     comment: str = ""
     edited: str = ""
     withheld: bool = False
+    problem: str = ""
     decision: PermissionDecided | None = None
 
 
@@ -96,6 +97,7 @@ def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
                 effect=event.effect,
                 title=event.title,
                 withheld=event.withheld,
+                problem=event.problem,
             )
             return _with_step(state, step)
         case QuestionAsked():

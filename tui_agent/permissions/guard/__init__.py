@@ -80,7 +80,10 @@ MODULES: tuple[tuple[str, Check], ...] = (
 _DENYING = frozenset(
     ["input_bounds", "redirection", "catastrophe", "self_protection", "secret_paths", "user_rules", "exfiltration"]
 )
-"""Modules that deny. A line over the bounds asks in any case, so that the others have nothing to add to it."""
+"""Modules that deny. A line over the bounds asks in any case, so that the others have nothing to add to it.
+
+One of them that fails denies: what it would have said is not known.
+"""
 
 MOST_HIDDEN = 100
 """Files and folders that are kept out of what one line sees; more ask."""
@@ -96,35 +99,31 @@ def judge_line(
     modules: tuple[tuple[str, Check], ...] = MODULES,
     monotonic: Callable[[], float] | None = None,
 ) -> GuardVerdict:
-    """Return the verdict on a command line. Never raises: what goes wrong asks.
+    """Return the verdict on a command line.
 
-    `monotonic` is a clock in seconds; with it, a line that takes longer than `PATIENCE` asks.
+    A check that fails denies where it could have denied, and asks otherwise. Raises only what a fault of this
+    function itself raises: the caller must deny then. `monotonic` is a clock in seconds; with it, a line that takes
+    longer than `PATIENCE` asks.
     """
     began = monotonic() if monotonic else 0.0
     if len(text) >= input_bounds.MAX_ARGUMENT:  # nothing to look at: it cannot run
-        finding = _run(input_bounds.check, Line(text), surroundings)
+        finding = _run("input_bounds", input_bounds.check, Line(text), surroundings)
         verdict = ModuleVerdict("input_bounds", finding.level, finding.reason)
         return GuardVerdict("deny", finding.reason, (verdict,), False, True)
     try:
         line = parse_line(text, surroundings.cwd, surroundings.places.home)
-        why_not = _usages(line)
-    except Exception as error:
-        line, why_not = Line(text, features={"error": "?"}), {}
-        broken: ModuleVerdict | None = ModuleVerdict(
-            "parse", "ask", f"the line cannot be read: {type(error).__name__}"
-        )
-    else:
-        broken = None
+    except Exception as error:  # none of the checks can see what is in it
+        reason = f"the line cannot be read: {failure(error)}"
+        return GuardVerdict("deny", reason, (ModuleVerdict("parse", "deny", reason),), False, True)
+    why_not = _usages(line)
     if "too_much" in line.features:
         reason = f"it has {line.features['too_much']}: more than can be looked over; put it into a file"
         return GuardVerdict("deny", reason, (ModuleVerdict("input_bounds", "deny", reason),), False, True)
     forget()
     line.hasty = len(text) > input_bounds.MAX_BYTES
     chosen = [row for row in modules if not line.hasty or row[0] in _DENYING]
-    found = [(name, _run(check, line, surroundings)) for name, check in chosen]
+    found = [(name, _run(name, check, line, surroundings)) for name, check in chosen]
     verdicts = [ModuleVerdict(name, finding.level, finding.reason) for name, finding in found]
-    if broken:
-        verdicts.append(broken)
     if monotonic and monotonic() - began > PATIENCE:
         verdicts.append(ModuleVerdict("input_bounds", "ask", "it takes too long to look at"))
     harmless = next((finding.allowed for name, finding in found if name == "read_only"), frozenset[int]())
@@ -176,11 +175,19 @@ def _usages(line: Line) -> dict[int, str]:
             line.usages[command.index] = usage_of(command)
         except NotHarmless as error:
             why[command.index] = str(error)
+        except Exception as error:  # then it is not known to be harmless
+            why[command.index] = failure(error)
     return why
 
 
-def _run(check: Check, line: Line, surroundings: Surroundings) -> Finding:
+def failure(error: Exception) -> str:
+    """Return how a check failed, as a reason for its verdict."""
+    return f"the check failed: {type(error).__name__}: {error}"[:200]
+
+
+def _run(name: str, check: Check, line: Line, surroundings: Surroundings) -> Finding:
+    """Return what a module finds. One that fails denies if it is among those that deny, else it asks."""
     try:
         return check(line, surroundings)
     except Exception as error:
-        return Finding("ask", f"the check failed: {type(error).__name__}: {error}"[:200])
+        return Finding("deny" if name in _DENYING else "ask", failure(error), firm=True)

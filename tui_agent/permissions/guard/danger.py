@@ -130,9 +130,10 @@ def _is_dangerous(text: str, known: Sequence[str], own: Sequence[str]) -> bool:
             continue
         if len(flag) > 2 and (text == flag or text.split("=", 1)[0] == flag or text == "-" + flag):
             return True
-        # in a bundle such as `-xc`, or with its value attached such as `-ofile`
-        bundle = text[: text.find(flag[1]) + 1] if len(flag) == 2 and flag[1] in text else ""
-        if flag in own and flag[1] != "-" and re.fullmatch(r"-[A-Za-z0-9]+", bundle):
+        letter = flag[1:]
+        # in a bundle such as `-xc`, or with its value attached such as `-ofile`; `-` alone is no letter
+        bundle = text[: text.find(letter) + 1] if len(letter) == 1 and letter != "-" else ""
+        if flag in own and re.fullmatch(r"-[A-Za-z0-9]+", bundle):
             return True
     return False
 

@@ -34,7 +34,10 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         return asked if asked.reason else covering
     allowed, uncovered = set[int](), ""
     for command in line.commands:
-        rule, problem = allowing_rule(line, command, surroundings)
+        try:
+            rule, problem = allowing_rule(line, command, surroundings)
+        except Exception as error:  # no rule is known to cover it; what forbids was found before
+            rule, problem = None, f"the check failed: {type(error).__name__}: {error}"[:200]
         if rule:
             allowed.add(command.index)
         elif problem and command.index not in line.usages:

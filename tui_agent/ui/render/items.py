@@ -99,6 +99,9 @@ def _prompt(item: PromptItem, palette: Palette, width: int, unfolded: bool) -> l
 def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
     glyph, style = {
         "completed": ("✓ done", palette.dim),
+        "truncated": ("! cut off", palette.warning),
+        "refused": ("! declined", palette.warning),
+        "window_full": ("! context window full", palette.warning),
         "interrupted": ("■ interrupted", palette.warning),
         "failed": ("✗ failed", palette.error),
         "stopped": ("■ stopped", palette.warning),
@@ -106,8 +109,11 @@ def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
     facts = [count(item.turns, "turn"), duration(item.seconds), count(item.tokens, "token")]
     if item.cost is not None:
         facts.append(f"${item.cost:.4f}" + (" simulated" if item.simulated else ""))
-    reason = f": {inert_line(item.reason)}" if item.reason and item.outcome != "completed" else ""
-    spans = [(glyph + reason, style), (" · " + " · ".join(facts), palette.dim)]
+    # What the item above says needs no second telling; a stop's item has its hint too.
+    reason = "" if item.told else item.reason
+    hint = "" if item.told and item.outcome == "stopped" else item.hint
+    words = ". ".join(inert_line(part).rstrip(".") for part in (reason, hint) if part)
+    spans = [(glyph + (f": {words}" if words else ""), style), (" · " + " · ".join(facts), palette.dim)]
     return wrap(spans, width, (), [Prefix("  ", palette.base)])
 
 
@@ -181,7 +187,7 @@ def item_text(item: Item) -> str:
         case StepItem():
             return step_text(item)
         case RunEndItem():
-            return item.reason or item.outcome
+            return ". ".join(part for part in (item.reason, item.hint) if part) or item.outcome.replace("_", " ")
         case CompactionItem():
             return item.summary
         case NoticeItem():
