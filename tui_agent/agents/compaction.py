@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tui_agent.agents.metering import MeteredRequest, to_the_end
+from tui_agent.agents.repair import repair_history
 from tui_agent.agents.services import Services
 from tui_agent.budget import stop_reason
 from tui_agent.budget.limits import amount, split
@@ -47,7 +48,16 @@ from tui_agent.events import (
     Usage,
 )
 from tui_agent.journal import Recorder
-from tui_agent.models import COMPACTION_BETA, Delta, Model, ModelError, ModelRequest, Response
+from tui_agent.models import (
+    COMPACTION_BETA,
+    ContextTooLongError,
+    Delta,
+    InvalidRequestError,
+    Model,
+    ModelError,
+    ModelRequest,
+    Response,
+)
 
 MOST_UNRESOLVED = 40
 """Lines of open and failed steps that a receipt lists."""
@@ -59,6 +69,13 @@ TURNS_LEFT = 3
 WORTH_IT = 3
 LEAST_SAVED = 8_000
 """… where the history is this many times the head of the request and this many tokens larger."""
+
+
+MOST_REPAIRS = 2
+"""How often the request for a summary is mended that was refused for its content."""
+
+MOST_HALVINGS = 4
+"""How often the request for a summary is shortened by half that was too long."""
 
 
 class BudgetRefusedError(Exception):
@@ -125,9 +142,11 @@ async def compact(
     trigger: Literal["manual", "automatic"],
     reason: str = "",
     instructions: str = "",
+    window: int = 0,
 ) -> None:
     """Replace the messages of `cut` by a summary of them, in the journal and so in `history`.
 
+    `window` is the context window in tokens where it is smaller than the model is known to have.
     Where no model gives a summary, the journal's own facts take its place: a compaction that is needed does not
     fail. Raises `NothingToCompactError`, a manual one `BudgetRefusedError`, and the journal's errors.
     """
@@ -149,8 +168,9 @@ async def compact(
         if trigger == "manual":
             raise
         summary = _Summary("", "journal")
+    messages = history.messages()  # blocks that the server refused may have been taken out meanwhile
     doubts = find_doubts(summary.text, record)
-    person = choose_person(lines, person_room(model.context_window))
+    person = choose_person(lines, person_room(window or model.context_window))
     kept, dropped = split_lines(lines, person, since=kept_since, until=kept_until)
     main = recorder.agent == MAIN_AGENT
     todo = services.workflow().todo if main else ()
@@ -225,6 +245,8 @@ class _Writer:
     history: History
     cut: Cut
     instructions: str
+    since: int = 0
+    halvings: int = 0
 
     async def write(self) -> _Summary:
         """Return the summary. Where none is to be had, the journal's facts stand alone; a notice says why.
@@ -237,7 +259,7 @@ class _Writer:
         problem = ""
         for attempt in attempts:
             try:
-                return await attempt()
+                return await self._mended(attempt)
             except ModelError as error:
                 problem = f"{error.kind}: {error.message}"
             except _NoSummaryError:
@@ -246,8 +268,41 @@ class _Writer:
         await self.recorder.record(Notice(level="warning", code="compaction", message=message))
         return _Summary("", "journal")
 
+    async def _mended(self, attempt: Callable[[], Awaitable[_Summary]]) -> _Summary:
+        """Ask for a summary; where the request is refused for its content, take out what is at fault and ask again.
+
+        Where it is too long, the older half of what is to be summarised is left out, as often as `MOST_HALVINGS`: the
+        journal's facts cover it.
+        """
+        repairs = 0
+        while True:
+            try:
+                return await attempt()
+            except ContextTooLongError:
+                if attempt != self._by_model or not self._halve():
+                    raise
+            except InvalidRequestError as error:
+                repairs += 1
+                if repairs > MOST_REPAIRS:
+                    raise
+                everything = repairs > 1
+                if not await repair_history(self.recorder, self.history, error.message, everything=everything):
+                    raise
+
+    def _halve(self) -> bool:
+        """Leave the older half of the messages out of the request; return whether that was possible."""
+        self.halvings += 1
+        messages = self.history.messages()
+        middle = (self.since + self.cut.stop) // 2
+        starts = [i for i in range(middle, self.cut.stop) if can_cut(messages, i)]
+        if not starts or starts[0] == self.since or self.halvings > MOST_HALVINGS:
+            return False
+        self.since = starts[0]
+        return True
+
     async def _by_model(self) -> _Summary:
-        trial = self.history.until(self.cut.stop).with_prompt(summary_request(self.instructions))
+        part = self.history.until(self.cut.stop, self.since)
+        trial = part.with_prompt(summary_request(self.instructions))
         metered, response = await self._ask(trial, {}, ())
         text = "\n\n".join(str(b["text"]) for b in response.content if b.get("type") == "text").strip()
         return await self._made(metered, response, text, "model", None)

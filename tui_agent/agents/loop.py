@@ -16,6 +16,7 @@ from tui_agent.agents.compaction import Cut, compact, compaction_reason
 from tui_agent.agents.ending import Ending, ending_of_answer, ending_of_failure, ending_of_stop
 from tui_agent.agents.hands import Hands
 from tui_agent.agents.metering import MeteredRequest, to_the_end
+from tui_agent.agents.repair import repair_history
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
 from tui_agent.budget import agent_stop
@@ -56,6 +57,9 @@ MAX_OUTPUT = 32_000
 MAX_BROKEN_ANSWERS = 3
 """How many answers in a row may break off half-way before the run gives up."""
 
+MAX_REPAIRS = 2
+"""How often a request that was refused for its content is mended and sent again before the run ends."""
+
 MAX_CUT_ANSWERS = 3
 """How many answers in a row may be cut at their output limit in the middle of a call before the run ends."""
 
@@ -74,6 +78,8 @@ class Agent:
         self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
         self._broken = 0
         self._cut = 0
+        self._repairs = 0
+        self._squeezed = False
         self._watch = FileWatch()
 
     async def run(self) -> str:
@@ -152,11 +158,13 @@ class Agent:
             if isinstance(ended, BudgetStopped):
                 return ending_of_stop(ended, recorded=True)
             if isinstance(ended, TurnFailed):
+                if await self._mend(history, ended):
+                    continue
                 self._broken += 1
                 if not ended.partial or self._broken >= MAX_BROKEN_ANSWERS:
                     return ending_of_failure(ended)
             else:
-                self._broken = 0
+                self._broken, self._repairs, self._squeezed = 0, 0, False
                 self._cut = self._cut + 1 if history.stop.cut else 0
 
     async def _note_changes(self, history: History) -> None:
@@ -178,6 +186,31 @@ class Agent:
         cut = Cut(0, find_cut(history, model.context_window)) if reason else Cut(0, 0)
         if cut.stop:
             await compact(self.services, self.recorder, history, cut, trigger="automatic", reason=reason)
+
+    async def _mend(self, history: History, failed: TurnFailed) -> bool:
+        """Make a request that was refused fit to be sent again; return whether that can help.
+
+        One that is too long is compacted, once. Of one that is refused for its content the block at fault is taken
+        out; where that was not it, all images and documents. An answer that comes makes both possible again.
+        """
+        if failed.partial or failed.retry_seconds is not None:
+            return False
+        if failed.kind == "context_too_long" and not self._squeezed:
+            self._squeezed = True
+            window = min(
+                self.services.catalog.find(self.services.conversation().model).context_window, history.window_tokens
+            )
+            cut = Cut(0, find_cut(history, window))
+            reason = "the server says that the request is too long"
+            if cut.stop:
+                await compact(
+                    self.services, self.recorder, history, cut, trigger="automatic", reason=reason, window=window
+                )
+            return bool(cut.stop)
+        if failed.kind == "invalid_request" and self._repairs < MAX_REPAIRS:
+            self._repairs += 1
+            return await repair_history(self.recorder, history, failed.message, everything=self._repairs > 1)
+        return False
 
     async def _take_turn(self, history: History) -> TurnFinished | TurnFailed | BudgetStopped:
         # What is not sent after all must leave no trace in the history.

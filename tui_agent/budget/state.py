@@ -12,6 +12,7 @@ from tui_agent.events import (
     BudgetClocked,
     BudgetWarned,
     ContextCompacted,
+    ContextRepaired,
     EventBase,
     RunFinished,
     RunStarted,
@@ -197,6 +198,8 @@ def apply(state: BudgetState, event: EventBase) -> BudgetState:
     state = _book(state, taken, event.run)
     if isinstance(event, TurnFinished) and event.agent == MAIN_AGENT:
         return replace(state, context_tokens=event.usage.total_tokens)
+    if isinstance(event, ContextRepaired):
+        return replace(state, anchors=without(state.anchors, event.agent))
     return _compacted(state, event) if isinstance(event, ContextCompacted) else state
 
 

@@ -17,6 +17,7 @@ from tui_agent.context.history import History, LastTurn, fold_history
 from tui_agent.context.memory import MemoryFile, load_memory, nested_memory
 from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
+from tui_agent.context.repair import find_fault
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
 from tui_agent.context.stale import FileWatch
 from tui_agent.context.stops import AnswerStop
@@ -48,6 +49,7 @@ __all__ = [
     "facts_note",
     "find_cut",
     "find_doubts",
+    "find_fault",
     "fold_history",
     "guard_prefix",
     "load_memory",

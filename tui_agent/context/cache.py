@@ -31,6 +31,8 @@ def _own_reason(last: LastTurn | None, usage: Usage, model: str, begun: float) -
     read = usage.cache_read_tokens
     if last is None:
         return "" if read else "first request"
+    if last.repaired:
+        return "content that the server refused was taken out"
     if last.compacted:
         return "the history was compacted"
     if read >= TOLERANCE * last.cached_tokens:

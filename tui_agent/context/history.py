@@ -10,14 +10,16 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from tui_agent.context.repair import replace_blocks
 from tui_agent.context.stops import AnswerStop
 from tui_agent.events import (
     ContextCompacted,
     ContextLoaded,
     ContextNoted,
     ContextPutBack,
+    ContextRepaired,
     ContextStale,
     EventBase,
     FileState,
@@ -40,6 +42,7 @@ CONTINUE_AFTER_CRASH = (
 )
 CONTINUE_AFTER_CUT = "[The connection broke while you were writing. What had arrived is above. Continue from there.]"
 INTERRUPTED = "[The person interrupted you here.]"
+LEFT_OUT = "[What came before is left out here, because it does not fit.]"
 
 
 BYTES_PER_TOKEN = 4
@@ -71,7 +74,7 @@ class LastTurn:
     """The turn before: what the next one may expect of the server's cache. `time` in seconds since the epoch.
 
     `cached_tokens` is how much of its prompt the server read from or wrote to its cache; `compacted` that the
-    history began anew since.
+    history began anew since, `repaired` that blocks of it were replaced.
     """
 
     time: float
@@ -79,6 +82,7 @@ class LastTurn:
     message_id: str
     cached_tokens: int
     compacted: bool = False
+    repaired: bool = False
 
 
 class Beginning:
@@ -238,6 +242,8 @@ class History:
                 self._result(event)
             case ContextCompacted():
                 self._restart(event)
+            case ContextRepaired():
+                self._repair(event)
 
     @property
     def head_tokens(self) -> int:
@@ -316,15 +322,21 @@ class History:
         """Return those of the prompts with these ids that wait to become part of the history, in order."""
         return [event for prompt_id, event in self._queued.items() if prompt_id in prompts]
 
-    def until(self, message: int) -> History:
-        """Return a history of the first `message` messages, for a request that leaves no trace in this one."""
-        if message >= self.message_count:
+    def until(self, message: int, since: int = 0) -> History:
+        """Return a history of the messages from `since` on and before `message`, for a request that leaves no trace
+        in this one."""
+        if message >= self.message_count and not since:
             return self
+        whole = [*self._sealed, self._last.open_json() + b"]}"] if self._last else self._sealed
+        part = whole[since:message]
         trial = History()
         trial.system, trial.tools = self.system, self.tools
-        trial._sealed = self._sealed[: message - 1]
-        last = json.loads(self._sealed[message - 1])
-        trial._last = Message(last["role"], [encode(block) for block in last["content"]])
+        if since and part[0].startswith(b'{"role":"assistant"'):
+            left_out = Message("user", [encode({"type": "text", "text": LEFT_OUT})])
+            part.insert(0, left_out.open_json() + b"]}")
+        trial._sealed = part[:-1]
+        last = json.loads(part[-1])
+        trial._last = Message(last["role"], _encoded(last))
         return trial
 
     def _accept(self, prompt_id: str) -> None:
@@ -451,6 +463,21 @@ class History:
             calls = (block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_use")
             self.call_ids.update(str(block["id"]) for block in calls)
             self._add_encoded(str(message["role"]), [encode(block) for block in blocks])
+
+    def _repair(self, event: ContextRepaired) -> None:
+        messages = replace_blocks(self.messages(), event.replaced)
+        made = [Message(str(message["role"]), _encoded(message)) for message in messages]
+        self._sealed = [message.open_json() + b"]}" for message in made[:-1]]
+        self._last = made[-1] if made else None
+        self._beginning, self.sent_prefix = None, b""
+        self._known_tokens = 0
+        self._new_tokens = self.head_tokens + sum(tokens_of(block) for message in made for block in message.blocks)
+        self.last_turn = replace(self.last_turn, repaired=True) if self.last_turn else None
+
+
+def _encoded(message: JsonObject) -> list[bytes]:
+    content = message["content"]
+    return [encode(block) for block in content] if isinstance(content, list) else []
 
 
 def _blank(block: JsonObject) -> bool:

@@ -20,6 +20,7 @@ from tui_agent.events import (
     ContextLoaded,
     ContextNoted,
     ContextPutBack,
+    ContextRepaired,
     ContextStale,
     Crash,
     Event,
@@ -208,6 +209,8 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
             )
         case ContextCompacted(), _:
             return CompactionItem(event.time, event.summary, event.receipt)
+        case ContextRepaired(), _:
+            return NoticeItem(event.time, "warning", event.words)
         case ContextPutBack(), _:
             return NoticeItem(event.time, "info", f"Put back from event {event.source}: {event.title}")
         case _, StepItem():
@@ -361,6 +364,8 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             if event.reason:
                 detail += f" · {event.reason}"
             return replace(base, state="ok", name="compact", detail=detail)
+        case ContextRepaired():
+            return replace(base, state="warning", name="repair", detail=event.words)
         case ContextPutBack():
             return replace(base, name="put back", detail=f"event {event.source}: {event.title}")
         case ContextStale():

@@ -8,6 +8,7 @@ from tui_agent.events.base import MAIN_AGENT, EventBase, JsonObject, UnknownEven
 from tui_agent.events.parse import EVENT_TYPES, Event, event_adapter, parse_event
 from tui_agent.events.spend import Spent, spent
 from tui_agent.events.types import (
+    BlockReplaced,
     BudgetBooked,
     BudgetClocked,
     BudgetStopped,
@@ -16,6 +17,7 @@ from tui_agent.events.types import (
     ContextLoaded,
     ContextNoted,
     ContextPutBack,
+    ContextRepaired,
     ContextSource,
     ContextStale,
     Crash,
@@ -72,6 +74,7 @@ __all__ = [
     "EVENT_TYPES",
     "MAIN_AGENT",
     "Amounts",
+    "BlockReplaced",
     "BudgetBooked",
     "BudgetClocked",
     "BudgetStopped",
@@ -80,6 +83,7 @@ __all__ = [
     "ContextLoaded",
     "ContextNoted",
     "ContextPutBack",
+    "ContextRepaired",
     "ContextSource",
     "ContextStale",
     "Crash",

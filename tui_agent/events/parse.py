@@ -42,6 +42,7 @@ KnownEvent = (
     | t.ContextLoaded
     | t.ContextNoted
     | t.ContextCompacted
+    | t.ContextRepaired
     | t.ContextPutBack
     | t.ContextStale
     | t.BudgetWarned

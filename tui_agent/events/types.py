@@ -649,6 +649,40 @@ class ContextCompacted(EventBase):
     cost: float | None = None
 
 
+class BlockReplaced(Part):
+    """A block of the message history that was replaced by a note, by position.
+
+    `inner` is the position within a tool result, None for the block itself. With `kind` `content` the note takes the
+    place of a tool result's whole content. An empty `note` takes the block out.
+    """
+
+    message: int
+    block: int
+    inner: int | None = None
+    kind: Literal["block", "content"] = "block"
+    note: str
+
+
+class ContextRepaired(EventBase):
+    """Blocks that the server refuses were taken out of the history for the model; the journal keeps them.
+
+    `reason` is what the server said.
+    """
+
+    type: Literal["context.repaired"] = "context.repaired"
+    in_conversation: ClassVar[bool] = True
+    in_timeline: ClassVar[bool] = True
+    reason: str
+    replaced: list[BlockReplaced]
+
+    @property
+    def words(self) -> str:
+        """What was done, in a sentence for the user."""
+        number = len(self.replaced)
+        what = "1 block" if number == 1 else f"{number} blocks"
+        return f"The server refused the request, so {what} of the conversation gave way to a note: {self.reason}"
+
+
 class ContextPutBack(EventBase):
     """The person put something that a compaction had dropped back; it goes with the next message to the model."""
 

@@ -10,6 +10,8 @@ from tui_agent.events import (
     MAIN_AGENT,
     BudgetStopped,
     BudgetWarned,
+    ContextCompacted,
+    ContextRepaired,
     Crash,
     EventBase,
     Notice,
@@ -142,6 +144,11 @@ def notice_of(event: EventBase, titles: dict[str, str]) -> str:
         case TurnFailed():
             again = "" if event.retry_seconds is None else f"; next attempt in {event.retry_seconds:.1f} s"
             return f"{event.kind}: {event.message}{again}"
+        case ContextRepaired():
+            return f"warning: {event.words}"
+        case ContextCompacted() if event.trigger == "automatic":
+            receipt = event.receipt
+            return f"compacted: {receipt.tokens_before:,} → {receipt.tokens_after:,} tokens, because {event.reason}"
         case RunFinished() if event.agent == MAIN_AGENT and event.outcome != "stopped" and _has_words(event):
             words = ". ".join(part.rstrip(".") for part in (event.reason, event.hint) if part)
             return f"run {event.outcome.replace('_', ' ')}" + (f": {words}" if words else "")
