@@ -107,3 +107,11 @@ def test_a_limit_as_it_is_typed() -> None:
     for wrong in ("session", "session cost", "session cost lots", "a b c d"):
         with pytest.raises(CommandError, match="/budget session cost 5"):
             parse_limit(wrong)
+
+
+def test_figures_that_are_estimated_are_marked() -> None:
+    assert "≈" not in text()
+    guessed = replace(budget_data(state(False)), estimated=True)
+    lines = budget_content(guessed, 60).plain.splitlines()
+    assert any(line.startswith("session ") and "≈ $0.42" in line for line in lines)
+    assert any(line.startswith("tokens ") and "≈ 12.0k" in line for line in lines)

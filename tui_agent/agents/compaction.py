@@ -221,8 +221,8 @@ async def compact(
         )
         taken = [PromptAccepted(prompt_id=prompt.prompt_id) for prompt in queued]
         if summary.metered is not None:
-            overrun = summary.metered.overrun(summary.usage, summary.cost)
-            await summary.metered.settle(*taken, compacted, *overrun)
+            remarks = summary.metered.remarks(summary.usage, summary.cost)
+            await summary.metered.settle(*taken, compacted, *remarks)
         else:
             await to_the_end(recorder.record(*taken, compacted))
     if doubts:
@@ -349,11 +349,11 @@ class _Writer:
             request = ModelRequest(self.model.id, metered.request.body, betas=betas)
             return metered, await services.client.stream(request, _ignore, on_cut)
         except ModelError as error:
-            await self._book(metered, error.usage, f"no summary: {error.kind}")
+            await self._book(metered, metered.billed_failure(error, 0), f"no summary: {error.kind}")
             raise
         except asyncio.CancelledError:
             if reserved:
-                await self._book(metered, cut_off if cut_off.total_tokens else metered.cut_usage(0), "interrupted")
+                await self._book(metered, metered.billed_cut(cut_off, 0), "interrupted")
             raise
 
     async def _made(
@@ -365,13 +365,14 @@ class _Writer:
         block: JsonObject | None,
     ) -> _Summary:
         if not text:
-            await self._book(metered, response.usage, "no summary")
+            await self._book(metered, metered.billed(response.usage, response.content), "no summary")
             raise _NoSummaryError
-        return _Summary(text, author, *metered.priced(response.usage), block, metered)
+        return _Summary(text, author, *metered.billed(response.usage, response.content), block, metered)
 
-    async def _book(self, metered: MeteredRequest, usage: Usage, reason: str) -> None:
-        usage, cost = metered.priced(usage)
-        await metered.settle(BudgetBooked(turn=metered.turn, usage=usage, cost=cost, reason=reason))
+    async def _book(self, metered: MeteredRequest, billed: tuple[Usage, float | None], reason: str) -> None:
+        usage, cost = billed
+        booked = BudgetBooked(turn=metered.turn, usage=usage, cost=cost, reason=reason)
+        await metered.settle(booked, *metered.remarks(usage, cost))
 
 
 async def _ignore(deltas: Sequence[Delta]) -> None:

@@ -10,17 +10,22 @@ from typing import Literal
 
 from tui_agent.agents.services import Services
 from tui_agent.budget import Demand, Estimate, counted_input, estimate_input
+from tui_agent.budget.belief import LIKELY_BYTES_PER_TOKEN, answer_bytes, believed, least_input
 from tui_agent.budget.limits import MIN_OUTPUT
 from tui_agent.context import Request
-from tui_agent.events import BudgetStopped, EventBase, Notice, TurnProjected, Usage
+from tui_agent.events import BudgetStopped, EventBase, JsonObject, Notice, TurnProjected, Usage
 from tui_agent.journal import Recorder
-from tui_agent.models import Model, ModelError
+from tui_agent.models import (
+    CutStreamError,
+    MalformedResponseError,
+    Model,
+    ModelError,
+    StalledError,
+    TimedOutError,
+)
 
 COUNT_SECONDS = 10.0
 """How long to wait for the server to count; the estimate serves after that."""
-
-CHARACTERS_PER_TOKEN = 4
-"""A rough ratio, for booking what a broken answer cost when the server did not say."""
 
 
 @dataclass
@@ -41,6 +46,7 @@ class MeteredRequest:
     _request: Request | None = None
     _room: int = -1
     _counted: int | None = None
+    _doubt: str = ""
 
     @property
     def request(self) -> Request:
@@ -91,24 +97,64 @@ class MeteredRequest:
         """
         await to_the_end(self._settle(events, drop_chunks))
 
-    def priced(self, usage: Usage) -> tuple[Usage, float | None]:
-        """Return the usage, marked where nobody is billed for it, and its cost in dollars."""
+    def billed(self, usage: Usage, content: Sequence[JsonObject]) -> tuple[Usage, float | None]:
+        """Return the usage to book for an answer with these blocks, and its cost in dollars.
+
+        Figures that cannot be true are replaced and marked; `remarks` says so.
+        """
+        return self._billed(usage, answer_bytes(content))
+
+    def billed_failure(self, error: ModelError, received: int) -> tuple[Usage, float | None]:
+        """Return the same for a request that failed after `received` bytes of its answer.
+
+        A request that the server refused, or that never reached it, is free. For one that it took without saying
+        what that used, the projection is booked.
+        """
+        taken = error.usage.total_tokens or error.usage.estimated or received or error.partial
+        cut = isinstance(error, CutStreamError | StalledError | TimedOutError)
+        if not taken and not cut and not (isinstance(error, MalformedResponseError) and error.retryable):
+            return self._priced(Usage())
+        return self.billed_cut(error.usage, max(received, answer_bytes(error.partial)))
+
+    def billed_cut(self, usage: Usage, received: int) -> tuple[Usage, float | None]:
+        """Return the same for an answer that was cut off after `received` bytes; `usage` is what was said of it."""
+        if not usage.total_tokens:
+            usage = self._cut_usage(received)
+        return self._billed(usage, received)
+
+    def remarks(self, usage: Usage, cost: float | None) -> list[Notice]:
+        """Return the notices about a server whose figures cannot be true, or are more than it could be held to.
+
+        `usage` and `cost` are what is booked.
+        """
+        meter, projected = self.services.meter, self.projected
+        if projected is None:
+            return []
+        doubts = meter.doubted(self._doubt) if self._doubt else []
+        return doubts or (meter.overrun(projected, usage, cost) if not usage.estimated else [])
+
+    def _billed(self, usage: Usage, received: int) -> tuple[Usage, float | None]:
+        projected, model = self.projected, self.model
+        if projected is not None:
+            window, most = model.context_window, model.max_output
+            usage, self._doubt = believed(
+                usage, projected, self.request.body, received, window=window, max_output=most
+            )
+        return self._priced(usage)
+
+    def _priced(self, usage: Usage) -> tuple[Usage, float | None]:
         if self.services.conversation().offline:
             usage = usage.model_copy(update={"simulated": True})
         if not usage.total_tokens and not usage.web_searches:
             return usage, 0.0
         return usage, self.services.catalog.cost(usage, self.model.id)
 
-    def overrun(self, usage: Usage, cost: float | None) -> list[Notice]:
-        """Return the notice about a server that reports more than it could be held to, if it does."""
-        return self.services.meter.overrun(self.projected, usage, cost) if self.projected is not None else []
-
-    def cut_usage(self, characters: int) -> Usage:
-        """Return what a request is booked with that went out and whose usage nobody told: all of its input."""
+    def _cut_usage(self, received: int) -> Usage:
+        """Return the usage of a request that went out and whose usage nobody told: all of its input."""
         projected = self.projected
         if projected is None:
             return Usage()
-        written = min(projected.max_output_tokens, characters // CHARACTERS_PER_TOKEN + 1) if characters else 0
+        written = min(projected.max_output_tokens, received // LIKELY_BYTES_PER_TOKEN + 1) if received else 0
         return Usage(input_tokens=projected.input_tokens, output_tokens=written, estimated=True)
 
     async def _settle(self, events: Sequence[EventBase], drop_chunks: Sequence[str]) -> None:
@@ -146,9 +192,10 @@ class MeteredRequest:
         head = json.dumps({"model": self.model.id, **self.model.options}).encode()
         try:
             async with asyncio.timeout(COUNT_SECONDS):
-                return await self.services.client.count_tokens(head[:-1] + b"," + request.prefix + b"]}]}")
+                counted = await self.services.client.count_tokens(head[:-1] + b"," + request.prefix + b"]}]}")
         except (ModelError, TimeoutError):
             return None  # the request itself will say what is wrong; the estimate and its error serve meanwhile
+        return counted if counted is not None and counted >= least_input(request.body) else None
 
     def _demand(self, request: Request, input_tokens: int, attempt: int, wanted: int) -> Demand:
         # Marks for the cache stand before the messages; within a text the quotes would be escaped.

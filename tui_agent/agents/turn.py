@@ -28,8 +28,6 @@ from tui_agent.models import (
     ModelError,
     ModelRequest,
     Response,
-    StalledError,
-    TimedOutError,
     backoff,
 )
 
@@ -146,7 +144,7 @@ class Turn:
         return stop
 
     async def _finish(self, response: Response, seconds: float, plan: PlanSteps) -> TurnFinished:
-        usage, cost = self.metered.priced(response.usage)
+        usage, cost = self.metered.billed(response.usage, response.content)
         new_id = partial(self.services.runtime.new_id, "call")
         content, problems = with_distinct_calls(response.content, self.known_calls, new_id)
         held = self.metered.projected
@@ -178,38 +176,40 @@ class Turn:
             ),
         )
         self._over = True
-        overrun = self.metered.overrun(usage, cost)
+        remarks = self.metered.remarks(usage, cost)
         notices = [Notice(level="warning", code="server", message=problem) for problem in problems]
         steps = plan(self.id, content, stop)
-        await self.metered.settle(finished, *steps, *notices, *overrun, drop_chunks=[self.id])
+        await self.metered.settle(finished, *steps, *notices, *remarks, drop_chunks=[self.id])
         return finished
 
     async def _fail(self, error: ModelError) -> TurnFailed:
         retry = None
         if error.retryable:
             retry = backoff(self.attempt, error.retry_after, self.services.runtime.random)
-        usage = error.usage
-        if usage.total_tokens == 0 and (self._partial or isinstance(error, StalledError | TimedOutError)):
-            # The server took the request and may well have worked on it.
-            usage = self._cut_usage()
-        failed = self._failed(error.kind, error.message, usage, error.partial if retry is None else [], retry)
+        billed = self.metered.billed_failure(error, self._received())
+        failed = self._failed(error.kind, error.message, billed, error.partial if retry is None else [], retry)
         self._over = retry is None
-        await self.metered.settle(failed, *self.metered.overrun(failed.usage, failed.cost), drop_chunks=[self.id])
+        await self.metered.settle(failed, *self.metered.remarks(failed.usage, failed.cost), drop_chunks=[self.id])
         return failed
 
     async def _interrupted(self) -> None:
-        usage = Usage()
+        billed: tuple[Usage, float | None] = (Usage(), 0.0)
         if self._cut is not None:
-            usage = self._cut if self._cut.total_tokens else self._cut_usage()
+            billed = self.metered.billed_cut(self._cut, self._received())
         message = "Stopped: the time limit is reached." if self.services.time_up is not None else "Interrupted."
         arrived = partial_blocks(self._partial.values())
-        failed = self._failed("interrupted", message, usage, arrived, None)
+        failed = self._failed("interrupted", message, billed, arrived, None)
         await self.metered.settle(failed, drop_chunks=[self.id])
 
     def _failed(
-        self, kind: str, message: str, usage: Usage, partial: list[JsonObject], retry: float | None
+        self,
+        kind: str,
+        message: str,
+        billed: tuple[Usage, float | None],
+        partial: list[JsonObject],
+        retry: float | None,
     ) -> TurnFailed:
-        usage, cost = self.metered.priced(usage)
+        usage, cost = billed
         return TurnFailed(
             turn=self.id,
             attempt=self.attempt,
@@ -221,8 +221,9 @@ class Turn:
             retry_seconds=retry,
         )
 
-    def _cut_usage(self) -> Usage:
-        return self.metered.cut_usage(sum(len(delta.text) for delta in self._partial.values()))
+    def _received(self) -> int:
+        """Return the bytes of the answer that had arrived."""
+        return sum(len(delta.text.encode()) for delta in self._partial.values())
 
 
 def partial_blocks(deltas: Iterable[Delta]) -> list[JsonObject]:

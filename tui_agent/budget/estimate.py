@@ -87,11 +87,16 @@ def counted_input(estimate: Estimate, counted: int) -> Estimate:
     return Estimate(counted, ceil(counted / (1 - COUNT_ERROR)), min(estimate.cached, counted))
 
 
+def measured(projected: TurnProjected, usage: Usage) -> bool:
+    """Say whether a finished turn's input is the server's figure, and not the projection booked in its place."""
+    return not usage.estimated or usage.prompt_tokens != projected.input_tokens
+
+
 def calibrated(calibration: Calibration | None, projected: TurnProjected, usage: Usage) -> Calibration:
     """Return what is known of a model after a response that reported `usage`."""
     tokens = usage.prompt_tokens
     known = calibration or Calibration()
-    if usage.estimated or not projected.request_bytes or not tokens:
+    if not measured(projected, usage) or not projected.request_bytes or not tokens:
         return known
     ratio = tokens / projected.request_bytes
     error = LEAST_ERROR

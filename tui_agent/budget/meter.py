@@ -66,6 +66,7 @@ class Meter:
         self._ledger = ledger
         self._changed = asyncio.Condition()
         self._live: set[str] = set()
+        self._doubts_told = False
 
     def today(self) -> str:
         """Return the date (UTC) whose limits hold now."""
@@ -269,6 +270,17 @@ class Meter:
 
         seen = await self._ledger.reserve(TIME_KEY, self.today(), decide)
         return max(0.0, leased), fit({"day.time": maximum}, {"day": seen}, demand)
+
+    def doubted(self, what: str) -> list[Notice]:
+        """Return the notice about a server whose figures cannot be true, the first time; `what` names them."""
+        if self._doubts_told:
+            return []
+        self._doubts_told = True
+        message = (
+            f"The server's usage figures cannot be right: {what}. What was projected is booked in their place and "
+            "marked as estimated (≈), so that the limits hold. This is said once."
+        )
+        return [Notice(level="warning", code="usage-estimated", message=message)]
 
     def overrun(self, projected: TurnProjected, usage: Usage, cost: float | None) -> list[Notice]:
         """Return the notice that names a server whose figures go beyond what it could be held to."""

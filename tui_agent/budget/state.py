@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from tui_agent.budget.estimate import Anchor, Calibration, anchored, calibrated, without
+from tui_agent.budget.estimate import Anchor, Calibration, anchored, calibrated, measured, without
 from tui_agent.budget.limits import LAYERS, Account, amount, effective, split
 from tui_agent.events import (
     MAIN_AGENT,
@@ -188,18 +188,16 @@ def apply(state: BudgetState, event: EventBase) -> BudgetState:
             return _turn_begun(state, event)
         case BudgetClocked():
             return _clocked(state, event)
+        case ContextRepaired():
+            return replace(state, anchors=without(state.anchors, event.agent))
         case BudgetWarned():
             return replace(state, warned={**state.warned, warning_key(event, state.day.date): event.fraction})
     taken = spent(event)
     if taken is None:
         return state
     if isinstance(event, TurnFinished):
-        state = _learn(state, event)
+        state = _with_window(_learn(state, event), event)
     state = _book(state, taken, event.run)
-    if isinstance(event, TurnFinished) and event.agent == MAIN_AGENT:
-        return replace(state, context_tokens=event.usage.total_tokens)
-    if isinstance(event, ContextRepaired):
-        return replace(state, anchors=without(state.anchors, event.agent))
     return _compacted(state, event) if isinstance(event, ContextCompacted) else state
 
 
@@ -257,6 +255,9 @@ def _learn(state: BudgetState, event: TurnFinished) -> BudgetState:
     projected = next((p for p in state.reserved if p.turn == event.turn), None)
     if projected is None or not projected.model or not projected.request_bytes:
         return state
+    if not measured(projected, event.usage):
+        # Built upon, one guess would double the next.
+        return replace(state, anchors=without(state.anchors, event.agent))
     calibration = calibrated(state.calibrations.get(projected.model), projected, event.usage)
     anchor = anchored(projected, event.usage, event.time)
     return replace(
@@ -264,6 +265,16 @@ def _learn(state: BudgetState, event: TurnFinished) -> BudgetState:
         calibrations={**state.calibrations, projected.model: calibration},
         anchors={**state.anchors, event.agent: anchor},
     )
+
+
+def _with_window(state: BudgetState, event: TurnFinished) -> BudgetState:
+    """Return the state with the main agent's window as it is after its response."""
+    if event.agent != MAIN_AGENT:
+        return state
+    projected = next((p for p in state.reserved if p.turn == event.turn), None)
+    if projected is None or measured(projected, event.usage):
+        return replace(state, context_tokens=event.usage.last.total_tokens)
+    return replace(state, context_tokens=projected.expected_input_tokens + event.usage.output_tokens)
 
 
 def _compacted(state: BudgetState, event: ContextCompacted) -> BudgetState:

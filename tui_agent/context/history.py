@@ -372,7 +372,7 @@ class History:
     def _count(self, event: TurnFinished) -> None:
         usage = event.usage
         self.turns += 1
-        if usage.prompt_tokens:
+        if usage.prompt_tokens and not usage.estimated:
             self._known_tokens, self._new_tokens = usage.total_tokens, 0
         cached = usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
         self.last_turn = LastTurn(event.time, event.model, event.message_id, cached)

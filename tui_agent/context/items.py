@@ -120,7 +120,11 @@ class StepItem:
 
 @dataclass(frozen=True, slots=True)
 class RunEndItem:
-    """The end of a run. `told` says that the item before already says `reason`; `hint` is what the user can do."""
+    """The end of a run.
+
+    `told` says that the item before already says `reason`; `hint` is what the user can do. `estimated` says that a
+    part of tokens and cost is not the server's figure.
+    """
 
     time: float
     outcome: RunOutcome
@@ -132,6 +136,7 @@ class RunEndItem:
     simulated: bool = False
     hint: str = ""
     told: bool = False
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
                 event.usage.simulated,
                 event.hint,
                 event.told,
+                event.usage.estimated,
             )
         case ContextCompacted(), _:
             return CompactionItem(event.time, event.summary, event.receipt)
@@ -317,7 +323,10 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             return replace(base, state="running", name=f"turn {event.number}", detail=detail)
         case TurnFinished():
             usage = event.usage
-            detail = f"{usage.prompt_tokens:,} in ({usage.cache_read_tokens:,} cached), {usage.output_tokens:,} out"
+            about = "≈ " if usage.estimated else ""
+            detail = (
+                f"{about}{usage.prompt_tokens:,} in ({usage.cache_read_tokens:,} cached), {usage.output_tokens:,} out"
+            )
             if event.cache_miss_reason:
                 detail += f" · cache miss: {event.cache_miss_reason}"
             return replace(base, state="ok", detail=detail, seconds=event.seconds)

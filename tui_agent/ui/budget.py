@@ -42,8 +42,9 @@ class Gauge:
 class BudgetData:
     """What the pane shows: a gauge for each limit, and the session's tokens and dollars.
 
-    `cache_hit_rate` is a share, None before there was any input. `simulated` says that nobody is billed.
-    `next_` is what the next turn takes at most, `next_expected` what it will cost likely.
+    `cache_hit_rate` is a share, None before there was any input. `simulated` says that nobody is billed, `estimated`
+    that a part of tokens and cost is not the server's figure. `next_` is what the next turn takes at most,
+    `next_expected` what it will cost likely.
     """
 
     gauges: tuple[Gauge, ...] = ()
@@ -55,6 +56,7 @@ class BudgetData:
     cost: float = 0.0
     unpriced: int = 0
     simulated: bool = False
+    estimated: bool = False
     turns: int = 0
     next_tokens: int | None = None
     next_cost: float | None = None
@@ -85,7 +87,8 @@ class BudgetPane(Widget, can_focus=True):
 def budget_content(data: BudgetData, width: int) -> Content:
     """Return the gauges for a pane `width` cells wide: as many rows whatever the figures are."""
     simulated = " simulated" if data.simulated else ""
-    cost = dollars(data.cost) + simulated
+    about = "≈ " if data.estimated else ""
+    cost = about + dollars(data.cost) + simulated
     if data.unpriced:
         cost += f" + {data.unpriced} turns without a price"
     lines = [row for gauge in data.gauges for row in _gauge(gauge, width, simulated)]
@@ -94,7 +97,7 @@ def budget_content(data: BudgetData, width: int) -> Content:
     lines += [
         _fact("context", compact_number(data.context_tokens)),
         _fact("session", cost),
-        _fact("tokens", f"{compact_number(data.tokens):<5}", f" · {compact_number(data.output)} out"),
+        _fact("tokens", f"{about}{compact_number(data.tokens):<5}", f" · {compact_number(data.output)} out"),
         _fact("cache", rate, cached),
     ]
     tokens = "—" if data.next_tokens is None else f"≤ {compact_number(data.next_tokens)} tokens"
@@ -186,6 +189,7 @@ def budget_data(state: SessionState) -> BudgetData:
         cost=budget.cost,
         unpriced=budget.unpriced,
         simulated=state.conversation.offline,
+        estimated=budget.usage.estimated,
         turns=budget.run_turns,
         next_tokens=projection.input_tokens + projection.max_output_tokens if projection else None,
         next_cost=projection.max_cost if projection else None,

@@ -106,9 +106,10 @@ def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
         "failed": ("✗ failed", palette.error),
         "stopped": ("■ stopped", palette.warning),
     }[item.outcome]
-    facts = [count(item.turns, "turn"), duration(item.seconds), count(item.tokens, "token")]
+    about = "≈ " if item.estimated else ""
+    facts = [count(item.turns, "turn"), duration(item.seconds), about + count(item.tokens, "token")]
     if item.cost is not None:
-        facts.append(f"${item.cost:.4f}" + (" simulated" if item.simulated else ""))
+        facts.append(f"{about}${item.cost:.4f}" + (" simulated" if item.simulated else ""))
     # What the item above says needs no second telling; a stop's item has its hint too.
     reason = "" if item.told else item.reason
     hint = "" if item.told and item.outcome == "stopped" else item.hint
