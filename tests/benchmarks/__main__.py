@@ -59,6 +59,7 @@ GROUPS: dict[str, Callable[[Place], list[Figure]]] = {
     "append": append,
     "long": screen.long_session,
     "turns": screen.turns,
+    "written": screen.written,
     "events": events,
     "sandbox": lambda _: sandbox.main(report=lambda line: None),
     "context": lambda _: context.main(report=lambda line: None),

@@ -48,6 +48,11 @@ class Program:
     def now(self) -> float:
         return time.perf_counter() - self.started
 
+    @property
+    def received(self) -> int:
+        """Bytes that the program has written by now."""
+        return sum(len(data) for _, data in self.chunks)
+
     def press(self, keys: str) -> None:
         os.write(self._process.fd, keys.encode())
 

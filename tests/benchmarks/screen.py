@@ -293,6 +293,30 @@ def turns(place: Place) -> list[Figure]:
     ]
 
 
+def written(place: Place) -> list[Figure]:
+    """Bytes to the terminal: 190 turns that read a file, 1,000 tokens that stream in, and a second of rest."""
+    with place.server(), place.run([*APP, "--max-turns", "400", " then ".join(["read a.txt"] * 190)]) as program:
+        program.wait_for(lambda screen: is_idle(screen) and "190" in screen)
+        turns = program.received
+        program.rest(2.0)
+        before, cpu, began = program.received, cpu_seconds(program.pid), program.now
+        program.rest(10.0)
+        seconds = program.now - began
+        idle, idle_cpu = (program.received - before) / seconds, (cpu_seconds(program.pid) - cpu) / seconds
+    with place.server("--speed", str(SPEED)), place.run(APP) as program:
+        opened(program, 2.0)
+        before = program.received
+        program.press("say 1000\r")
+        program.wait_for(lambda screen: is_idle(screen) and "done" in screen)
+        streamed = program.received - before
+    return [
+        Figure("bytes to the terminal, 190 tool turns", turns / 1e6, "MB", aim=0.2),
+        Figure(f"bytes to the terminal, 1,000 tokens at {SPEED}/s", streamed / 1e3, "kB"),
+        Figure("bytes to the terminal at rest", idle, "/s", aim=0),
+        Figure("CPU at rest", 100 * idle_cpu, "%", aim=0.3),
+    ]
+
+
 def _turn_samples(place: Place, prompt: str, last: int) -> tuple[list[tuple[int, float]], int]:
     """Run a prompt of many turns; return (turns, CPU seconds) as they went, and the first request's tokens."""
     samples: list[tuple[int, float]] = []

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
+from textual._compositor import CompositorUpdate
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -25,10 +26,14 @@ from tui_agent.ui.keys import in_burst, typed_text
 from tui_agent.ui.line import Line
 from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.session_app import SessionApp
+from tui_agent.ui.terminal_cells import TerminalCells
 from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.screen import Screen
+
     from tui_agent.session import OpenOptions, SessionHandle
     from tui_agent.ui.actions import PaneAction
     from tui_agent.ui.conversation import ConversationView
@@ -93,6 +98,7 @@ class TuiAgentApp(SessionApp):
     ) -> None:
         super().__init__(open_session, options=options, prompt=prompt, driver_class=driver_class)
         self._early: list[events.Event] | None = []
+        self._cells = TerminalCells()
         self._quit_asked = -QUIT_SECONDS
         self._blind_until = 0.0
         self._leaving, self._leave_code = False, 0
@@ -112,13 +118,26 @@ class TuiAgentApp(SessionApp):
     def compose(self) -> ComposeResult:
         """Lay out the header, the panes and the footer."""
         yield Header(id="header")
-        yield Workbench(id="workbench")
+        yield Workbench(id="workbench", written=lambda: self._cells.written)
         yield KeyHints(id="footer")
         small = Line(id="too-small")
         small.content = Content(f"too small: {LEAST_WIDTH}×{LEAST_HEIGHT} is needed")
         yield small
 
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Paint only the cells that change; Textual has no other place to say so."""
+        if isinstance(renderable, CompositorUpdate):
+            renderable = self._cells.update(renderable)
+        super()._display(screen, renderable)
+
+    def repaint_all(self) -> None:
+        """Write every cell of the screen again: the terminal may show anything."""
+        self._cells.forget()
+        self.screen.refresh(repaint=True, layout=False)
+
     async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Resize):
+            self._cells.forget()  # terminals move what they show when their size changes
         if self._early is not None and isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             # Typed before the prompt can take it: kept, and typed again when it can.
             self._early.append(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -93,7 +94,8 @@ class Workbench(Container):
     DEFAULT_CLASSES = "tab-conversation"
     tab: var[str] = var("conversation", init=False)
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, *, id: str, written: Callable[[], int]) -> None:
+        """`written` says how many characters the terminal was sent by now."""
         super().__init__(id=id)
         self._split = Layout()
         self._last_focus = "prompt"
@@ -104,7 +106,7 @@ class Workbench(Container):
         self._queue: PermissionQueue | None = None
         self._budget: BudgetPane | None = None
         self._unpainted: Update | None = None
-        self._pace = Pace(self, self._paint_update)
+        self._pace = Pace(self, self._paint_update, written)
 
     def compose(self) -> ComposeResult:
         """Lay out what the first paint needs: the prompt, and frames for the rest."""
