@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 from tests.session.support import opened, options
@@ -56,5 +57,59 @@ async def test_what_is_allowed_first_waits_for_what_was_asked_first(tmp_path: Pa
             await session.handle.decide(pending["write"], "allow")
             await session.idle()
         assert (isolated / "seen").read_text() == "a\nseen\n"
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_commands_that_only_read_run_side_by_side(tmp_path: Path, isolated: Path) -> None:
+    for name in "abcd":
+        os.mkfifo(isolated / name)
+    server = Told(Answer(calls=tuple(bash(f"cat {name}") for name in "abcd")), Answer(text="done"))
+    try:
+        await asyncio.to_thread(server.start)
+        given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")
+        async with opened(given) as session:
+            await session.handle.submit("go")
+            await session.event("step.started", 4)
+            assert session.of("step.finished") == []
+            for name in "dcba":  # each ends when it is written to: the last one first
+                await asyncio.to_thread((isolated / name).write_text, f"this is {name}")
+                await session.event("step.finished", "dcba".index(name) + 1)
+            await session.idle()
+            said = [str(event.result) for event in session.of("step.finished")]
+            assert [next(name for name in "abcd" if f"this is {name}" in text) for text in said] == list("dcba")
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_a_command_that_only_reads_does_not_wait_behind_one_that_nobody_decided(
+    tmp_path: Path, isolated: Path
+) -> None:
+    server = Told(Answer(calls=(bash("touch made"), bash("ls"))), Answer(text="done"))
+    try:
+        await asyncio.to_thread(server.start)
+        given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")
+        async with opened(given) as session:
+            await session.handle.submit("go")
+            finished = await session.event("step.finished")
+            assert (finished.step, finished.outcome) == (session.of("step.planned")[1].step, "ok")
+            (pending,) = session.handle.state.permissions.pending
+            await session.handle.decide(pending.request, "allow")
+            await session.idle()
+        assert (isolated / "made").exists()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_a_command_that_only_reads_sees_what_an_earlier_call_changed(tmp_path: Path, isolated: Path) -> None:
+    calls = (bash("sleep 0.2; echo new > log"), bash("cat log"), bash("rm log"))
+    server = Told(Answer(calls=calls), Answer(text="done"))
+    try:
+        await asyncio.to_thread(server.start)
+        given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="bypass")
+        async with opened(given) as session:
+            await session.prompt("go")
+            assert [event.outcome for event in session.of("step.finished")] == ["ok"] * 3
+            assert "new" in str(session.of("step.finished")[1].result)
     finally:
         await asyncio.to_thread(server.stop)

@@ -60,6 +60,7 @@ class Hands:
             mode=services.mode,
             workspace=services.workspace,
             changes=services.changes,
+            readers=services.readers,
             resolved=services.resolved,
         )
 

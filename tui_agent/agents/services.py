@@ -18,16 +18,19 @@ from tui_agent.runtime import Runtime
 from tui_agent.sandbox import Sandbox
 from tui_agent.workflow import Tool, WorkflowState
 
+MOST_READERS = 8
+"""Commands that only read which run at once, over all agents; more would only slow each other down."""
+
 
 @dataclass
 class Services:
     """The session's parts, for its agents. The states are read through functions: they change with each event.
 
     `prompts` is held while a prompt is taken up or a run ends, so that none falls between; `changes` is held
-    by whichever step is changing the world; `resolved` is notified when the person decides about an uncertain
-    step or answers a question. `interrupting` says that a cancellation is the person's
-    doing and is to be recorded; without it the program is closing, and everything stays as it is. `time_up`
-    says that it is a limit on time that does it.
+    by whichever step is changing the world; `readers` counts the commands at work that only read; `resolved` is
+    notified when the user decides about an uncertain step or answers a question. `interrupting` says that a
+    cancellation is the user's doing and is to be recorded; without it the program is closing, and everything stays as
+    it is. `time_up` says that it is a limit on time that does it.
     """
 
     runtime: Runtime
@@ -48,6 +51,7 @@ class Services:
     find_events: Callable[..., Awaitable[list[Event]]]
     prompts: asyncio.Lock = field(default_factory=asyncio.Lock)
     changes: asyncio.Lock = field(default_factory=asyncio.Lock)
+    readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_READERS))
     resolved: asyncio.Condition = field(default_factory=asyncio.Condition)
     implementations: dict[str, Tool] = field(default_factory=dict)
     sandbox: Sandbox | None = None

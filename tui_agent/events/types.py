@@ -436,7 +436,8 @@ class ModuleVerdict(Part):
 class Judgement(Part):
     """What the policy said of a call, and every reason for it. `winner` is the rule, module or mode that decided.
 
-    `agent_types` are the types of the agent that called and of those above it, the outermost first.
+    `agent_types` are the types of the agent that called and of those above it, the outermost first. `read_only` says
+    that the call was allowed because it changes nothing: such calls of one answer run side by side.
     """
 
     verdict: Literal["allow", "ask", "deny"]
@@ -445,6 +446,7 @@ class Judgement(Part):
     mode: str = ""
     tier: TrustTier = "built-in"
     agent_types: list[str] = Field(default_factory=list)
+    read_only: bool = False
     rules: list[RuleMatch] = Field(default_factory=list)
     modules: list[ModuleVerdict] = Field(default_factory=list)
 

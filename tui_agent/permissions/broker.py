@@ -70,8 +70,15 @@ class PermissionBroker:
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
     _settling: set[str] = field(default_factory=set)
 
-    async def decide(self, request: PermissionRequested, *, mode: str, recorder: Recorder) -> None:
-        """Bring a call to its decision; it is on disk when this returns."""
+    async def decide(
+        self,
+        request: PermissionRequested,
+        *,
+        mode: str,
+        recorder: Recorder,
+        asked: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Bring a call to its decision; it is on disk when this returns. `asked` is called when the user is asked."""
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
         found = await asyncio.to_thread(self._judge, request, mode, sandbox, recorder.agent)
         judgement = _judgement(found)
@@ -96,6 +103,7 @@ class PermissionBroker:
             await recorder.record(request, decision.model_copy(update=update))
             return
         await recorder.record(request)
+        asked()
         await self.wait(request.request)
 
     async def wait(self, request_id: str) -> None:
@@ -312,6 +320,7 @@ def _judgement(found: PolicyDecision) -> Judgement:
         verdict=found.verdict,
         reason=found.reason,
         winner=found.winner,
+        read_only=found.verdict == "allow" and found.read_only,
         mode=found.mode,
         tier=found.tier,
         agent_types=list(found.agent_types),

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -68,8 +69,21 @@ def text_result(text: str) -> list[JsonObject]:
 
 
 @dataclass
+class _Settling:
+    """How far a step is for those that wait for it: `over`, or `passable` by calls that only read."""
+
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    passable: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class StepExecutor:
-    """Runs the steps of one agent. Those that change anything run one after another, in order, others at once."""
+    """Runs the steps of one agent.
+
+    Those that may change something run one after another, in order. `pure` ones run at once. A command that only
+    reads, by the decision on it, runs beside others of its kind, as many at once as `readers` lets through; it waits
+    for earlier calls that may change something, but not for one that waits for the user.
+    """
 
     runtime: Runtime
     host: StepHost
@@ -80,16 +94,18 @@ class StepExecutor:
     workspace: Path
     changes: asyncio.Lock
     resolved: asyncio.Condition
-    _settling: dict[str, asyncio.Event] = field(default_factory=dict)
+    readers: asyncio.Semaphore
+    _settling: dict[str, _Settling] = field(default_factory=dict)
 
     async def settle(self, step_id: str) -> None:
         """Bring one step to its outcome. Cancelled, the step stays as it is: see `cancel_open`."""
-        settled = self._settling[step_id] = asyncio.Event()
+        settling = self._settling[step_id] = _Settling()
         try:
             await self._settle(step_id)
         finally:
             del self._settling[step_id]
-            settled.set()
+            settling.over.set()
+            settling.passable.set()
 
     async def _settle(self, step_id: str) -> None:
         while (step := self.state().steps.get(step_id)) is not None:
@@ -165,6 +181,7 @@ class StepExecutor:
             case "planned":
                 await self._ask(step, await self._plan(step, call, tool), metadata)
             case "waiting":
+                self._let_pass(step)
                 await self.broker.wait(self._request_of(step))
             case "denied":
                 await self._finish_denied(step)
@@ -172,12 +189,13 @@ class StepExecutor:
                 await self._finish_resolved(step)
             case "approved":
                 await self._run(step, call, tool, metadata)
-            case "running" if metadata.effect == "pure":
+            case "running" if metadata.effect == "pure" or _only_reads(step):
                 await self._recover(step, call, tool, metadata)
             case "running":
                 async with self.changes:
                     await self._recover(step, call, tool, metadata)
             case "uncertain":
+                self._let_pass(step)
                 async with self.resolved:
                     await self.resolved.wait_for(lambda: self._status(step.id) != "uncertain")
 
@@ -205,7 +223,8 @@ class StepExecutor:
             # A rule made of what is on disk would be about another call.
             session_scope="" if step.withheld else plan.scope,
         )
-        await self.broker.decide(request, mode=self.mode(), recorder=self.recorder)
+        asked = partial(self._let_pass, step)
+        await self.broker.decide(request, mode=self.mode(), recorder=self.recorder, asked=asked)
 
     async def _run(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         decision = step.decision
@@ -221,9 +240,20 @@ class StepExecutor:
         if metadata.effect == "pure":
             await self._start(step, call, tool)
             return
+        if _only_reads(step):
+            self._let_pass(step)
+            await self._await_turn(step, reads=True)
+            async with self.readers:
+                await self._start(step, call, tool)
+            return
         await self._await_turn(step)
         async with self.changes:
             await self._start(step, call, tool)
+
+    def _let_pass(self, step: Step) -> None:
+        """Let later calls that only read go ahead of this step."""
+        if step.id in self._settling:
+            self._settling[step.id].passable.set()
 
     async def _plan(self, step: Step, call: Call, tool: Tool) -> Plan:
         try:
@@ -234,15 +264,18 @@ class StepExecutor:
                 raise
         return await tool.plan(call, self.host.tool_context(step))
 
-    async def _await_turn(self, step: Step) -> bool:
-        """Let what was asked for earlier be over, as a call may build on it; say whether there was any."""
+    async def _await_turn(self, step: Step, *, reads: bool = False) -> bool:
+        """Let what was asked for earlier be over, as a call may build on it; say whether there was any.
+
+        One that `reads` passes those that read too, and those that wait for the user.
+        """
         waited = False
         for earlier in list(self.state().steps.values()):
             if earlier.agent == step.agent and earlier.order < step.order and earlier.effect != "pure":
-                settled = self._settling.get(earlier.id)
-                if settled is not None:
+                settling = self._settling.get(earlier.id)
+                if settling is not None:
                     waited = True
-                    await settled.wait()
+                    await (settling.passable if reads else settling.over).wait()
         return waited
 
     async def _start(self, step: Step, call: Call, tool: Tool) -> None:
@@ -371,8 +404,8 @@ _LOST = (
 
 
 _IN_PLAN_MODE = (
-    " In plan mode you can read, search, delegate, and run commands that only read, one at a time. What changes "
-    "something waits until the user has approved a plan."
+    " In plan mode you can read, search, delegate, and run commands that only read, each in a call of its own. What "
+    "changes something waits until the user has approved a plan."
 )
 
 
@@ -381,6 +414,12 @@ def _unknown_tool(name: str, offered: list[str]) -> str:
     near = get_close_matches(name.lower(), offered, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"There is no tool named {name!r}.{hint} Your tools are: {', '.join(offered)}."
+
+
+def _only_reads(step: Step) -> bool:
+    """Return whether the step was allowed because it changes nothing."""
+    decision = step.decision
+    return decision is not None and decision.judgement is not None and decision.judgement.read_only
 
 
 def _decided(step: Step) -> set[str]:
