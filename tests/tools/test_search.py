@@ -216,3 +216,29 @@ async def test_what_is_too_long_is_an_error_of_the_call(searching: Bench) -> Non
         await searching.do("grep", pattern="x", path="x" * 300)
     with pytest.raises(ToolError, match="did not start"):
         await searching.do("grep", pattern="x" * 200_000)
+
+
+async def test_a_match_may_span_lines(searching: Bench) -> None:
+    found = text(await searching.do("grep", pattern=r"x = 1.*print", multiline=True))
+    assert found.splitlines() == ["src/app.py", "2:x = 1", "3:y = 2", "4:print(x)"]
+    assert "No line matches" in text(await searching.do("grep", pattern=r"x = 1.*print"))
+    around = text(await searching.do("grep", pattern=r"1\ny", multiline=True, context=1))
+    assert around.splitlines()[1:] == ["1-import os", "2:x = 1", "3:y = 2", "4-print(x)"]
+
+
+async def test_linked_folders_are_named_and_searched_where_the_pattern_names_them(searching: Bench) -> None:
+    searching.file("packages/core/a.py", "needle\n")
+    (searching.workspace / "sym").mkdir()
+    (searching.workspace / "sym/core").symlink_to("../packages/core")
+    (searching.workspace / "sym/loop").symlink_to("..")
+    (searching.workspace / "sym/etc").symlink_to("/etc")
+    assert await glob(searching, "sym/core/*.py") == ["sym/core/a.py"]
+    assert await glob(searching, "core/*.py", path="sym") == ["sym/core/a.py"]
+    assert await glob(searching, "sym/core/**/*.py") == ["sym/core/a.py"]
+    assert (await glob(searching, "sym/etc/*"))[0] == "No file matches."
+    (searching.workspace / "build/core").symlink_to("../packages/core")  # ignored, so nobody misses it
+    note = "3 linked folders not followed: sym/core -> packages/core, sym/etc -> /etc, sym/loop -> "
+    assert note in (await glob(searching, "**/*.py"))[-1]
+    assert note in text(await searching.do("grep", pattern="needle"))
+    assert "needle" in text(await searching.do("grep", pattern="needle", path="sym/core"))
+    assert "linked" not in text(await searching.do("grep", pattern="x", path="src"))

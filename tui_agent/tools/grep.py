@@ -11,9 +11,11 @@ from tui_agent.tools.globs import filter_regex
 from tui_agent.tools.search import (
     Found,
     GrepQuery,
+    find_links,
     grep_files,
     left_out_note,
     left_out_of,
+    links_note,
     list_files,
     show_path,
 )
@@ -58,6 +60,7 @@ class Grep(PureTool):
             mode,
             int(around) if isinstance(around, int | float) else 0,
             call.input.get("ignore_case") is True,
+            call.input.get("multiline") is True,
         )
         # by all files and not by the matching ones: what is protected shall not show by its absence
         listed = await list_files(target.real, context)
@@ -71,6 +74,10 @@ class Grep(PureTool):
         if text != whole:
             text += f"\n[{summary} in all; a narrower pattern, path or glob shows less]"
         notes = [found.note or listed.note] if found.note or listed.note else []
+        if target.is_folder:
+            root = context.workspace.resolve()
+            links = await asyncio.to_thread(find_links, listed.output.split(b"\0"), target.real, root)
+            notes += [note] if (note := links_note(links, context)) else []
         if number := sum(wanted.chosen(path) for path in left_out):
             notes.append(left_out_note(number))
         text += "".join(f"\n[{note}]" for note in notes)

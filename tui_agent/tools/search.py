@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_agent.sandbox import command_environment
 from tui_agent.tools.files import display
+from tui_agent.tools.search_files import excluded
 from tui_agent.tools.views import count
 from tui_agent.workflow import ToolContext, ToolError
 
@@ -21,6 +23,12 @@ TIME_LIMIT = 30.0
 
 MOST_OUTPUT = 16 * 1024 * 1024
 """Bytes of output that are read from the search."""
+
+MOST_FOLDERS = 2_000
+"""Folders that are looked at for links: some tens of milliseconds."""
+
+MOST_LINKS = 5
+"""Linked folders that a note names."""
 
 _RG = [
     "--no-config",
@@ -56,6 +64,7 @@ class GrepQuery:
     mode: str
     context: int
     ignore_case: bool
+    multiline: bool
 
 
 async def list_files(folder: Path, context: ToolContext) -> Found:
@@ -75,6 +84,7 @@ async def grep_files(query: GrepQuery, context: ToolContext) -> Found:
         argv = [rg, *_RG, "--null", "--no-heading", "--with-filename", "--line-number"]
         argv += ["--max-columns=300", "--max-columns-preview", "--no-context-separator"]
         argv += ["--ignore-case"] if query.ignore_case else []
+        argv += ["--multiline", "--multiline-dotall"] if query.multiline else []
         if query.names and "/" not in query.names:
             # As a file type, because rg's --glob would bring back what .gitignore excludes.
             argv += [f"--type-add=wanted:{query.names}", "--type=wanted"]
@@ -91,6 +101,7 @@ async def grep_files(query: GrepQuery, context: ToolContext) -> Found:
             "mode": query.mode,
             "context": query.context,
             "ignore_case": query.ignore_case,
+            "multiline": query.multiline,
         }
         argv = [*_stand_in(), "grep", json.dumps(options)]
     return await _run(argv, context)
@@ -104,6 +115,49 @@ async def left_out_of(files: Iterable[bytes], folder: Path, context: ToolContext
         return {path.encode("utf-8", "surrogateescape") for path in context.left_out(paths, str(folder))}
 
     return await asyncio.to_thread(find)
+
+
+def find_links(files: Iterable[bytes], folder: Path, root: Path) -> list[tuple[str, str]]:
+    """Return the linked folders that a search in `folder` meets: their path below it, and where they lead.
+
+    A search does not follow them: they may lead in circles, or out of the workspace. `files` is what the search
+    listed; `root` is the workspace, whose .gitignore files count. Blocking; looks at `MOST_FOLDERS` folders.
+    """
+    listed: set[str] = set()
+    for file in files:
+        parent = os.fsdecode(file).rpartition("/")[0]
+        while len(parent) > len(str(folder)) and parent not in listed:
+            listed.add(parent)
+            parent = parent.rpartition("/")[0]
+
+    def known(path: str) -> bool:
+        return path in listed or not excluded(path, str(root))
+
+    links = []
+    waiting = [str(folder)]
+    looked = 0
+    while waiting and looked < MOST_FOLDERS:
+        here = waiting.pop()
+        looked += 1
+        with contextlib.suppress(OSError), os.scandir(here) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    if entry.is_dir():
+                        links.append((entry.path, os.path.realpath(entry.path)))
+                elif entry.is_dir() and entry.name != ".git" and known(entry.path):
+                    waiting.append(entry.path)
+    return sorted((link[len(str(folder)) :].lstrip("/"), target) for link, target in links)
+
+
+def links_note(links: Sequence[tuple[str, str]], context: ToolContext) -> str:
+    """Say to the model which linked folders a search did not follow, and where they lead; empty for none."""
+    if not links:
+        return ""
+    shown = [f"{display(link)} -> {show_path(os.fsencode(target), context)}" for link, target in links[:MOST_LINKS]]
+    more = f", and {len(links) - MOST_LINKS} more" if len(links) > MOST_LINKS else ""
+    return (
+        f"{count(len(links), 'linked folder')} not followed: {', '.join(shown)}{more}; name one as path to search it"
+    )
 
 
 def left_out_note(number: int) -> str:

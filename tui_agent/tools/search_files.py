@@ -49,6 +49,16 @@ def _walk(folder: str, rules: list[tuple[str, GitIgnoreSpec]]) -> Iterator[str]:
             yield entry.path
 
 
+def excluded(folder: str, root: str) -> bool:
+    """Return whether the .gitignore files from `root` down to a folder's parent exclude it."""
+    rules: list[tuple[str, GitIgnoreSpec]] = []
+    above = root
+    for part in ["", *os.path.relpath(os.path.dirname(folder), root).split(os.sep)]:
+        above = os.path.join(above, part) if part and part != "." else above
+        rules += rules_of(above)
+    return ignored(folder, True, rules)
+
+
 def rules_of(folder: str) -> list[tuple[str, GitIgnoreSpec]]:
     """Return the rules of a folder's .gitignore with the folder they count from; none if it has none."""
     try:
@@ -69,8 +79,11 @@ def ignored(path: str, is_folder: bool, rules: list[tuple[str, GitIgnoreSpec]]) 
 
 def grep(options: dict[str, Any]) -> int:
     """Search and print; return the exit status."""
+    flags = re.IGNORECASE if options["ignore_case"] else 0
+    if options["multiline"]:
+        flags |= re.DOTALL | re.MULTILINE
     try:
-        pattern = re.compile(options["pattern"], re.IGNORECASE if options["ignore_case"] else 0)
+        pattern = re.compile(options["pattern"], flags)
     except re.error as error:
         sys.stderr.write(f"regex parse error: {error}\n")
         return 2
@@ -89,11 +102,27 @@ def grep(options: dict[str, Any]) -> int:
             continue
         if b"\0" in data[:8192]:
             continue
-        lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")
-        hits = [number for number, line in enumerate(lines) if pattern.search(line)]
+        text = data.decode("utf-8", "replace")
+        lines = text.removesuffix("\n").split("\n")
+        if options["multiline"]:
+            hits = spanned(pattern, text, len(lines))
+        else:
+            hits = [number for number, line in enumerate(lines) if pattern.search(line)]
         found = found or bool(hits)
         _print(out, os.fsencode(file), lines, hits, options)
     return 0 if found else 1
+
+
+def spanned(pattern: re.Pattern[str], text: str, lines: int) -> list[int]:
+    """Return the numbers, from 0, of the lines that matches over several lines touch."""
+    hits: dict[int, None] = {}
+    line = at = 0
+    for match in pattern.finditer(text):
+        line += text.count("\n", at, match.start())
+        at = match.start()
+        last = line + text.count("\n", match.start(), max(match.start(), match.end() - 1))
+        hits |= dict.fromkeys(range(line, min(last + 1, lines)))
+    return list(hits)
 
 
 def _print(out: Any, path: bytes, lines: list[str], hits: list[int], options: dict[str, Any]) -> None:
