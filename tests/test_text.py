@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_agent.text import inert, inert_line, inert_same_length
+from tui_agent.text import inert, inert_line, inert_same_length, inert_strict
 
 
 @given(st.text())
 def test_no_control_or_invisible_character_is_left(text: str) -> None:
     safe = inert(text)
     for character in safe:
-        assert character in "\n\t" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        allowed = character in "\n\t\u200c\u200d"  # which is kept only where it joins, see below
+        assert allowed or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @given(st.text())
@@ -47,6 +48,45 @@ def test_ordinary_text_is_not_changed_unless_it_hides_something(text: str) -> No
 )
 def test_examples(text: str, safe: str) -> None:
     assert inert(text) == safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cخواهم",  # Persian: a space of no width between the parts of a word
+        "ه\u200d",
+        "क्\u200dष",  # Hindi: a half consonant
+        "தமிழ்\u200c",
+        "👩\u200d💻",
+        "👩🏽\u200d❤\ufe0f\u200d💋\u200d👨",
+        "🏳\ufe0f\u200d🌈",
+        "☎\ufe0e",
+    ],
+)
+def test_what_joins_letters_and_emoji_stays_but_is_shown_in_what_is_approved(text: str) -> None:
+    assert inert(text) == text
+    assert inert_same_length(text) == text
+    assert not set(inert_strict(text)) & set("\u200c\u200d\ufe0e")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("pay\u200dpal", "pay\u200cpal", "rm\u200d -rf", "\u200dx", "x\u200d", "1\ufe0e", "a\ufe0e", "👩\u200dx"),
+        *("а\u200cб", "日\u200d本", "می\u200c\u200cخواهم", "👩\u200d\u200d💻", "م\u200cx", "x\u200cم"),
+    ],
+)
+def test_what_joins_nothing_is_shown(text: str) -> None:
+    assert set("\u200c\u200d\ufe0e") & set(text)
+    assert "\\u" in inert(text)
+    assert inert(inert(text)) == inert(text)
+
+
+@given(st.text("aم\u0645\u06cc\u094d\u0915\u0937👩💻🏽❤☎1 \u200c\u200d\ufe0e\ufe0f"))
+def test_joiners_stand_alone_and_inert_text_with_them_stays(text: str) -> None:
+    safe = inert(text)
+    assert inert(safe) == safe
+    assert not any(pair in safe for pair in ("\u200c\u200c", "\u200d\u200d", "\u200c\u200d", "\u200d\u200c"))
 
 
 @given(st.text())

@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
+from tui_agent.ui.line_input import Editor, LineInput
 from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.text_lines import StyledLine, TextLines
 
@@ -52,7 +53,7 @@ class EditDialog(ModalScreen["JsonObject | None"]):
         """Lay out the text and the keys."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = inert_line(f"Edit: {self._dialog_title}")
-            yield TextArea(self._text, id="dialog-editor", soft_wrap=True)
+            yield Editor(self._text, id="dialog-editor", soft_wrap=True)
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
                 ("Ctrl+S", "bold"), " take it, to be decided anew  ", ("Esc", "bold"), " back"
@@ -96,7 +97,7 @@ class RuleDialog(ModalScreen["str | None"]):
         """Lay out the rule, what it covers, and the keys."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Always allow"
-            yield Input(inert_line(self._rule), id="dialog-input", select_on_focus=False)
+            yield LineInput(inert_line(self._rule), id="dialog-input", select_on_focus=False)
             yield TextLines(id="dialog-text")
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(

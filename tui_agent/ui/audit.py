@@ -19,6 +19,7 @@ from tui_agent.session import Query, RuleChange, SessionHandle, revoke_grant
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
 from tui_agent.ui.line import Line
+from tui_agent.ui.line_input import LineInput
 from tui_agent.ui.text_lines import StyledLine
 from tui_agent.ui.why import why_lines
 
@@ -97,7 +98,7 @@ class AuditScreen(ModalScreen[None]):
         """Lay out filter, list and keys."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Audit"
-            yield Input(
+            yield LineInput(
                 placeholder="words, or tool:bash verdict:allow|ask|deny rule:TEXT agent:ID session:ID",
                 id="dialog-input",
             )

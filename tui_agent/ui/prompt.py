@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any, ClassVar
 
-from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Key, Paste
@@ -21,8 +20,9 @@ from textual.reactive import var
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 
-from tui_agent.text import inert_line, inert_same_length
+from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
+from tui_agent.ui.line_input import Editor
 from tui_agent.ui.mentions import matching_files, mention_before, mention_text
 
 FOLD_BYTES = 2_000
@@ -46,7 +46,7 @@ _EDITING_KEYS = {"enter", "ctrl+j", "shift+enter"} | {
 """The keys that change the text or move the cursor."""
 
 
-class Prompt(TextArea):
+class Prompt(Editor):
     """A text area that sends on Enter."""
 
     BORDER_TITLE = "Prompt"
@@ -135,10 +135,6 @@ class Prompt(TextArea):
     def watch_chosen(self) -> None:
         """Show which one Tab takes."""
         self.post_message(self.DraftChanged())
-
-    def get_line(self, line_index: int) -> Text:
-        # Pastes, drafts and files' names bring escape sequences; what is sent keeps them, the screen must not.
-        return Text(inert_same_length(self.document.get_line(line_index)), end="", no_wrap=True)
 
     def action_send(self) -> None:
         """Send what is written, or take the completion when a command is half written or one was chosen."""
