@@ -50,6 +50,15 @@ def test_the_whole_command_is_there():
     assert command in shown
 
 
+def test_a_command_shows_every_invisible_character():
+    asked = request(1, input={"command": "echo می\u200cخواهم > 👩\u200d💻.txt"}, title="bash echo می\u200cخواهم")
+    entry = waiting(SessionState(permissions=PermissionsState(pending=(asked,))))[0]
+    shown = "\n".join(line for line, _ in entry.lines)
+    assert not set("\u200c\u200d") & set(shown)
+    assert shown.count("\\u200c") == 2
+    assert "\\u200d" in shown
+
+
 CHANGE = "--- real.sql\n+++ real.sql\n@@ -1,2 +1,1 @@\n--- a comment of SQL\n+x\n"
 
 

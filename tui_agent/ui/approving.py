@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.content import Content
 
 from tui_agent.events import JsonObject, PermissionRequested
-from tui_agent.text import inert
+from tui_agent.text import inert, inert_strict
 from tui_agent.ui.approval_dialogs import EditDialog, PartsDialog, RuleDialog
 from tui_agent.ui.dialogs import TextDialog
 from tui_agent.ui.why import judgement_lines, why_lines
@@ -95,7 +95,7 @@ def editable(request: PermissionRequested) -> tuple[str, str]:
     The text is inert without a change: what a terminal must not get is written as a JSON escape.
     """
     command = request.input.get("command")
-    if request.tool == "bash" and isinstance(command, str) and inert(command) == command:
+    if request.tool == "bash" and isinstance(command, str) and inert_strict(command) == command:
         return command, "bash"
     text = json.dumps(request.input, ensure_ascii=False, indent=2)
     return text if inert(text) == text else json.dumps(request.input, indent=2), "json"

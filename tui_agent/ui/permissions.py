@@ -12,7 +12,6 @@ from time import monotonic
 from typing import ClassVar, Literal
 
 from rich.cells import cell_len
-from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -304,9 +303,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """Say whether a key that inserts text means something here; another one is for the prompt."""
         if self._writing or self._clock() < self._handed_over or self._answerable(self.current):
             return True
-        bindings = self._bindings.key_to_bindings.get(key.key, [])
-        actions = (parse(binding.action) for binding in bindings)
-        return not in_burst(key) and any(self.check_action(name, parameters) for _, name, parameters in actions)
+        # A key of another kind of request does nothing, but is no text either.
+        return self.current is not None and not in_burst(key) and key.key in self._bindings.key_to_bindings
 
     def on_resize(self) -> None:
         """Other keys fit in a row."""

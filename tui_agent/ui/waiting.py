@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from os.path import normpath
 from typing import TYPE_CHECKING, Literal
 
+from tui_agent.text import inert_strict
 from tui_agent.ui.text_lines import StyledLine, diff_lines
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def _permission(request: PermissionRequested, edited: bool) -> Waiting:
         request.request,
         request.title or request.tool,
         request.agent,
-        tuple(lines),
+        # In a command every invisible character counts; in the text of a file they belong to words.
+        tuple((inert_strict(text), style) for text, style in lines) if request.tool == "bash" else tuple(lines),
         request.session_scope,
         divisible=request.tool in {"edit", "write"},
     )
