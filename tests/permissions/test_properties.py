@@ -117,7 +117,7 @@ def _quoted(word: str, how: int) -> str:
                 "env {}",
                 "timeout 5 {}",
                 "ls; {}",
-                "({})",
+                "( {} )",
                 "nice -n 5 {}",
                 "command {}",
                 "busybox {}",
