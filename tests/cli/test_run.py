@@ -416,3 +416,15 @@ def test_ctrl_c_before_the_session_is_open_has_the_exit_code_of_an_interrupt(
 
     monkeypatch.setattr(SessionHandle, "open", interrupted)
     assert run("-p", "say 5").exit_code == 130
+
+
+def test_a_broken_rule_file_is_told_on_stderr_and_what_it_denies_is_denied(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "config").mkdir(exist_ok=True)
+    file = tmp_path / "config" / "permissions.toml"
+    file.write_text('deny = ["Bash(touch *)"\n')
+    done = run("--mode", "bypass", "-p", "run touch x")
+    assert f"{file}:2: not valid TOML" in done.stderr
+    assert not (isolated / "x").exists()
+    file.write_text('deny = ["Bsh(git push *)"]\n')
+    done = run("--mode", "bypass", "-p", "say 5")
+    assert f"{file}:1: 'Bsh(git push *)': there is no tool 'Bsh'; the nearest is Bash" in done.stderr

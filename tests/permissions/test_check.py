@@ -6,9 +6,12 @@ import json
 import time
 
 import pytest
+from click.testing import CliRunner
 
 from tests.permissions.support import lines
+from tui_agent.cli import cli
 from tui_agent.permissions.check import CheckDefaults, check_lines
+from tui_agent.runtime import Runtime
 
 DEFAULTS = CheckDefaults("/work/p", "/home/dev", ("/home/dev/.config/tui-agent",))
 
@@ -90,3 +93,48 @@ def test_200_calls_a_second() -> None:
     list(check_lines(calls, DEFAULTS))
     # CPU time, and a quarter of what is promised, for a busy machine fails nothing
     assert len(calls) / (time.process_time() - began) > 50
+
+
+def command_line(*arguments: str) -> dict[str, object]:
+    done = CliRunner().invoke(cli, ["permissions", "check", *arguments], prog_name="tui-agent", obj=Runtime())
+    assert done.exit_code == 0, done.output
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def test_the_dry_run_says_what_the_app_does_with_its_sandbox() -> None:
+    from tui_agent.sandbox import probe_sandbox
+
+    call = ("--tool", "bash", "--input", '{"command": "touch zz9"}')
+    state = probe_sandbox()
+    expected = "ask" if state.kind == "none" else "allow"
+    assert command_line(*call, "--mode", "sandboxed")["verdict"] == expected
+    assert command_line(*call, "--mode", "sandboxed", "--sandbox", "none")["verdict"] == "ask"
+    assert command_line(*call, "--mode", "sandboxed", "--sandbox", "available")["verdict"] == "allow"
+
+
+def test_the_dry_run_knows_access_agent_types_and_grants() -> None:
+    sandboxed = ("--mode", "sandboxed", "--sandbox", "available")
+    network = ("--tool", "bash", "--input", '{"command": "touch x", "access": "network"}')
+    plain = ("--tool", "bash", "--input", '{"command": "touch x"}')
+    assert command_line(*network, *sandboxed)["verdict"] == "ask"
+    assert command_line(*plain, "--agent", "explore")["verdict"] == "deny"
+    assert command_line(*plain, "--grant", "Bash(touch *)", "--sandbox", "none")["verdict"] == "allow"
+
+
+def test_a_line_can_name_all_of_it() -> None:
+    base = {"tool": "bash", "input": {"command": "touch x", "access": "full"}}
+    answers = run(
+        {**base, "allow": ["Bash(touch *)"], "sandbox": "available"},
+        {**base, "allow": ["Bash(touch *)"], "sandbox": "none"},
+        {**base, "grants": ["Bash(touch *)"], "sandbox": "none"},
+        {**base, "sandbox": "yes"},
+        {"tool": "todo", "input": {"items": []}},
+    )
+    assert [answer.get("verdict") for answer in answers] == ["ask", "allow", "allow", None, "allow"]
+
+
+def test_the_help_names_what_a_line_can_say() -> None:
+    done = CliRunner().invoke(cli, ["permissions", "check", "--help"], prog_name="tui-agent", obj=Runtime())
+    for word in ("sandbox", "agent_type", "grants", "access", "--agent", "--grant"):
+        assert word in done.output

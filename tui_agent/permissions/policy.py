@@ -240,7 +240,7 @@ class Policy:
         elif request.mode == "plan" and not harmless:
             claim = " (that it only reads is its own claim)" if request.effect == "pure" else ""
             outcome = ("deny", f"the mode is plan, and it may change something{claim}", "mode")
-        elif by_rule["ask"] and request.mode != "bypass":
+        elif by_rule["ask"] and (request.mode != "bypass" or any(rule.firm for rule in by_rule["ask"])):
             outcome = ("ask", f"the rule {by_rule['ask'][0].text} asks", by_rule["ask"][0].text)
         elif request.mode == "bypass":
             outcome = ("allow", "the mode is bypass", "mode")
@@ -298,7 +298,7 @@ def _file_verdict(
     for finding in findings:
         if finding.level == "ask" and (finding.firm or not bypass):
             return "ask", f"{finding.shown}: {finding.reason}", "path"
-    if bypass:
+    if bypass and not any(rule.firm for rule in by_rule["ask"]):
         return "allow", "the mode is bypass", "mode"
     if by_rule["ask"]:
         return "ask", f"the rule {by_rule['ask'][0].text} asks", by_rule["ask"][0].text

@@ -2,29 +2,38 @@
 
 A project's files come from whoever wrote the project. Until the person has trusted the folder they may only
 tighten: their `allow` rules do not count. Trust is bound to a hash of those very files; when they change, it is
-gone. `.claude/settings.json` is read under the same limits. A file that cannot be read at all might forbid
-anything: then no rule allows.
+gone. `.claude/settings.json` is read under the same limits.
+
+A broken file goes on to forbid: what can be read of it, and what it said when it was last in order, which is kept
+in `LAST_VALID_FILE`. It allows nothing until it is mended; and a file that cannot be parsed might forbid anything,
+so then no rule of any file allows.
 """
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import hashlib
 import json
 import os
+import re
 import stat
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tui_agent.config.toml_file import MAX_BYTES, TomlFileError, read_toml
-from tui_agent.permissions.rules import Origin, Rule, RuleBuilder, RuleSet, RuleVerdict, Source
+from tui_agent.permissions.rules import Origin, Rule, RuleBuilder, RuleError, RuleSet, RuleVerdict, Source, parse_rule
 
 MANAGED = Path("/etc/tui-agent/permissions.toml")
 """The administrator's file; it counts only if root owns it and nobody else can write it."""
 
 PERMISSIONS_FILE = "permissions.toml"
 TRUST_FILE = "trusted.json"
+LAST_VALID_FILE = "last-valid-rules.json"
+"""What each rule file forbade when it was last in order, by the file's real path; in the configuration folder."""
 
 _PROJECT_FILES = (".tui-agent/permissions.toml", ".claude/settings.json", ".claude/settings.local.json")
 _VERDICTS: tuple[RuleVerdict, ...] = ("allow", "ask", "deny")
@@ -54,16 +63,24 @@ def load_rules(
     `user_file` is read in place of the person's own file.
     """
     found = RuleSet()
-    if _by_root(managed):
-        found = found.plus(_toml_rules(managed, "managed", str(managed.parent), str(home)))
-    found = found.plus(_toml_rules(user_file or config / PERMISSIONS_FILE, "user", str(config), str(home)))
-    found = found.plus(_json_rules(home / ".claude" / "settings.json", "user", str(home / ".claude"), str(home)))
+    reader = _Reader(str(home), _read_last_valid(config))
+    if managed.exists():
+        rules = reader.toml(managed, "managed", str(managed.parent))
+        if not _by_root(managed):
+            kept = tuple(rule for rule in rules.rules if rule.verdict != "allow")
+            problem = f"{managed}: it allows nothing, as others than root can change it"
+            rules = RuleSet(kept, (problem, *rules.problems), rules.degraded)
+        found = found.plus(rules)
+    found = found.plus(reader.toml(user_file or config / PERMISSIONS_FILE, "user", str(config)))
+    found = found.plus(reader.json(home / ".claude" / "settings.json", "user", str(home / ".claude")))
     digest = project_hash(workspace)
     trusted = bool(digest) and is_trusted(config, workspace, digest)
     project = RuleSet()
     for name in _PROJECT_FILES:
-        read = _toml_rules if name.endswith(".toml") else _json_rules
-        project = project.plus(read(workspace / name, "project", str(workspace), str(home)))
+        read = reader.toml if name.endswith(".toml") else reader.json
+        project = project.plus(read(workspace / name, "project", str(workspace)))
+    if user_file is None and (problem := reader.keep_last_valid(config)):
+        found = found.plus(RuleSet(problems=(problem,)))
     kept = tuple(rule for rule in project.rules if trusted or rule.verdict != "allow")
     rules = found.plus(RuleSet(kept, project.problems, project.degraded))
     held = tuple(rule for rule in project.rules if not trusted and rule.verdict == "allow")
@@ -101,11 +118,21 @@ def is_trusted(config: Path, workspace: Path, digest: str) -> bool:
 
 def trust(config: Path, workspace: Path, digest: str) -> None:
     """Remember that the person trusts this folder with these files. Raises `OSError`."""
-    entries = _trust(config) | {os.path.realpath(workspace): digest}
-    config.mkdir(parents=True, exist_ok=True)
-    temporary = config / f".{TRUST_FILE}.tmp"
-    temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", "utf-8")
-    temporary.replace(config / TRUST_FILE)
+    _write_json(config / TRUST_FILE, _trust(config) | {os.path.realpath(workspace): digest})
+
+
+def _write_json(path: Path, entries: Mapping[str, object]) -> None:
+    """Replace a file of the configuration folder as a whole. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # two programs may write at once, and neither must take the other's half
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(entries, indent=1, sort_keys=True) + "\n")
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _trust(config: Path) -> dict[str, str]:
@@ -126,53 +153,165 @@ def _by_root(path: Path) -> bool:
     return status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
-def _toml_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
-    try:
-        file = read_toml(path)
-    except TomlFileError as error:
-        return RuleSet(problems=(str(error),), degraded=True)
-    if file is None:
-        return RuleSet()
-    return read_rules(file.values, file.text, path=str(path), source=source, base=base, home=home)
+class _Reader:
+    """Reads rule files; for one that is broken, adds what it last forbade when it was in order."""
+
+    def __init__(self, home: str, last_valid: Mapping[str, Any]) -> None:
+        self.home = home
+        self.last_valid = last_valid
+        self.valid: dict[str, list[list[str]]] = {}
+
+    def toml(self, path: Path, source: Source, base: str) -> RuleSet:
+        """Return the rules of a TOML file."""
+        try:
+            file = read_toml(path)
+        except TomlFileError as error:
+            return self._broken(path, source, base, str(error))
+        if file is None:
+            return RuleSet()
+        return self._whole(file.values, file.text, path, source, base)
+
+    def json(self, path: Path, source: Source, base: str) -> RuleSet:
+        """Return the rules of a `settings.json`."""
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                return self._broken(path, source, base, f"{path}: too large: at most {MAX_BYTES:,} bytes are read")
+            text = path.read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return RuleSet()
+        except (OSError, ValueError) as error:
+            return self._broken(path, source, base, f"{path}: cannot be read: {error}")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            line = getattr(error, "lineno", None)
+            return self._broken(path, source, base, f"{path}{f':{line}' if line else ''}: not valid JSON: {error}")
+        if not isinstance(values, dict):
+            return self._broken(path, source, base, f"{path}: not an object")
+        permissions = values.get("permissions", {})
+        if not isinstance(permissions, dict):
+            return self._broken(path, source, base, f"{path}: permissions is not an object")
+        # that file has settings of another program besides, which are none of ours
+        chosen: dict[str, Any] = {verdict: permissions[verdict] for verdict in _VERDICTS if verdict in permissions}
+        return self._whole(chosen, text, path, source, base)
+
+    def _whole(self, values: Mapping[str, Any], text: str, path: Path, source: Source, base: str) -> RuleSet:
+        builder, degraded = _build(values, text, path=str(path), source=source, base=base, home=self.home)
+        if not degraded and not builder.broken:
+            forbidding = [rule for rule in builder.rules if rule.verdict != "allow" and rule.tool != "refused"]
+            self.valid[os.path.realpath(path)] = [[rule.verdict, rule.text] for rule in forbidding]
+            return builder.build()
+        return self._with_last_valid(builder, path, source, base, degraded=degraded)
+
+    def _broken(self, path: Path, source: Source, base: str, problem: str) -> RuleSet:
+        builder = RuleBuilder(self.home)
+        try:
+            with path.open("rb") as file:
+                text = file.read(MAX_BYTES).decode("utf-8", "replace") if path.is_file() else ""
+        except (OSError, ValueError):
+            text = ""
+        for verdict, rule, line in _salvaged(text):
+            with contextlib.suppress(RuleError):
+                parsed = parse_rule(rule, verdict, Origin(source, str(path), line, base), self.home)
+                builder.rules.append(parsed)
+        builder.problems.append(problem)
+        return self._with_last_valid(builder, path, source, base, degraded=True)
+
+    def _with_last_valid(
+        self, builder: RuleBuilder, path: Path, source: Source, base: str, *, degraded: bool
+    ) -> RuleSet:
+        """Return what a broken file still forbids: what was read of it, and what it said when it was in order."""
+        builder.rules = [rule for rule in builder.rules if rule.verdict != "allow"]
+        known = {(rule.verdict, rule.text) for rule in builder.rules}
+        for entry in self.last_valid.get(os.path.realpath(path), []):
+            with contextlib.suppress(RuleError, ValueError, TypeError):
+                verdict, text = entry
+                if verdict in ("ask", "deny") and (verdict, text) not in known:
+                    builder.rules.append(parse_rule(text, verdict, Origin(source, str(path), None, base), self.home))
+        forbidding = len({(rule.verdict, rule.text) for rule in builder.rules if rule.tool != "refused"})
+        still = (
+            f"{forbidding} of its deny and ask rules still hold"
+            if forbidding
+            else "no deny or ask rule of it is known"
+        )
+        builder.problems.append(f"{path}: until it is mended it allows nothing; {still}")
+        return builder.build(degraded=degraded)
+
+    def keep_last_valid(self, config: Path) -> str:
+        """Write down what the files that are in order forbid, where that has changed; return why it failed."""
+        entries = {path: rules for path, rules in self.valid.items() if rules or path in self.last_valid}
+        if all(self.last_valid.get(path) == rules for path, rules in entries.items()):
+            return ""
+        try:
+            _write_json(config / LAST_VALID_FILE, {**_read_last_valid(config), **entries})
+        except OSError as error:
+            return f"{config / LAST_VALID_FILE}: cannot be written: {error.strerror or error}"
+        return ""
 
 
-def _json_rules(path: Path, source: Source, base: str, home: str) -> RuleSet:
+def _read_last_valid(config: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return RuleSet(problems=(f"{path}: too large",), degraded=True)
-        text = path.read_text("utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return RuleSet()
-    except (OSError, ValueError) as error:
-        return RuleSet(problems=(f"{path}: cannot be read: {error}",), degraded=True)
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", None)
-        return RuleSet(problems=(f"{path}{f':{line}' if line else ''}: not valid JSON: {error}",), degraded=True)
-    if not isinstance(values, dict):
-        return RuleSet(problems=(f"{path}: not an object",), degraded=True)
-    permissions = values.get("permissions", {})
-    if not isinstance(permissions, dict):
-        return RuleSet(problems=(f"{path}: permissions is not an object",), degraded=True)
-    # that file has settings of another program besides, which are none of ours
-    chosen: dict[str, Any] = {verdict: permissions[verdict] for verdict in _VERDICTS if verdict in permissions}
-    return read_rules(chosen, text, path=str(path), source=source, base=base, home=home)
+        entries = json.loads((config / LAST_VALID_FILE).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(entries, dict):
+        return {}
+    return {path: rules for path, rules in entries.items() if isinstance(rules, list)}
+
+
+_PIECES = re.compile(
+    r"""(?P<comment>(?:^|(?<=[\s,\]\[]))\#[^\n]*)
+    | ^[ \t]*\[\[?[ \t]*(?P<table>[\w."-]+)[ \t]*\]\]?
+    | (?P<key>[A-Za-z_][\w-]*|"[^"\n]*"|'[^'\n]*')[ \t]*(?:=(?!=)|:(?![*\w]))
+    | "(?P<double>(?:[^"\\\n]|\\.)*)(?:"|(?=\n)|$)
+    | '(?P<single>[^'\n]*)(?:'|(?=\n)|$)
+    | (?P<bare>[A-Z]\w*\([^)\n"']*\))""",
+    re.VERBOSE | re.MULTILINE,
+)
+
+
+def _salvaged(text: str) -> Iterator[tuple[RuleVerdict, str, int]]:
+    """Yield what looks like a rule that forbids in a file that does not parse, TOML or JSON, with its line."""
+    verdict: RuleVerdict | None = None
+    example = False
+    for piece in _PIECES.finditer(text):
+        name = (piece["table"] or piece["key"] or "").strip("\"'").rsplit(".", 1)[-1].lower()
+        if piece["table"] or (piece["key"] and name not in ("rule", "match", "not_match")):
+            verdict = next((known for known in _VERDICTS if known == name), None)
+        if piece["key"]:
+            example = name in ("match", "not_match")
+        found = piece["double"] or piece["single"] or piece["bare"]
+        if not found or example or verdict not in ("ask", "deny"):
+            continue
+        line = text.count("\n", 0, piece.start()) + 1
+        cut = found[: found.rfind(")") + 1] or found  # without its closing quote it goes on to the line's end
+        yield verdict, cut.replace('\\"', '"').replace("\\\\", "\\"), line
 
 
 def read_rules(values: Mapping[str, Any], text: str, *, path: str, source: Source, base: str, home: str) -> RuleSet:
     """Return the rules that a file's lists hold; what is wrong is among the problems, with its line in `text`."""
+    builder, degraded = _build(values, text, path=path, source=source, base=base, home=home)
+    return builder.build(degraded=degraded)
+
+
+def _build(
+    values: Mapping[str, Any], text: str, *, path: str, source: Source, base: str, home: str
+) -> tuple[RuleBuilder, bool]:
+    """Return the rules of a file's lists, and whether something in it is no list of rules."""
     builder = RuleBuilder(home)
     degraded = False
     lines = _Lines(text)
-    for verdict, entries in values.items():
-        if verdict not in _VERDICTS or not isinstance(entries, list):
+    for key, entries in values.items():
+        verdict = next((known for known in _VERDICTS if known == key), None)
+        if verdict is None or not isinstance(entries, list):
             wanted = "allow, ask and deny, each a list of rules"
-            builder.problems.append(
-                f"{path}:{lines.find(verdict)}: {verdict!r} is not known here: there are {wanted}"
-            )
+            builder.problems.append(f"{path}:{lines.find(key)}: {key!r} is not known here: there are {wanted}")
             degraded = True
-            continue
+            meant = difflib.get_close_matches(key.lower(), _VERDICTS, 1, 0.6)
+            verdict = next((known for known in _VERDICTS if known in meant), None)
+            if verdict not in ("ask", "deny") or not isinstance(entries, list | str):
+                continue
+            entries = [entries] if isinstance(entries, str) else entries  # noqa: PLW2901 - it forbids what it means
         for entry in entries:
             rule: object = entry
             examples: list[str] = []
@@ -182,7 +321,7 @@ def read_rules(values: Mapping[str, Any], text: str, *, path: str, source: Sourc
                 examples, counter = _texts(entry.get("match")), _texts(entry.get("not_match"))
             origin = Origin(source, path, lines.find(str(rule)), base)
             builder.add(rule, verdict, origin, examples=examples, counter_examples=counter)
-    return builder.build(degraded=degraded)
+    return builder, degraded
 
 
 def _texts(value: object) -> list[str]:

@@ -9,11 +9,13 @@ them. Path rules are written like `.gitignore`: `//x` is absolute, `/x` is from 
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -44,6 +46,27 @@ TOOL_NAMES: dict[str, frozenset[str]] = {
     "TodoWrite": frozenset(["todo"]),
 }
 """The names used in rules, and the tools of this program that they stand for."""
+
+_OTHER_TOOLS = frozenset(["ask", "todo", "bash_output", "task"])
+_FOREIGN_TOOLS = frozenset(
+    [
+        "askuserquestion",
+        "bashoutput",
+        "enterplanmode",
+        "exitplanmode",
+        "killbash",
+        "killshell",
+        "listmcpresourcestool",
+        "lsp",
+        "notebookedit",
+        "notebookread",
+        "readmcpresourcetool",
+        "slashcommand",
+        "taskoutput",
+        "toolsearch",
+    ]
+)
+"""Tools of other agents whose rule files are read too: a rule for them is no mistake, and does nothing here."""
 
 _PATH_TOOLS = frozenset(["Read", "Edit", "Write", "MultiEdit", "Glob", "Grep", "LS"])
 _CANONICAL = {name.lower(): name for name in TOOL_NAMES}
@@ -77,6 +100,8 @@ class Rule:
     tokens: tuple[Word, ...] | None = None
     examples: tuple[str, ...] = ()
     counter_examples: tuple[str, ...] = ()
+    firm: bool = False
+    """Whether it asks in the mode bypass too: it stands for a rule that denied and cannot be read."""
 
     @cached_property
     def first_token(self) -> str:
@@ -183,7 +208,9 @@ class RuleSet:
         found: dict[str, tuple[Rule, ...]] = {}
         for verdict in ("allow", "ask", "deny"):
             kept = () if verdict == "allow" and self.degraded else self.rules
-            found[verdict] = tuple(rule for rule in kept if rule.verdict == verdict)
+            # the firm ones first: of several that ask, only one is named
+            chosen = [rule for rule in kept if rule.verdict == verdict]
+            found[verdict] = tuple(sorted(chosen, key=lambda rule: not rule.firm))
         return found
 
     def of(self, verdict: RuleVerdict, tool: str) -> tuple[Rule, ...]:
@@ -207,11 +234,16 @@ class RuleSet:
 
 @dataclass(slots=True)
 class RuleBuilder:
-    """Collects rules, and refuses those that cannot be used."""
+    """Collects rules, and refuses those that cannot be used.
+
+    `broken` says that a rule which forbids could not be read as it stands; a wrong name of a tool alone does not
+    count as that.
+    """
 
     home: str
     rules: list[Rule] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    broken: bool = False
 
     def add(
         self,
@@ -222,8 +254,13 @@ class RuleBuilder:
         examples: Iterable[str] = (),
         counter_examples: Iterable[str] = (),
     ) -> None:
-        """Add a rule, or a problem; what a refused rule would have allowed or denied asks."""
+        """Add a rule, or a problem; what a refused rule would have allowed or denied asks.
+
+        A rule that forbids and only lacks its closing parenthesis, fails its own examples, or misspells its tool
+        forbids what it evidently means, until it is mended.
+        """
         where = f"{origin.file}:{origin.line}" if origin.line else origin.file
+        forbids = verdict != "allow"
         try:
             rule = parse_rule(
                 text, verdict, origin, self.home, examples=tuple(examples), counter_examples=tuple(counter_examples)
@@ -232,13 +269,45 @@ class RuleBuilder:
         except Exception as error:
             what = str(error) if isinstance(error, RuleError) else f"{text!r} cannot be read: {error!r}"
             self.problems.append(f"{where}: {what}")
-            self.rules.append(_in_place_of(str(text), verdict, origin))
+            self.broken = self.broken or forbids
+            self.rules.append(_in_place_of(str(text), verdict, origin, self.home))
             return
         if fault:
-            self.problems.append(f"{where}: the rule {text!r} {fault}, so it is refused")
-            self.rules.append(Rule(rule.text, "ask", origin, rule.tool, rule.specifier, rule.tokens))
+            kept = {"deny": "it still denies", "ask": "it still asks", "allow": "so it is refused"}[verdict]
+            self.problems.append(f"{where}: the rule {text!r} {fault}; {kept}")
+            self.broken = self.broken or forbids
+            refused = Rule(rule.text, "ask", origin, rule.tool, rule.specifier, rule.tokens)
+            self.rules.append(rule if forbids else refused)
             return
         self.rules.append(rule)
+        self._check_tool(rule, str(text), where)
+
+    def _check_tool(self, rule: Rule, text: str, where: str) -> None:
+        """Tell of a tool that does not exist; a rule that forbids holds for the one that is evidently meant."""
+        name = text.strip().split("(", 1)[0].strip()
+        if rule.origin.source == "agent" or rule.tool.startswith("mcp__"):
+            return
+        if rule.tool in TOOL_NAMES:
+            if name not in TOOL_NAMES:
+                self.problems.append(f"{where}: {text!r}: the name is {rule.tool}; it is read so")
+            return
+        if rule.tool.lower() in _OTHER_TOOLS | _FOREIGN_TOOLS:
+            return
+        nearest = difflib.get_close_matches(name.lower(), [*_CANONICAL, *_OTHER_TOOLS], 1, 0.6)
+        if not nearest:
+            known = ", ".join(sorted(TOOL_NAMES))
+            self.problems.append(
+                f"{where}: {text!r}: there is no tool {name!r}; known are {known}, mcp__server__tool"
+            )
+            return
+        meant = _CANONICAL.get(nearest[0], nearest[0])
+        what = f"{where}: {text!r}: there is no tool {name!r}; the nearest is {meant}"
+        if rule.verdict != "allow":
+            with contextlib.suppress(RuleError):
+                corrected = meant + text.strip()[len(name) :]
+                self.rules.append(replace(parse_rule(corrected, rule.verdict, rule.origin, self.home), text=text))
+                what += f". Until it is mended it holds as {corrected}"
+        self.problems.append(what)
 
     def build(self, *, degraded: bool = False) -> RuleSet:
         """Return the set."""
@@ -308,13 +377,18 @@ def _bash_tokens(specifier: str, home: str) -> tuple[Word, ...]:
     return tokens
 
 
-def _in_place_of(text: str, verdict: RuleVerdict, origin: Origin) -> Rule:
+def _in_place_of(text: str, verdict: RuleVerdict, origin: Origin, home: str) -> Rule:
     """Return what stands for a rule that cannot be parsed: its whole tool asks, unless it only allowed."""
     match = re.match(r"\s*([A-Za-z_][\w.-]*)", text)
     tool = _CANONICAL.get(match.group(1).lower(), match.group(1)) if match else ""
     if verdict == "allow" or not tool:
         return Rule(text, "ask", origin, "refused", text)
-    return Rule(text, "ask", origin, tool)
+    if "(" in text and not text.rstrip().endswith(")"):
+        try:
+            return replace(parse_rule(text.rstrip() + ")", verdict, origin, home), text=text)
+        except RuleError:
+            pass  # more is wrong with it
+    return Rule(text, "ask", origin, tool, firm=verdict == "deny")
 
 
 def _failed_example(rule: Rule, home: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -138,6 +138,8 @@ class SessionHandle:
         self._sessions = Sessions(options.data_dir)
         self._ledger = self._sessions.ledger(journal.session)
         self._since_snapshot = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rule_problems: tuple[str, ...] = ()
         self._last_written = state.conversation.updated  # before this start writes anything
         self._closed = False
         self._backend = backend
@@ -252,6 +254,8 @@ class SessionHandle:
         if problems := [*remarks, *_problems(self.settings), *self._backend.problems]:
             await self._recorder.record(*problems)
         await self._settle_budget()
+        self._loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._rules)
         self._spawn(self._probe_sandbox())
         self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
         self._services.interrupting = await was_interrupted(self._journal, self.state)
@@ -740,8 +744,23 @@ class SessionHandle:
                 )
 
     def _rules(self) -> RuleSet:
+        """Read the rules that hold (blocking: for a thread); problems in their files that are new are recorded."""
         workspace = Path(self.state.conversation.workspace)
-        return load_rules(self.options.config_dir, workspace, self._runtime.home).rules
+        rules = load_rules(self.options.config_dir, workspace, self._runtime.home).rules
+        if rules.problems != self._rule_problems and not self.read_only and self._loop is not None:
+            new = [problem for problem in rules.problems if problem not in self._rule_problems]
+            self._rule_problems = rules.problems
+            if new:
+                self._loop.call_soon_threadsafe(self._tell_rules, new)
+        return rules
+
+    def _tell_rules(self, problems: Sequence[str]) -> None:
+        if not self._closed:
+            notices = [Notice(level="warning", code="permissions", message=problem) for problem in problems]
+            self._spawn(self._record_all(notices))
+
+    async def _record_all(self, events: Sequence[EventBase]) -> None:
+        await self._recorder.record(*events)
 
     async def _sandbox_state(self) -> SandboxState:
         found = await self._sandbox.state()

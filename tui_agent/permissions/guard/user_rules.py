@@ -27,8 +27,8 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         if rule:
             return Finding("deny", f"the rule {rule.text} denies {command.shown()}")
         rule = forbidding_rule(command, surroundings, "ask")
-        if rule and not asked.reason:
-            asked = Finding("ask", f"the rule {rule.text} asks about {command.shown()}")
+        if rule and (not asked.reason or (rule.firm and not asked.firm)):
+            asked = Finding("ask", f"the rule {rule.text} asks about {command.shown()}", firm=rule.firm)
     covering = PASS if line.hasty else _covered_files(line, surroundings)
     if asked.reason or covering.level == "ask":
         return asked if asked.reason else covering
