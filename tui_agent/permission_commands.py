@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from tui_agent.session.errors import SessionError
 from tui_agent.text import inert, inert_line
 
 if TYPE_CHECKING:
+    from tui_agent.permissions.narrowing import Narrowing
     from tui_agent.permissions.trail import AuditEntry, Query, Trail
     from tui_agent.session.audit import Audit
 
@@ -46,7 +47,18 @@ def permissions() -> None:
 @permissions.command()
 @click.option("--tool", metavar="NAME", help="Check one call of this tool. Without: JSON lines on standard input.")
 @click.option("--input", "call_input", metavar="JSON", help="That call's input, an object.")
-@click.option("--mode", type=click.Choice(["ask", "accept-edits", "plan", "sandboxed", "bypass"]), default="ask")
+@click.option(
+    "--mode",
+    type=click.Choice(["ask", "accept-edits", "plan", "sandboxed", "bypass"]),
+    help="Default: that of the settings.",
+)
+@click.option(
+    "--sandbox",
+    type=click.Choice(["available", "reduced", "none"]),
+    help="What commands run in. Default: what this machine and the settings have.",
+)
+@click.option("--agent", "agent_types", multiple=True, metavar="TYPE", help="As an agent of this type would ask.")
+@click.option("--grant", "grants", multiple=True, metavar="RULE", help="As in a session with this grant.")
 @_folder
 @_data_dir
 @click.pass_context
@@ -56,28 +68,53 @@ def check(
     *,
     tool: str | None,
     call_input: str | None,
-    mode: str,
+    mode: str | None,
+    sandbox: Literal["available", "reduced", "none"] | None,
+    agent_types: tuple[str, ...],
+    grants: tuple[str, ...],
     cwd: Path,
     data_dir: Path | None,
 ) -> None:
-    """Decide calls and print the decisions, a line of JSON each; nothing is run and nobody asked.
+    """Decide calls as a session would, and print the decisions, a line of JSON each; nothing is run, nobody asked.
 
-    A line of input is {"tool", "input", "cwd", "mode", "allow": [rules], "ask": [rules], "deny": [rules]}; all
-    but tool and input may be left out. The rules come on top of those that hold in the folder.
+    A line of input is {"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules], "tier",
+    "allow": [rules], "ask": [rules], "deny": [rules]}; all but tool and input may be left out, and the options below
+    hold where it does not say. The rules come on top of those that hold in the folder. A command's input may have
+    "access": sandbox, network or full.
     """
     if (tool is None) != (call_input is None):
         raise click.UsageError("--tool and --input go together.")
+    import asyncio
+
+    from tui_agent.agents.agent_type import load_agent_types
+    from tui_agent.config.settings import load_settings
     from tui_agent.permissions.check import CheckDefaults, check_lines
+    from tui_agent.permissions.narrowing import together
     from tui_agent.permissions.rule_sources import load_rules
+    from tui_agent.sandbox import Sandbox
 
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
     home = ctx.obj.home
+    settings = load_settings(paths, cwd, ctx.obj.environment).settings
+    if sandbox is None:
+        own = Sandbox(ctx.obj, cwd, paths.data, paths.config, paths.data / "check", settings.sandbox == "on")
+        found = asyncio.run(own.state())
+        sandbox = "none" if found.kind == "none" else "reduced" if found.reduced else "available"
+
+    def narrowing(types: Sequence[str]) -> Narrowing:
+        known = load_agent_types(home)
+        return together(known[name].narrowing for name in types)
+
     defaults = CheckDefaults(
         workspace=str(cwd),
         home=str(home),
         protected=(str(paths.config), str(paths.data)),
         rules=load_rules(paths.config, cwd, home).rules,
-        mode=mode,
+        mode=mode or settings.mode,
+        sandbox=sandbox,
+        agent_types=agent_types,
+        grants=grants,
+        narrowing=narrowing,
     )
     lines: Any = sys.stdin.buffer
     if tool is not None:

@@ -1,8 +1,10 @@
-"""The dry run: decides calls given as JSON lines, without running anything or asking anybody.
+"""The dry run: decides calls given as JSON lines as a session would, without running anything or asking anybody.
 
-A line is `{"tool", "input", "cwd", "mode", "allow": [rules], "ask": [rules], "deny": [rules]}`; all but `tool`
-and `input` may be left out. The answer is `{"verdict", "reason", "winner", "modules", "rules"}`; a line that
-cannot be understood is answered by `{"error", "line"}`.
+A line is `{"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules], "tier", "allow": [rules],
+"ask": [rules], "deny": [rules]}`; all but `tool` and `input` may be left out. `sandbox`: available, reduced, none;
+`agent_type` the name of a type, or a list of them, the outermost agent's first; `grants` are those of a session. The
+answer is `{"verdict", "reason", "winner", "modules", "rules"}`, for a command with the `sandbox` that was assumed; a
+line that cannot be understood is answered by `{"error", "line"}`.
 """
 
 from __future__ import annotations
@@ -10,16 +12,18 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tui_agent.events import EffectClass, TrustTier
-from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState
+from tui_agent.permissions.broker import hash_call, judge
+from tui_agent.permissions.narrowing import Narrowing
+from tui_agent.permissions.policy import MODES, PolicyDecision, Request, SandboxState
 from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 
-_PURE = frozenset(["read", "glob", "grep", "ask_user", "todo", "bash_output", "task", "exit_plan"])
 _CLAUDE_NAMES = {
     "ls": "glob", "multiedit": "edit", "notebookedit": "edit", "bashoutput": "bash_output", "todowrite": "todo",
     "shell": "bash",
@@ -31,7 +35,10 @@ _SANDBOXES: dict[object, SandboxState] = {"available": "available", "reduced": "
 
 @dataclass(frozen=True, slots=True)
 class CheckDefaults:
-    """What holds where a line does not say. Paths are absolute; `rules` come from the person's files."""
+    """What holds where a line does not say. Paths are absolute; `rules` come from the user's files.
+
+    `narrowing` returns what agent types forbid, by their names; it raises `KeyError` for one that there is not.
+    """
 
     workspace: str
     home: str
@@ -39,6 +46,9 @@ class CheckDefaults:
     rules: RuleSet = RuleSet()
     mode: str = "ask"
     sandbox: SandboxState = "none"
+    agent_types: tuple[str, ...] = ()
+    grants: tuple[str, ...] = ()
+    narrowing: Callable[[Sequence[str]], Narrowing] = lambda types: Narrowing()
 
 
 class CheckError(ValueError):
@@ -88,13 +98,23 @@ def check_call(call: object, defaults: CheckDefaults) -> dict[str, Any]:
     rules = defaults.rules.plus(_listed(lists, defaults.home, workspace))
     name = _CLAUDE_NAMES.get(tool.lower(), tool.lower() if not tool.startswith("mcp__") else tool)
     tier = _TIERS.get(call.get("tier"), "plugin" if tool.startswith("mcp__") else "built-in")
-    effect: EffectClass = "pure" if name in _PURE else "irreversible"
-    request = Request(
-        name, given, workspace, cwd, mode, tier, effect,
-        sandbox=_SANDBOXES.get(call.get("sandbox"), defaults.sandbox),
-    )  # fmt: skip
-    decision = Policy(rules, defaults.home, defaults.protected).decide(request)
-    return as_json(decision, rules.problems)
+    sandbox = _sandbox(call, defaults.sandbox) if name == "bash" else "none"
+    request = Request(name, given, workspace, cwd, mode, tier, _effects().get(name, "irreversible"), sandbox=sandbox)
+    types = _rules(call, "agent_type") if "agent_type" in call else list(defaults.agent_types)
+    try:
+        narrowing = defaults.narrowing(types)
+    except KeyError as error:
+        raise CheckError(f"there is no agent type {error}") from error
+    grants = [*defaults.grants, *_rules(call, "grants")]
+    try:
+        call_hash = hash_call(name, given, Path(workspace))
+    except (ValueError, RecursionError):
+        call_hash = ""
+    decision = judge(
+        request, call_hash, rules, grants, home=defaults.home, protected=defaults.protected, narrowing=narrowing
+    )
+    answer = as_json(decision, rules.problems)
+    return {**answer, "sandbox": sandbox} if name == "bash" else answer
 
 
 def as_json(decision: PolicyDecision, problems: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -112,6 +132,22 @@ def as_json(decision: PolicyDecision, problems: tuple[str, ...] = ()) -> dict[st
     if problems:
         answer["problems"] = list(problems)
     return answer
+
+
+@functools.cache
+def _effects() -> dict[str, EffectClass]:
+    from tui_agent.registry import load_tools
+
+    return {name: tool.effect for name, tool in load_tools().items()}
+
+
+def _sandbox(call: dict[str, Any], default: SandboxState) -> SandboxState:
+    given = call.get("sandbox")
+    if given is None:
+        return default
+    if not isinstance(given, str) or given not in _SANDBOXES:
+        raise CheckError(f"sandbox {given!r} is not known: it is one of {', '.join(map(str, _SANDBOXES))}")
+    return _SANDBOXES[given]
 
 
 @functools.lru_cache(maxsize=64)
