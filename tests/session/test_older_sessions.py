@@ -87,3 +87,10 @@ async def test_a_request_that_waited_still_waits(tmp_path: Path) -> None:
         await session.handle.decide(waiting.request, "deny")
         await session.idle()
         assert [grant.pattern for grant in session.handle.state.permissions.grants]
+
+
+async def test_what_0_1_0_told_the_model_is_not_rewritten(tmp_path: Path) -> None:
+    unpack(tmp_path / "data", "interrupted")
+    async with opened(options(tmp_path), "interrupted") as session:
+        await session.prompt("say 3")
+        assert [event for event in session.of("notice") if event.code == "prefix-changed"] == []

@@ -397,7 +397,7 @@ def _unresolved(services: Services, agent: str, record: WorkRecord) -> list[str]
     workflow = services.workflow()
     open_steps = [step for step in workflow.steps.values() if step.agent == agent]
     lines = [f"{step.title or step.tool}: {step.status}" for step in open_steps]
-    lines += [f"question to the person, not answered: {question.text}" for question in workflow.questions.values()]
+    lines += [f"question to the user, not answered: {question.text}" for question in workflow.questions.values()]
     return (lines + list(record.failed.values())[-MOST_UNRESOLVED:])[:MOST_UNRESOLVED]
 
 

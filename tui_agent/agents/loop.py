@@ -21,6 +21,7 @@ from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
 from tui_agent.budget import agent_stop
 from tui_agent.context import (
+    INTERRUPTED,
     ActiveRun,
     FileWatch,
     History,
@@ -111,7 +112,7 @@ class Agent:
     async def _interrupted(self) -> bool:
         """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
         services = self.services
-        by_person = "The person interrupted this call."
+        by_person = "The user interrupted this call."
         interrupted = Ending("interrupted", told=True)
         await self._cancel(interrupted, by_person if services.time_up is None else _TIME_UP)
         if not self._is_main:
@@ -335,6 +336,7 @@ class Agent:
             hint=ending.hint,
             told=ending.told,
             stop_reason=stop_reason,
+            note=INTERRUPTED if ending.outcome == "interrupted" else "",
             turns=taken.turns,
             seconds=max(0.0, self.services.runtime.now() - active.started),
             usage=taken.usage,

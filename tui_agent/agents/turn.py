@@ -10,7 +10,7 @@ from functools import partial
 from tui_agent.agents.calls import with_distinct_calls
 from tui_agent.agents.metering import MeteredRequest
 from tui_agent.agents.services import Services
-from tui_agent.context import AnswerStop, LastTurn, Request, miss_reason
+from tui_agent.context import INTERRUPTED, AnswerStop, LastTurn, Request, miss_reason
 from tui_agent.events import (
     BudgetStopped,
     JsonObject,
@@ -219,6 +219,7 @@ class Turn:
             usage=usage,
             cost=cost,
             retry_seconds=retry,
+            note=INTERRUPTED if kind == "interrupted" else "",
         )
 
     def _received(self) -> int:

@@ -13,7 +13,7 @@ from tui_agent.context.compaction import (
 )
 from tui_agent.context.conversation import ActiveRun, ConversationState
 from tui_agent.context.facts import SessionFacts, changed_facts, facts_note
-from tui_agent.context.history import History, LastTurn, fold_history
+from tui_agent.context.history import INTERRUPTED, History, LastTurn, fold_history
 from tui_agent.context.memory import MemoryFile, load_memory, nested_memory
 from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
@@ -25,6 +25,7 @@ from tui_agent.context.system_prompt import assemble_context
 from tui_agent.context.window import Window, WindowPart, mark_stale, window_parts
 
 __all__ = [
+    "INTERRUPTED",
     "ActiveRun",
     "AnswerStop",
     "CarryOver",

@@ -15,7 +15,7 @@ from tui_agent.events import JsonObject, ReceiptLine, TodoItem
 
 SUMMARY_REQUEST = """\
 Summarise this conversation for yourself: it will be all you have when the work goes on. Call no tools. Cover: \
-what the person asked for, in their words where it matters; decisions and constraints; what was done, with paths; \
+what the user asked for, in their words where it matters; decisions and constraints; what was done, with paths; \
 what was tried and failed; what is left. State only what happened here."""
 
 SUMMARY_TOKENS = 8_000
@@ -41,7 +41,7 @@ MOST_FACTS = 40
 
 def summary_request(instructions: str) -> str:
     """Return the text of the request for a summary, with the person's own instructions if any."""
-    return SUMMARY_REQUEST + (f"\n\nThe person adds: {instructions}" if instructions.strip() else "")
+    return SUMMARY_REQUEST + (f"\n\nThe user adds: {instructions}" if instructions.strip() else "")
 
 
 def compaction_due(history: History, *, window: int, max_output: int) -> str:
@@ -136,7 +136,7 @@ class CarryOver:
         changed = [f"{path} (event {seq})" for path, seq in list(record.changed.items())[-MOST_FACTS:]]
         sections = [
             ("Summary, by you", [summary] if summary else [], ""),
-            ("The person's words", [f"(event {line.seq}) {line.text}" for line in self.person], "- "),
+            ("The user's words", [f"(event {line.seq}) {line.text}" for line in self.person], "- "),
             ("Todo list", [f"[{item.state}] {item.text}" for item in self.todo], "- "),
             ("Open, uncertain, or failed and not repeated: not done", self.unresolved, "- "),
             ("Files changed in this session", changed, "- "),

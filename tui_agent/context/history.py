@@ -41,7 +41,11 @@ CONTINUE_AFTER_CRASH = (
     "[The program stopped while you were writing. What had arrived is above. Continue from where it broke off.]"
 )
 CONTINUE_AFTER_CUT = "[The connection broke while you were writing. What had arrived is above. Continue from there.]"
-INTERRUPTED = "[The person interrupted you here.]"
+INTERRUPTED = "[The user interrupted you here.]"
+"""What the model reads after an interruption: `note` of the event that ends the turn or the run."""
+
+_INTERRUPTED_0_1_0 = "[The person interrupted you here.]"
+"""What it reads where the event has no note: version 0.1.0 wrote none, and what it sent is not rewritten."""
 LEFT_OUT = "[What came before is left out here, because it does not fit.]"
 
 
@@ -235,7 +239,7 @@ class History:
             case TurnFailed() if event.retry_seconds is None:
                 self._partial(event)
             case RunFinished() if event.outcome == "interrupted":
-                self._note = INTERRUPTED
+                self._note = event.note or _INTERRUPTED_0_1_0
             case StepPlanned():
                 self._call_of_step[event.step] = event.call_id
             case StepFinished():
@@ -414,7 +418,7 @@ class History:
         ]
         self._add("assistant", text)
         if event.kind == "interrupted":
-            self._note = INTERRUPTED
+            self._note = event.note or _INTERRUPTED_0_1_0
         else:
             stopped = event.kind in {"crash", "closed"}
             self._continue = CONTINUE_AFTER_CRASH if stopped else CONTINUE_AFTER_CUT

@@ -113,7 +113,8 @@ class RunFinished(EventBase):
     """The run is over. `reason` says why in words whenever the outcome is not `completed`.
 
     `hint` says what the user can do about it. `told` says that the event before this one already shows `reason` on
-    screen. `stop_reason` is the API's word for how the last answer ended, empty where there was none.
+    screen. `stop_reason` is the API's word for how the last answer ended, empty where there was none. `note` is what
+    the model reads of an interruption with its next message.
     """
 
     type: Literal["run.finished"] = "run.finished"
@@ -124,6 +125,7 @@ class RunFinished(EventBase):
     hint: str = ""
     told: bool = False
     stop_reason: str = ""
+    note: str = ""
     turns: int = 0
     seconds: float = 0.0
     usage: Usage = Usage()
@@ -287,7 +289,7 @@ class TurnFailed(TurnEvent):
 
     `partial` is the text that had arrived, by block; it stays visible. `retry_seconds` is the wait before
     the next attempt, None when there is none. `kind` is the typed error's name, e.g. `overloaded`,
-    `rate_limited`, `interrupted`, `crash`.
+    `rate_limited`, `interrupted`, `crash`. `note` is what the model reads of an interruption with its next message.
     """
 
     type: Literal["turn.failed"] = "turn.failed"
@@ -300,6 +302,7 @@ class TurnFailed(TurnEvent):
     usage: Usage = Usage()
     cost: float | None = None
     retry_seconds: float | None = None
+    note: str = ""
 
 
 # --- step ----------------------------------------------------------------------------------------

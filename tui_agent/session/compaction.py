@@ -55,7 +55,7 @@ async def read_put_back(journal: Journal, seq: int) -> ContextPutBack:
     title = " ".join(title.split())[:TITLE_LENGTH]
     head: JsonObject = {
         "type": "text",
-        "text": f"<put-back>\nThe person puts this back from before the compaction (event {seq}): {title}",
+        "text": f"<put-back>\nThe user puts this back from before the compaction (event {seq}): {title}",
     }
     content: list[JsonObject] = [head, *blocks, _text("</put-back>")]
     return ContextPutBack(source=seq, title=title, content=_joined(content))
@@ -79,7 +79,7 @@ def _said(event: EventBase, related: list[Event]) -> tuple[str, list[JsonObject]
             asked = next((e.text for e in related if isinstance(e, QuestionAsked)), "a question")
             return f"the answer to: {asked}", [_text(event.answer)]
         case PermissionDecided() | StepResolved() if event.comment:
-            return "a comment of the person", [_text(event.comment)]
+            return "a comment of the user", [_text(event.comment)]
     return "", []
 
 

@@ -58,7 +58,7 @@ def edited(
         input=call_input,
         call_hash=hash_call(request.tool, call_input, workspace),
         title=str(implementation(metadata).title(call)),
-        note=note or f"The person changed this call before they decided on it. Its input is now: {shown}",
+        note=note or f"The user changed this call before they decided on it. Its input is now: {shown}",
     )
 
 
@@ -95,7 +95,7 @@ def with_hunks(request: PermissionRequested, workspace: Path, chosen: Collection
         texts.append("".join(kept))
     left_out = [hunk for at, hunk in enumerate(hunks) if at not in chosen]
     note = (
-        f"The person lets {len(hunks) - len(left_out)} of this call's {len(hunks)} changes be made, and left out:\n"
+        f"The user lets {len(hunks) - len(left_out)} of this call's {len(hunks)} changes be made, and left out:\n"
         + "\n…\n".join(hunk.diff for hunk in left_out)
     )
     call_input: JsonObject = dict(request.input)

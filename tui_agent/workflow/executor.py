@@ -373,12 +373,12 @@ class StepExecutor:
     async def _finish_resolved(self, step: Step) -> None:
         comment = f" They say: {step.comment}" if step.comment else ""
         if step.resolution == "happened":
-            message = f"The program stopped during this call. The person says that it happened.{comment}"
-            await self._finish(step, "ok", text_result(message), "it happened, says the person")
+            message = f"The program stopped during this call. The user says that it happened.{comment}"
+            await self._finish(step, "ok", text_result(message), "it happened, says the user")
         else:
             message = (
                 "The program stopped during this call; how far it got is not known. "
-                f"The person chose not to run it again.{comment}"
+                f"The user chose not to run it again.{comment}"
             )
             await self._finish(step, "skipped", text_result(message), "not run again")
 
