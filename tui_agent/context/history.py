@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
+from tui_agent.context.mending import SALVAGED, lost_result, mended
 from tui_agent.context.repair import replace_blocks
 from tui_agent.context.stops import AnswerStop
 from tui_agent.events import (
@@ -24,6 +25,7 @@ from tui_agent.events import (
     EventBase,
     FileState,
     JsonObject,
+    Notice,
     PoolAssembled,
     PoolEntry,
     PromptAccepted,
@@ -211,6 +213,7 @@ class History:
                 self.memory_loaded |= self._head_memory
             case RunStarted():
                 self._declined = False
+                self._close_lost_calls()
                 self._know(event.files)
                 self.memory_loaded.update(event.memory)
                 self._add("user", event.content or [{"type": "text", "text": event.prompt}])
@@ -228,8 +231,10 @@ class History:
                 self.told_hashes |= {file.path: file.sha256 for file in event.files}
                 self._hold([{"type": "text", "text": stale_note(event.files)}])
             case TurnStarted():
+                self._close_lost_calls()
                 self.prepare(event.until)
             case TurnFinished():
+                self._close_lost_calls()
                 self._paused = event.stop_reason == "pause_turn"
                 self._unanswered = False
                 self._declined = event.stop_reason == "refusal"
@@ -248,6 +253,8 @@ class History:
                 self._restart(event)
             case ContextRepaired():
                 self._repair(event)
+            case Notice() if event.code == SALVAGED:
+                self._mend()
 
     @property
     def head_tokens(self) -> int:
@@ -433,7 +440,11 @@ class History:
         if event.outcome != "ok":
             block["is_error"] = True
         self._results[call] = encode(block)
-        if len(self._results) == len(self._calls):
+        self._settle_results()
+
+    def _settle_results(self) -> None:
+        """Add the results of the last answer's calls once all are there."""
+        if self._calls and len(self._results) == len(self._calls):
             blocks = [self._results[call] for call in self._calls] + self._accepted
             self._calls, self._results, self._accepted = [], {}, []
             self._add_encoded("user", blocks)
@@ -447,6 +458,29 @@ class History:
         self.sent_prefix = b""
         self.last_turn = LastTurn(event.time, "", "", 0, compacted=True)
         self._new_tokens -= self.head_tokens
+
+    def _close_lost_calls(self, planned: Collection[str] = ()) -> None:
+        """Give open calls a result that says that theirs is lost, but for those that are `planned`.
+
+        Only damage to the journal leaves a call open when the next run, turn or answer comes.
+        """
+        for call in self._calls:
+            if call not in self._results and call not in planned:
+                self._results[call] = encode(lost_result(call))
+        self._settle_results()
+
+    def _mend(self) -> None:
+        """Make the history valid after events were lost. What was sent before it needs not be repeated."""
+        self._close_lost_calls(set(self._call_of_step.values()))
+        before = self.messages()
+        messages = mended(before)
+        if len(messages) > len(before):
+            self.seqs.insert(0, self.seqs[0])
+            self.prompts = [(message + 1, seq) for message, seq in self.prompts]
+        encoded = [Message(str(m["role"]), [encode(block) for block in _content(m)]) for m in messages]
+        self._sealed = [message.open_json() + b"]}" for message in encoded[:-1]]
+        self._last = encoded[-1] if encoded else None
+        self._beginning, self.sent_prefix = None, b""
 
     def _restart(self, event: ContextCompacted) -> None:
         self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
@@ -504,6 +538,11 @@ def _without_signatures(message: bytes) -> bytes:
     return encode(parsed)
 
 
+def _content(message: JsonObject) -> list[JsonObject]:
+    content = message["content"]
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
 def tokens_of(block: bytes) -> int:
     """Return the tokens of a block, roughly, from its JSON."""
     media = block.count(b'"type":"base64"')
@@ -522,13 +561,15 @@ def stale_note(files: Iterable[FileState]) -> str:
 def fold_history(events: Sequence[EventBase]) -> tuple[History, bool]:
     """Return the history of one agent's events, and whether it repeats the last request that was sent.
 
-    It always does unless this version folds events differently from the one that wrote them.
+    It always does unless this version folds events differently from the one that wrote them. After a salvage there is
+    no request to repeat.
     """
     history = History()
+    salvaged = max((i for i, e in enumerate(events) if isinstance(e, Notice) and e.code == SALVAGED), default=-1)
     sent = max((i for i, event in enumerate(events) if isinstance(event, TurnStarted)), default=-1)
     for index, event in enumerate(events):
         history.apply(event)
-        if index == sent and isinstance(event, TurnStarted):
+        if index == sent > salvaged and isinstance(event, TurnStarted):
             prefix, digest = history.prefix()
             if digest != event.prefix:
                 return _rest(history, events[index + 1 :]), False

@@ -57,7 +57,9 @@ def is_damage(error: BaseException) -> bool:
     if not isinstance(error, sqlite3.DatabaseError):
         return False
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    # The first is said by the sqlite3 module, without a code; the others mean that a part of the schema is gone.
+    broken = str(error).startswith(("Could not decode to UTF-8", "no such table", "no such column"))
+    return broken or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def explain(error: BaseException, path: Path) -> JournalError:
@@ -67,7 +69,7 @@ def explain(error: BaseException, path: Path) -> JournalError:
     if is_damage(error):
         return JournalDamaged(
             f"The session file {path} is damaged ({error}). "
-            "Close the session and open it again: what can be read is then salvaged."
+            "What can be read is salvaged the next time it is opened for writing."
         )
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

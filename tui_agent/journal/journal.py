@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from tui_agent.journal.codec import UPCASTS, Upcast, encode
 from tui_agent.journal.errors import JournalDamaged, JournalError, is_damage
 from tui_agent.journal.migrations import MIGRATIONS, Migration
-from tui_agent.journal.opening import Opened, create_file, open_file
+from tui_agent.journal.opening import FULL_CHECK_BYTES, Opened, create_file, open_file
 from tui_agent.journal.reader import Changes, Reader
 from tui_agent.journal.records import (
     BootRecord,
@@ -83,12 +83,14 @@ class Journal:
         runtime: Runtime,
         *,
         read_only: bool = False,
+        damage: str = "",
         migrations: Sequence[Migration] = MIGRATIONS,
         upcasts: Mapping[tuple[str, int], Upcast] = UPCASTS,
     ) -> Journal:
         """Open the session file at `path`; `migrations` and `upcasts` are the program's own but in tests.
 
-        A damaged file is set aside and salvaged, see `salvage`. Raises SessionLocked when another window
+        A damaged file is set aside and salvaged, see `salvage`; `damage` says what an earlier opening found that the
+        check at the opening does not. Raises SessionLocked when another window
         writes it, SessionUnwritable, NewerSchema, JournalDamaged when nothing could be salvaged (or,
         read-only, when it would have to be), JournalError.
         """
@@ -102,7 +104,7 @@ class Journal:
             journal.session = start.session
             journal._move(Tip(start.last_seq, start.head, start.items, start.entries))
             return journal
-        return journal._start(await asyncio.to_thread(open_file, path, runtime, migrations))
+        return journal._start(await asyncio.to_thread(open_file, path, runtime, migrations, damage))
 
     def _start(self, opened: Opened) -> Journal:
         file = opened.file
@@ -264,6 +266,18 @@ class Journal:
         """Return the layout that was saved last."""
         return await self._guard(self._reader.layout())
 
+    async def check(self) -> str:
+        """Check what the opening of a large file left out; return the damage found, empty when it is whole.
+
+        Damage is salvaged the next time the session is opened for writing.
+        """
+        if self.path.stat().st_size <= FULL_CHECK_BYTES:
+            return ""
+        verification = await self.verify()
+        if not verification.ok and self._writer is not None:
+            self._writer.suspect()
+        return "" if verification.ok else verification.message
+
     async def verify(self) -> Verification:
         """Check chain, seqs, bodies and boots of the whole file, in a thread of its own."""
         from tui_agent.journal.verify import verify_connection
@@ -287,7 +301,7 @@ class Journal:
                 raise JournalError(f"Could not read the session {self.path}: {error}.") from error
             raise JournalDamaged(
                 f"The session file {self.path} is damaged ({error}). "
-                "Close the session and open it again: what can be read is then salvaged."
+                "What can be read is salvaged the next time it is opened for writing."
             ) from error
 
     async def close(self, reason: str = "closed") -> None:

@@ -23,6 +23,10 @@ MIGRATIONS: tuple[Migration, ...] = ()
 """The first turns version 1 into version 2, and so on. Each runs in a transaction and must not end it."""
 
 
+MAX_VERSION = 9_999
+"""Versions above are damage to the header."""
+
+
 def schema_version(migrations: Sequence[Migration]) -> int:
     """Return the version that files have after all `migrations`."""
     return len(migrations) + 1
@@ -40,7 +44,7 @@ def check_version(application_id: int, version: int, path: Path, migrations: Seq
 
     Raises NewerSchema when a newer program wrote it, JournalDamaged when it is no session file of ours.
     """
-    if application_id != APPLICATION_ID or version < 1:
+    if application_id != APPLICATION_ID or not 1 <= version <= MAX_VERSION:
         raise JournalDamaged(f"{path} does not look like a session file: its header is not ours")
     current = schema_version(migrations)
     if version > current:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -36,6 +37,9 @@ MAX_BOOT = 1 << 31
 Found = dict[int, tuple[int, str]]
 """Boot and body by seq."""
 
+Candidates = dict[int, list[tuple[int, str, str]]]
+"""Boot, body and session by seq; a seq has more than one where a file holds pages of another session."""
+
 
 def salvage_file(path: Path, runtime: Runtime, reason: str, version: int) -> SalvageReport:
     """Set the damaged file at `path` aside and put a salvaged one in its place; the caller holds the lock.
@@ -44,7 +48,9 @@ def salvage_file(path: Path, runtime: Runtime, reason: str, version: int) -> Sal
     """
     from tui_agent.events import Notice
 
-    found = _find_events(path)
+    candidates = _find_events(path)
+    session = _session(path, candidates)
+    found = _of_session(candidates, session)
     if not found:
         raise JournalDamaged(
             f"The session file {path} is damaged and no event of it can be read ({reason}). "
@@ -52,7 +58,6 @@ def salvage_file(path: Path, runtime: Runtime, reason: str, version: int) -> Sal
         )
     aside = _set_aside(path, runtime)
     built = with_suffix(path, ".new")
-    session = _session(path, found)
     with closing(build_file(built, session, version)) as connection:
         connection.execute("BEGIN")
         head = Head.load(connection, session)
@@ -107,22 +112,50 @@ def _set_aside(path: Path, runtime: Runtime) -> Path:
     return aside
 
 
-def _find_events(path: Path) -> Found:
-    found: Found = {}
+def _find_events(path: Path) -> Candidates:
+    """Return every row that is an event whose body still has its hash, by seq; boot, body and session of each."""
+    found: Candidates = {}
     for seq, values in Pages(path, with_suffix(path, "-wal")).rows():
         if len(values) != EVENT_VALUES or values[0] is not None:
             continue
         boot, hashed, body = values[3], values[9], values[11]
         if isinstance(boot, int) and isinstance(body, str) and body_hash(body) == hashed and seq > 0:
-            found[seq] = (boot, body)
+            with suppress(ValueError, KeyError, TypeError):
+                told = json.loads(body)
+                found.setdefault(seq, []).append((boot, body, str(told["session"])))
     return found
 
 
-def _session(path: Path, found: Found) -> str:
-    """Return the session's id; a fork's first events carry that of its origin, so the last one is asked."""
-    with suppress(sqlite3.DatabaseError), closing(connect(path, "ro")) as connection:
-        return str(connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
-    return str(json.loads(found[max(found)][1]).get("session", ""))
+def _session(path: Path, candidates: Candidates) -> str:
+    """Return the session's id: that of its folder where events have it, else the one that most events have."""
+    counts = Counter(session for rows in candidates.values() for _, _, session in rows)
+    folder = path.parent.name
+    if folder in counts or not counts:
+        return folder
+    with suppress(sqlite3.Error, TypeError), closing(connect(path, "ro")) as connection:
+        named = str(connection.execute("SELECT value FROM meta WHERE key = 'session'").fetchone()[0])
+        if named in counts:
+            return named
+    # A fork's first events carry the id of its origin.
+    last = candidates[max(candidates)]
+    return max((session for _, _, session in last), key=lambda session: counts[session])
+
+
+def _of_session(candidates: Candidates, session: str) -> Found:
+    """Return the events of this session, and those that it was forked from; another's pages may be in the file."""
+    origins = {session: 0}
+    rows = [row for seq in sorted(candidates, reverse=True) for row in candidates[seq]]
+    for _, body, own in rows:
+        if own in origins and '"session.created"' in body:
+            fork = json.loads(body).get("forked_from") or {}
+            origins.setdefault(str(fork.get("session", "")), origins[own] + 1)
+    found: Found = {}
+    for seq, rows in candidates.items():
+        known = [row for row in rows if row[2] in origins]
+        if known:
+            boot, body, _ = min(known, key=lambda row: origins[row[2]])
+            found[seq] = (boot, body)
+    return found
 
 
 def _add_events(connection: sqlite3.Connection, head: Head, found: Found) -> tuple[tuple[Gap, ...], int]:

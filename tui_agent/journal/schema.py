@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -43,6 +44,9 @@ CREATE TABLE layout (id INTEGER PRIMARY KEY CHECK (id = 1), layout TEXT NOT NULL
 """
 """Version 1. `event.body` is the event's JSON without seq and hash, written once; NULL when pruned.
 `gap` holds the seqs lost to damage; `chunk.after` the seq after which a delta came."""
+
+SCHEMA_NAMES = tuple(re.findall(r"^CREATE (?:TABLE|INDEX) (\w+)", SCHEMA, re.MULTILINE))
+"""The tables and indexes that every session file has."""
 
 
 def uri(path: Path, mode: str) -> str:

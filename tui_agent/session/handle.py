@@ -43,6 +43,7 @@ from tui_agent.events import (
 from tui_agent.journal import (
     Committed,
     Journal,
+    JournalDamaged,
     JournalError,
     Recorder,
     SessionLocked,
@@ -73,6 +74,7 @@ from tui_agent.session.limits import checked_limits
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import failure, record_interruptions
+from tui_agent.session.repair import repair_salvaged
 from tui_agent.session.sessions import Sessions, delete_session
 from tui_agent.session.starting import changed, checked_mode, created, read_settings, was_interrupted
 from tui_agent.session.state import SessionState, digest, dump_state
@@ -225,13 +227,15 @@ class SessionHandle:
                 locked = isinstance(error, SessionLocked)
                 because = "another window holds it" if locked else "its folder cannot be written"
                 journal = await Journal.open(path, options.runtime, read_only=True)
+            journal, state = await _folded(journal, options.runtime)
             undo.push_async_callback(journal.close)
-            state = await folded_state(journal)
             backend = await start_backend(options, settings.settings)
             undo.push_async_callback(asyncio.to_thread, backend.stop)
             handle = cls(journal, state, options, settings, backend)
             undo.push_async_callback(handle._sessions.close)
             handle.read_only_because = because
+            if not journal.read_only:
+                await repair_salvaged(journal, handle.state)
             if not journal.read_only and not state.conversation.session:
                 # A crash came between the making of the file and its first event.
                 await handle._recorder.record(*created(options, settings.settings, backend))
@@ -257,6 +261,7 @@ class SessionHandle:
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._rules)
         self._spawn(self._probe_sandbox())
+        self._spawn(self._check_file())
         self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
         self._services.interrupting = await was_interrupted(self._journal, self.state)
         self._driver.go_on()
@@ -766,6 +771,13 @@ class SessionHandle:
         found = await self._sandbox.state()
         return "none" if found.kind == "none" else "reduced" if found.reduced else "available"
 
+    async def _check_file(self) -> None:
+        """Check what the opening of a large file left out."""
+        found = await self._journal.check()
+        if found:
+            message = f"The session's file is damaged: {found}. It is salvaged the next time the session is opened."
+            await self._recorder.record(Notice(level="error", code="journal.damaged", message=message))
+
     async def _probe_sandbox(self) -> None:
         """Find out what commands run in, and record it when that is not as before."""
         found = await self._sandbox.state()
@@ -797,6 +809,22 @@ class SessionHandle:
 
     def _warn(self, message: str) -> None:
         self._view.warn(Notice(level="error", code="session", message=message, time=self._runtime.now()))
+
+
+async def _folded(journal: Journal, runtime: Runtime) -> tuple[Journal, SessionState]:
+    """Return the journal and its state; a journal that turns out to be damaged is salvaged and opened again."""
+    try:
+        return journal, await folded_state(journal)
+    except BaseException as error:
+        await journal.close()
+        if journal.read_only or not isinstance(error, JournalDamaged):
+            raise
+        journal = await Journal.open(journal.path, runtime, damage=str(error))
+    try:
+        return journal, await folded_state(journal)
+    except BaseException:
+        await journal.close()
+        raise
 
 
 def _problems(settings: LoadedSettings) -> list[EventBase]:
