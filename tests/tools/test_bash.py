@@ -59,7 +59,7 @@ async def test_live_output_becomes_a_trickle(bench: Bench) -> None:
 
 async def test_binary_output_becomes_text(bench: Bench) -> None:
     outcome = await bench.do("bash", command=r"printf 'a\000\377\033[31mred\033[0m\007\n'")
-    assert text(outcome) == "a\\x00\\xffred\\x07"
+    assert text(outcome) == "a\\x00\\xffred"
 
 
 async def test_what_cannot_be_run_is_refused_before_anyone_is_asked(bench: Bench) -> None:
@@ -238,3 +238,16 @@ def test_a_grant_for_words_never_covers_an_operator(command: str) -> None:
     assert scope == "" or command.startswith(scope.removeprefix("Bash(").removesuffix(" *)"))
     if scope:
         assert not set(command) & set(";&|$`\n<>()\\")
+
+
+async def test_a_progress_bar_is_its_last_frame(bench: Bench) -> None:
+    command = r'for i in $(seq 1 300); do printf "\r\033[KDownloading %d%%" $i; done; echo; echo done'
+    outcome = await bench.do("bash", command=command)
+    assert text(outcome) == "Downloading 300%\ndone"
+    assert outcome.view == "Downloading 300%\ndone"
+
+
+async def test_a_long_progress_bar_hides_nothing_around_it(bench: Bench) -> None:
+    command = r'echo first; for i in $(seq 1 9000); do printf "\rFrame %d" $i; done; echo; echo last'
+    outcome = await bench.do("bash", command=command)
+    assert text(outcome) == "first\nFrame 9000\nlast"

@@ -9,7 +9,14 @@ from rich.style import Style
 
 from tests.ui.panes import DIFF, Session, finished, planned, started
 from tests.ui.support import Driven, driven
-from tui_agent.events import EventBase, PermissionDecided, PermissionRequested, QuestionAsked, StepFinished
+from tui_agent.events import (
+    EventBase,
+    PermissionDecided,
+    PermissionRequested,
+    QuestionAsked,
+    StepFinished,
+    StepOutput,
+)
 from tui_agent.session import StepItem
 from tui_agent.ui.render.items import Drawing, item_text, unfolded_by_itself
 from tui_agent.ui.render.palette import make_palette
@@ -125,3 +132,20 @@ async def test_an_approved_command_leaves_its_output_on_the_screen(isolated: Pat
         await me.pilot.press("y")
         await me.idle()
         await me.until(lambda: "│ 42" in painted(me), "the output is on the screen")
+
+
+@pytest.mark.parametrize("unfolded", [False, True])
+def test_a_running_command_shows_the_last_frame_of_a_redrawn_line(unfolded: bool) -> None:
+    frames = "".join(f"\r\x1b[K[{'#' * (n // 10)}] {n}%" for n in range(1, 61))
+    # the pieces break in the midst of escape sequences
+    pieces = [StepOutput(step="s", text=frames[at : at + 7]) for at in range(0, len(frames), 7)]
+    colours = [StepOutput(step="s", text=text) for text in ("\x1b[32mPA", "SS\x1b[", "0m test_1\n")]
+    item = folded(planned("s", "bash", "bash make"), started("s", "bash"), *colours, *pieces)
+    shown = lines(item, unfolded)
+    assert [row for row in shown if "│" in row] == ["  │ PASS test_1", "  │ [######] 60%"]
+
+
+def test_of_a_bar_longer_than_what_is_kept_the_last_frame_shows() -> None:
+    frames = "".join(f"\r\x1b[K\x1b[32m{n} of 9000\x1b[0m" for n in range(1, 9001))
+    item = folded(planned("s", "bash", "bash make"), started("s", "bash"), StepOutput(step="s", text=frames))
+    assert lines(item, False)[-1] == "  │ 9000 of 9000"

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui_agent.sandbox import CommandRecord
-from tui_agent.tools.views import printable
+from tui_agent.terminal_output import rendered_bytes
 
 HEAD_BYTES = 8_000
 TAIL_BYTES = 16_000
-"""Bytes of the beginning and of the end of an output that the model and the screen see."""
+"""Characters, of a long output bytes, of the beginning and of the end that the model and the screen see."""
+
+RENDERED_BYTES = 512 * 1024
+"""Bytes of an output that is rendered whole before it is cut, so that a progress bar does not count with each frame.
+
+Takes up to a third of a second.
+"""
 
 _MOST_NAMED = 10
 
@@ -28,24 +34,32 @@ def newest_spool(steps: Path, step: str) -> Path | None:
 
 
 def output_view(record: CommandRecord) -> str:
-    """Return the output: all of it, or its beginning and end and where the rest is."""
+    """Return the output as a terminal would show it: all of it, or its beginning and end and where the rest is."""
     try:
         with record.output.open("rb") as file:
-            if record.output_bytes <= HEAD_BYTES + TAIL_BYTES:
-                return printable(file.read(HEAD_BYTES + TAIL_BYTES)).rstrip("\n")
-            head = file.read(HEAD_BYTES)
+            if record.output_bytes <= RENDERED_BYTES:
+                text = rendered_bytes(file.read(RENDERED_BYTES)).rstrip("\n")
+                if len(text) <= HEAD_BYTES + TAIL_BYTES:
+                    return text
+                head, tail = text[:HEAD_BYTES], text[-TAIL_BYTES:]
+                # Cut at line ends where there are some near.
+                head = head[: head.rfind("\n") + 1] or head
+                tail = tail[tail.find("\n", 0, TAIL_BYTES // 2) + 1 :]
+                return _joined(head, f"{len(text) - len(head) - len(tail):,} characters", tail, record.output)
+            first = file.read(HEAD_BYTES)
             file.seek(record.output_bytes - TAIL_BYTES)
-            tail = file.read(TAIL_BYTES)
+            last = file.read(TAIL_BYTES)
     except FileNotFoundError:
         return ""
-    # Cut at line ends where there are some near.
-    head = head[: head.rfind(b"\n") + 1] or head
-    tail = tail[tail.find(b"\n", 0, TAIL_BYTES // 2) + 1 :]
-    left_out = record.output_bytes - len(head) - len(tail)
-    return (
-        f"{printable(head).rstrip()}\n[… {left_out:,} bytes in {record.output}; read it with offset, "
-        f"or grep it …]\n{printable(tail).rstrip()}"
-    )
+    first = first[: first.rfind(b"\n") + 1] or first
+    last = last[last.find(b"\n", 0, TAIL_BYTES // 2) + 1 :]
+    left_out = f"{record.output_bytes - len(first) - len(last):,} bytes"
+    return _joined(rendered_bytes(first), left_out, rendered_bytes(last), record.output)
+
+
+def _joined(head: str, left_out: str, tail: str, output: Path) -> str:
+    note = f"[… {left_out} in {output}; read it with offset, or grep it …]"
+    return f"{head.rstrip()}\n{note}\n{tail.rstrip()}"
 
 
 def changed_note(changed: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|
 
 
 def printable(data: bytes) -> str:
-    """Return bytes of output as text: no colour codes, other control characters and bad bytes as escapes."""
+    """Return a line of a file as text: no colour codes, other control characters and bad bytes as escapes."""
     text = data.decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", _ANSI.sub("", text).replace("\r\n", "\n"))
 

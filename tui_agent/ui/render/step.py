@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len
 
 from tui_agent.session import StepItem
+from tui_agent.terminal_output import rendered
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.render.diff import changed_lines, diff_lines, is_diff
 from tui_agent.ui.render.lines import Line, Prefix, clip, plain, wrap
@@ -16,6 +19,9 @@ BODY_ROWS = 1_000
 
 LIVE_ROWS = 5
 """Last rows of output that a folded step shows when it runs, failed, or was asked about."""
+
+LIVE_CHARACTERS = 8_000
+"""Characters of the end of an output that those rows are made from."""
 
 OPEN_DIFF = 40
 """Changed lines up to which a step's diff is shown without being asked for."""
@@ -48,10 +54,20 @@ def step_lines(item: StepItem, palette: Palette, width: int, unfolded: bool) -> 
     if unfolded:
         lines.extend(_body(item, palette, width))
     elif item.view and _shows_tail(item):
-        rows = inert(item.view[-4_000:]).removesuffix("\n").split("\n")[-LIVE_ROWS:]
+        rows = inert(output(item, LIVE_CHARACTERS)).removesuffix("\n").split("\n")[-LIVE_ROWS:]
         for row in rows:
             lines.extend(wrap([(clip(row, width - 4), palette.dim)], width, [Prefix("  │ ", palette.rule)]))
     return lines
+
+
+def output(item: StepItem, characters: int = 0) -> str:
+    """Return the step's output, that of a command as a terminal shows it; `characters` of its end, 0 for all."""
+    view = item.view[-characters:]
+    if item.tool not in {"bash", "bash_output"}:
+        return view
+    if len(view) < len(item.view):
+        view = re.sub(r"\A[^\r\n]*[\r\n]", "", view, count=1)  # it may begin in the midst of an escape sequence
+    return rendered(view)
 
 
 def change(item: StepItem) -> str:
@@ -82,7 +98,7 @@ def step_text(item: StepItem) -> str:
     elif not (item.question or item.todo):
         parts += [value for value in item.input.values() if isinstance(value, str) and value not in item.title]
     if not _is_shown_otherwise(item):
-        parts.append(item.view)
+        parts.append(output(item))
     if not (item.view or item.diff or item.answer or item.todo):
         parts.append(item.summary)
     return "\n".join(part.removesuffix("\n") for part in parts if part)
@@ -161,7 +177,7 @@ def _body(item: StepItem, palette: Palette, width: int) -> list[Line]:
     elif not (item.question or item.todo):
         lines.extend(_input(item, palette, width))
     if item.view and not _is_shown_otherwise(item):
-        lines.extend(_output(item.view, palette, width, bar))
+        lines.extend(_output(output(item), palette, width, bar))
     return lines
 
 
