@@ -14,6 +14,7 @@ import click
 
 from tui_agent import __version__
 from tui_agent.config.paths import Paths, find_paths
+from tui_agent.exit_watch import ExitWatch
 from tui_agent.opening import Start, find_session
 from tui_agent.permission_commands import audit, permissions, trust
 from tui_agent.prompt_group import FOLDER, PromptGroup, current_folder
@@ -52,7 +53,12 @@ Result = TypeVar("Result")
 def main(runtime: Runtime | None = None) -> None:
     """Run the command line and exit with its code; `runtime` is what the process takes from the world."""
     prepare_streams()
-    cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
+    try:
+        cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
+    except SystemExit as done:
+        # What is left is Python's own end, which waits for every thread that is still at work.
+        ExitWatch().begin(done.code if isinstance(done.code, int) else int(done.code is not None))
+        raise
 
 
 def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -247,7 +253,14 @@ def run(
 
     text = prompt
     answers = 0 if answered else None
-    ctx.exit(_await(lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr, answers=answers)))
+    watch = ExitWatch()
+    try:
+        code = _await(
+            lambda: run_headless(start.open, text, output, sys.stdout, sys.stderr, answers=answers, watch=watch)
+        )
+    finally:
+        watch.end()
+    ctx.exit(code)
 
 
 @cli.command()

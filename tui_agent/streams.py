@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,11 +79,15 @@ def given_up_cleanly() -> Iterator[None]:
     except OSError as error:
         if error.filename is not None or isinstance(error, FileNotFoundError | ConnectionError | TimeoutError):
             raise
+        if error.errno == errno.EIO:  # the terminal was closed; SIGHUP comes with it, before or after
+            _drop_output(sys.stdout, sys.stderr)
+            raise OutputLost("", 128 + signal.SIGHUP) from error
         _drop_output()
         raise OutputLost(f"The output cannot be written: {error.strerror}.", 1) from error
 
 
-def _drop_output() -> None:
-    """Let what is still in the buffer go nowhere: it would raise once more at exit."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop_output(*streams: TextIO) -> None:
+    """Let what is still in the buffer go nowhere: it would raise once more at exit. Without `streams`, of stdout."""
+    for stream in streams or (sys.stdout,):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

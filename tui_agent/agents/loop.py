@@ -113,7 +113,8 @@ class Agent:
         """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
         services = self.services
         by_person = "The user interrupted this call."
-        interrupted = Ending("interrupted", told=True)
+        reason = services.interrupt_reason
+        interrupted = Ending("interrupted", reason or "the user stopped it", told=not reason)
         await self._cancel(interrupted, by_person if services.time_up is None else _TIME_UP)
         if not self._is_main:
             await self._finish(interrupted)

@@ -30,7 +30,8 @@ class Services:
     by whichever step is changing the world; `readers` counts the commands at work that only read; `resolved` is
     notified when the user decides about an uncertain step or answers a question. `interrupting` says that a
     cancellation is the user's doing and is to be recorded; without it the program is closing, and everything stays as
-    it is. `time_up` says that it is a limit on time that does it.
+    it is; `interrupt_reason` says what did it where it was not the user. `time_up` says that it is a limit on time
+    that does it.
     """
 
     runtime: Runtime
@@ -56,5 +57,6 @@ class Services:
     implementations: dict[str, Tool] = field(default_factory=dict)
     sandbox: Sandbox | None = None
     interrupting: bool = False
+    interrupt_reason: str = ""
     time_up: BudgetStopped | None = None
     closing: bool = False

@@ -137,9 +137,13 @@ class RunFinished(EventBase):
 
 
 class RunInterrupted(EventBase):
-    """The person asked for the end of the run, which comes once what it was doing has been ended."""
+    """The end of the run was asked for; it comes once what it was doing has been ended.
+
+    `reason` says by what, e.g. a signal, empty where it was the user.
+    """
 
     type: Literal["run.interrupted"] = "run.interrupted"
+    reason: str = ""
 
     @property
     def subject(self) -> str:

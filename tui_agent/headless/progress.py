@@ -49,7 +49,7 @@ class Progress:
 
     `answer` is the text of the main agent's last turn. `denied` are the titles of the calls that nobody could
     approve, `end` is how the run that took the prompt up ended. `stuck` says that the journal takes nothing any more,
-    so that the run can neither go on nor end.
+    so that the run can neither go on nor end, `problem` why. `waiting` are the things that only the user can decide.
     """
 
     prompt_id: str = ""
@@ -59,6 +59,8 @@ class Progress:
     titles: dict[str, str] = field(default_factory=dict)
     end: RunFinished | None = None
     stuck: bool = False
+    problem: str = ""
+    waiting: list[str] = field(default_factory=list)
     stop: BudgetStopped | None = None
     simulated: bool = False
     _seen: dict[str, str] = field(default_factory=dict)
@@ -89,7 +91,20 @@ class Progress:
                 if event.outcome != "stopped":
                     self.stop = None
             case Notice() if event.code == "journal":
-                self.stuck = True
+                self.failed(event.message)
+
+    def failed(self, problem: str) -> None:
+        """Say that the run can neither go on nor end, and why."""
+        self.stuck, self.problem = True, problem
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """How the run ended and why: as in `RunFinished`, `failed` where that could not be written, or `waiting`."""
+        if self.end is not None and self.finished:
+            return self.end.outcome, self.end.reason
+        if self.stuck:
+            return "failed", self.problem
+        return "waiting", "; ".join(self.waiting)
 
     def _taken(self, prompt_id: str, run: str) -> None:
         self._seen[prompt_id] = run

@@ -105,11 +105,12 @@ class JsonReport:
 
     def end(self, session: str, progress: Progress, exit_code: int) -> None:
         end = progress.end if progress.finished else None
+        outcome, reason = progress.outcome
         result = {
             "session": session,
             "run": progress.run,
-            "outcome": end.outcome if end else "waiting",
-            "reason": end.reason if end else "",
+            "outcome": outcome,
+            "reason": reason,
             "hint": end.hint if end else "",
             "stop_reason": end.stop_reason if end else "",
             "answer": progress.answer,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TextIO
 
 from tui_agent.events import EventBase
+from tui_agent.exit_watch import ExitWatch
 from tui_agent.headless.answers import AnswerError, deny_all, read_lines, take_answer
 from tui_agent.headless.progress import ExitCode, Progress
 from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
@@ -51,17 +52,16 @@ class HeadlessRun:
         for number in signals:
             loop.add_signal_handler(number, self._stop, int(number))
         try:
-            await self._handle.start()
-            if self._answers is not None:
-                self._answering = asyncio.create_task(self._take_answers(self._answers), name="answers")
-            await self._until(lambda: self._handle.state.conversation.active_run is None)
-            if not self._ended_early():
-                self._progress.submitted(await self._handle.submit(prompt))
-                if self._stopped_by is not None:  # the signal came before there was a run to interrupt
-                    self._spawn(self._handle.interrupt())
-                await self._until(lambda: self._progress.finished)
+            if self._handle.damage:
+                self._err.write(f"warning: {inert_line(self._handle.damage)}\n")
+            try:
+                await self._work(prompt)
+            except JournalError as error:
+                self._progress.failed(str(error))
+                self._err.write(f"error: {inert_line(str(error))}\n")
             if self._failure is not None:
                 raise self._failure
+            self._progress.waiting = waiting_for_person(self._handle.state)
             code = self._progress.exit_code(self._stopped_by)
             self._report.end(self._handle.session, self._progress, code)
             self._out.flush()
@@ -72,6 +72,17 @@ class HeadlessRun:
             unsubscribe()
             if self._answering is not None:
                 self._answering.cancel()
+
+    async def _work(self, prompt: str) -> None:
+        await self._handle.start()
+        if self._answers is not None:
+            self._answering = asyncio.create_task(self._take_answers(self._answers), name="answers")
+        await self._until(lambda: self._handle.state.conversation.active_run is None)
+        if not self._ended_early():
+            self._progress.submitted(await self._handle.submit(prompt))
+            if self._stopped_by is not None:  # the signal came before there was a run to interrupt
+                self._spawn(self._handle.interrupt(self._stop_reason))
+            await self._until(lambda: self._progress.finished)
 
     def _ended_early(self) -> bool:
         stopped = self._stopped_by is not None or self._failure is not None or self._progress.stuck
@@ -104,7 +115,11 @@ class HeadlessRun:
         self._stopped_by = number
         self._changed.set()
         if not self._given_up:
-            self._spawn(self._handle.interrupt())
+            self._spawn(self._handle.interrupt(self._stop_reason))
+
+    @property
+    def _stop_reason(self) -> str:
+        return f"{signal.Signals(self._stopped_by).name} was received" if self._stopped_by is not None else ""
 
     def _spawn(self, work: Awaitable[None]) -> None:
         async def run() -> None:
@@ -123,7 +138,7 @@ class HeadlessRun:
             return
         self._failure = error
         if isinstance(error, OSError):
-            self._spawn(self._handle.interrupt())
+            self._spawn(self._handle.interrupt("the output cannot be written any more"))
         else:
             self._given_up = True
         self._changed.set()
@@ -168,20 +183,24 @@ async def run_headless(
     err: TextIO,
     *,
     answers: int | None = None,
+    watch: ExitWatch | None = None,
 ) -> int:
     """Open the session, run one prompt to its end, close, and return the exit code.
 
-    `answers` is the file descriptor from which a program answers what asks; None: nobody does.
+    `answers` is the file descriptor from which a program answers what asks; None: nobody does. `watch` begins when
+    the run is over and only closing is left.
 
     When stdout or stderr cannot be written any more (`BrokenPipeError` or another `OSError`), the run is
     interrupted, the session closed, and the error raised, as is what `open_session` raises. That the closing could
     not be written changes no exit code.
     """
     handle = await open_session()
+    code: int = ExitCode.FAILED
     try:
         if handle.read_only:
             err.write(f"This session is read-only: {handle.read_only_because}. Start a new one, without --resume.\n")
-            return ExitCode.USAGE
+            code = ExitCode.USAGE
+            return code
         lines = read_lines(answers) if answers is not None else None
         code = await HeadlessRun(handle, REPORTS[output](out), out, err, lines).run(prompt)
         waiting = waiting_for_person(handle.state)
@@ -191,6 +210,8 @@ async def run_headless(
             err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
         return code
     finally:
+        if watch is not None:
+            watch.begin(int(code))
         try:
             await handle.close()
         except JournalError as error:  # how the run ended stands all the same

@@ -63,6 +63,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.sandbox import Sandbox
 from tui_agent.session.audit import Audit, RulePreview
 from tui_agent.session.backend import Backend, start_backend
+from tui_agent.session.blackbox import BlackBox
 from tui_agent.session.compaction import manual_cut, read_put_back
 from tui_agent.session.driver import Driver
 from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
@@ -76,7 +77,7 @@ from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import failure, record_interruptions
 from tui_agent.session.repair import repair_salvaged
 from tui_agent.session.sessions import Sessions, delete_session
-from tui_agent.session.starting import changed, checked_mode, created, read_settings, was_interrupted
+from tui_agent.session.starting import changed, checked_mode, created, read_interruption, read_settings
 from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
@@ -183,6 +184,7 @@ class SessionHandle:
             find_events=journal.read,
             sandbox=self._sandbox,
         )
+        self._blackbox = BlackBox(journal.path.parent)
         self._driver = Driver(self._services, self._view, self._spawn, self._ledger.release)
         journal.on_commit(self._committed)
 
@@ -263,7 +265,9 @@ class SessionHandle:
         self._spawn(self._probe_sandbox())
         self._spawn(self._check_file())
         self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
-        self._services.interrupting = await was_interrupted(self._journal, self.state)
+        interrupted = await read_interruption(self._journal, self.state)
+        self._services.interrupting = interrupted is not None
+        self._services.interrupt_reason = interrupted.reason if interrupted is not None else ""
         self._driver.go_on()
         if self.options.mode is not None:
             self._spawn(self._reconsider())
@@ -299,6 +303,7 @@ class SessionHandle:
             else:
                 async with self._sessions.closing(self.session):
                     await self._journal.close()
+                await asyncio.to_thread(self._blackbox.disarm)
         finally:
             await self._sessions.close()
 
@@ -548,20 +553,28 @@ class SessionHandle:
             async with self._services.resolved:
                 self._services.resolved.notify_all()
 
-    async def interrupt(self) -> None:
+    @property
+    def damage(self) -> str:
+        """What was wrong with the session's file when it was opened, and what became of it; empty if nothing."""
+        report = self._journal.salvage
+        return report.message if report is not None else ""
+
+    async def interrupt(self, reason: str = "") -> None:
         """Stop the run in progress; its open steps are cancelled and the history stays valid.
 
-        It holds at the next start too, should the program end before the run has.
+        `reason` says what asked for it where that was not the user. It holds at the next start too, should the
+        program end before the run has.
         """
         self._writable()
         if self._compacting is not None:
             self._compacting.cancel()
         run = self.state.conversation.active_run
         asked = self._services.interrupting
+        self._services.interrupt_reason = self._services.interrupt_reason if asked else reason
         self._driver.interrupt()
         if run is not None and not asked:
             try:
-                await self._recorder.scoped(run.id, run.agent).record(RunInterrupted())
+                await self._recorder.scoped(run.id, run.agent).record(RunInterrupted(reason=reason))
             except JournalError as error:
                 self._warn(str(error))
 
@@ -721,7 +734,9 @@ class SessionHandle:
         clocked = meter.clocked_until(self._last_written)
         if clocked:
             await self._recorder.record(*clocked)
-        await record_interruptions(self._journal, self.state, self._backend.catalog.cost)
+        cause = await asyncio.to_thread(self._blackbox.cause) if crashed else ("", "")
+        await record_interruptions(self._journal, self.state, self._backend.catalog.cost, cause)
+        await asyncio.to_thread(self._blackbox.arm)
         if crashed or clocked:
             under_way = {f"{projected.turn}.{projected.attempt}" for projected in self.state.budget.reserved}
             await self._ledger.settle(self._journal, under_way)

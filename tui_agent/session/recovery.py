@@ -20,14 +20,15 @@ Price = Callable[[Usage, str], float | None]
 """Gives the dollars of a usage of a model; None when its price is not known."""
 
 
-async def record_interruptions(journal: Journal, state: SessionState, price: Price) -> None:
+async def record_interruptions(journal: Journal, state: SessionState, price: Price, cause: tuple[str, str]) -> None:
     """Record the crash of an earlier boot, and each answer that was still being written when it ended.
 
+    `cause` is why it crashed and its stack, as `BlackBox.cause` gives them.
     What had arrived of the answer stays, marked; its cost is booked as an estimate.
     """
     boot = journal.crashed_boot
     if boot is not None:
-        await Recorder(journal).record(_crash(boot))
+        await Recorder(journal).record(_crash(boot, *cause))
     kind, message = ("crash" if boot is not None else "closed"), "The program stopped while this was being written."
     await end_open_turns(journal, state, price, kind, message)
 
@@ -86,12 +87,12 @@ def failure(journal: Journal, what: str, error: Exception) -> Crash:
     )
 
 
-def _crash(boot: BootRecord) -> Crash:
+def _crash(boot: BootRecord, cause: str, trace: str) -> Crash:
     reason = (
-        f"The program ended without closing this session (start {boot.number}, process {boot.pid}): "
-        "it was killed, crashed, or the machine went down. Everything up to then is here."
+        f"The program ended without closing this session (start {boot.number}, process {boot.pid}): {cause}. "
+        "Everything up to then is here."
     )
-    return Crash(boot=boot.number, reason=reason, last_seq=boot.last_seq)
+    return Crash(boot=boot.number, reason=reason, last_seq=boot.last_seq, traceback=trace)
 
 
 def _partial(chunks: Iterable[Event], turn: str) -> list[Delta]:

@@ -7,7 +7,7 @@ import asyncio
 from tui_agent import __version__
 from tui_agent.config import find_paths
 from tui_agent.config.settings import LoadedSettings, Settings, load_settings
-from tui_agent.events import EventBase, SessionConfigured, SessionCreated
+from tui_agent.events import EventBase, RunInterrupted, SessionConfigured, SessionCreated
 from tui_agent.journal import Journal
 from tui_agent.permissions import MODES
 from tui_agent.session.backend import Backend
@@ -63,12 +63,14 @@ def changed(state: SessionState, options: OpenOptions, settings: Settings, backe
     return [changes] if asked else []
 
 
-async def was_interrupted(journal: Journal, state: SessionState) -> bool:
-    """Say whether the person stopped the run in progress, and it has not gone on with a prompt since."""
+async def read_interruption(journal: Journal, state: SessionState) -> RunInterrupted | None:
+    """Return what stopped the run in progress, unless it has gone on with a prompt since."""
     run = state.conversation.active_run
     if run is None:
-        return False
+        return None
     asked = await journal.read(subject=run.id, types=["run.interrupted"])
-    if not asked:
-        return False
-    return not await journal.read(asked[-1].seq or 0, agent=run.agent, types=["prompt.accepted"], limit=1)
+    last = asked[-1] if asked else None
+    if not isinstance(last, RunInterrupted):
+        return None
+    goes_on = await journal.read(last.seq or 0, agent=run.agent, types=["prompt.accepted"], limit=1)
+    return None if goes_on else last
