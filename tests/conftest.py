@@ -12,7 +12,49 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
 
+QUICK = (
+    "tests/test_",
+    "tests/agents/",
+    "tests/budget/test_estimate.py",
+    "tests/budget/test_limits.py",
+    "tests/budget/test_meter.py",
+    "tests/config/",
+    "tests/context/",
+    "tests/e2e/test_screen.py::test_read_then_edit_with_approval[80]",
+    "tests/events/",
+    "tests/journal/test_append.py",
+    "tests/journal/test_positions.py",
+    "tests/journal/test_verify.py",
+    "tests/models/test_catalog.py",
+    "tests/models/test_request.py",
+    "tests/models/test_rules.py",
+    "tests/models/test_stream.py",
+    "tests/permissions/test_modules.py",
+    "tests/permissions/test_policy.py",
+    "tests/permissions/test_rules.py",
+    "tests/registry/",
+    "tests/sandbox/test_boxed.py",
+    "tests/session/test_order.py",
+    "tests/session/test_permissions.py",
+    "tests/session/test_session.py",
+    "tests/tools/test_change.py",
+    "tests/tools/test_read.py",
+    "tests/tools/test_small_tools.py",
+    "tests/ui/test_approving.py",
+    "tests/ui/test_first_paint.py",
+    "tests/ui/test_render.py",
+    "tests/ui/test_terminal_cells.py",
+)
+"""What `-m quick` runs: for each room the tests that fail first when its behaviour changes, under a minute in all."""
+
 KEPT = {"PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "COVERAGE_PROCESS_START", "CI"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the quick tests."""
+    for item in items:
+        if item.nodeid.startswith(QUICK) and "long" not in item.keywords:
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(autouse=True)

@@ -170,7 +170,6 @@ cases = (st.integers(0, 2**32), limit_sets, crashes, st.booleans())
 quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@pytest.mark.timeout(300)
 @given(*cases)
 @settings(max_examples=10, deadline=None, suppress_health_check=quiet)
 def test_no_limit_is_ever_overrun(seed: int, limits: dict[str, float], crash: Any, side: bool) -> None:

@@ -10,20 +10,18 @@ from tests.crash import __main__ as table
 from tests.crash import kills
 
 
-@pytest.mark.timeout(120)
 def test_no_kill_doubles_or_loses_anything(tmp_path: Path) -> None:
-    report = kills.campaign(tmp_path, kills=4, failpoints=4, seed=1, seconds=6, layout=False)
+    report = kills.campaign(tmp_path, kills=2, failpoints=3, seed=1, seconds=6, layout=False)
     assert table.print_kills(report) == []
     assert report.kills > 0
 
 
-QUICK = ("a request waits", "several calls in one answer", "the runner, while the command runs")
+EACH_TIME = ("a request waits", "the runner, while the command runs")
 """The cases that are tried each time; the others take the same way."""
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=[] if case in QUICK else [pytest.mark.long]) for case in kills.CASES]
+    "case", [pytest.param(case, marks=[] if case in EACH_TIME else [pytest.mark.long]) for case in kills.CASES]
 )
 def test_no_kill_in_a_case_of_its_own_doubles_or_loses_anything(tmp_path: Path, case: str) -> None:
     verdict = kills.kill_in_case(tmp_path / "life", case, 1, layout=False)
@@ -31,14 +29,12 @@ def test_no_kill_in_a_case_of_its_own_doubles_or_loses_anything(tmp_path: Path, 
     assert verdict.deaths
 
 
-@pytest.mark.timeout(60)
 def test_what_was_painted_of_a_cut_off_answer_stays(tmp_path: Path) -> None:
     verdict = kills.kill_while_streaming(tmp_path / "life")
     assert verdict.problems == []
     assert verdict.findings["turn cut off"] == 1
 
 
-@pytest.mark.timeout(60)
 def test_a_second_window_is_read_only(tmp_path: Path) -> None:
     assert kills.two_windows(tmp_path / "life").problems == []
 

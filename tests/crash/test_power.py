@@ -19,13 +19,11 @@ def test_journal_and_runner_lose_nothing(tmp_path: Path) -> None:
     assert len(report.outcomes) >= 3
 
 
-@pytest.mark.timeout(120)
 def test_the_app_resumes_from_what_is_left(tmp_path: Path) -> None:
     report = power_session.run_session(tmp_path / "power", images=6, seed=1)
     assert table.print_power("the whole app", report) == []
 
 
-@pytest.mark.timeout(120)
 def test_a_recovery_loses_nothing_either(tmp_path: Path) -> None:
     report = power_session.run_recovery(tmp_path / "power", images=150, seed=3)
     assert table.print_power("killed and recovered", report) == []

@@ -14,7 +14,6 @@ from tests.e2e.terminal import Terminal
 from tests.waiting import MAX_WAIT_SECONDS
 
 F3, F4, F6, F7 = "\x1bOR", "\x1bOS", "\x1b[17~", "\x1b[18~"
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.terminal import LIMIT, Terminal
+from tests.e2e.terminal import Terminal
+from tests.waiting import MAX_WAIT_SECONDS
 
 F4 = "\x1bOS"
 READY = "offline practice model"
-pytestmark = pytest.mark.timeout(180)
 
 NO_KEYS = {
     "XTVERSION, kitty": b"\x1bP>|kitty(0.35.2)\x1b\\",
@@ -59,7 +59,7 @@ def settle(terminal: Terminal, seconds: float = 0.3) -> None:
 
 def ended(terminal: Terminal) -> int:
     """Wait for the program's end without reading its screen; return its exit code."""
-    until = time.monotonic() + LIMIT
+    until = time.monotonic() + MAX_WAIT_SECONDS
     while time.monotonic() < until:
         pid, status = os.waitpid(terminal.process.pid, os.WNOHANG)
         if pid:
