@@ -14,14 +14,19 @@ from tui_agent.events import (
     Amounts,
     BudgetClocked,
     ContextCompacted,
+    Event,
     EventBase,
+    ForkPoint,
     Receipt,
+    SessionCreated,
     TurnFailed,
     TurnFinished,
     TurnProjected,
     Usage,
 )
-from tui_agent.journal import SessionIndex
+from tui_agent.journal import Journal, SessionIndex
+from tui_agent.journal.export import copy_session
+from tui_agent.runtime import Runtime
 
 DAY = "2027-01-15"
 NOON = datetime(2027, 1, 15, 12, tzinfo=UTC).timestamp()
@@ -40,6 +45,24 @@ def finished(seq: int, turn: str = "t", *, session: str = "a", cost: float = 1.0
         session=session, seq=seq, turn=turn, time=NOON + day * 86_400, model="m", content=[], stop_reason="end_turn",
         usage=usage, cost=cost,
     )  # fmt: skip
+
+
+def projected(turn: str, *, attempt: int = 1, day: str = DAY) -> TurnProjected:
+    return TurnProjected(turn=turn, attempt=attempt, input_tokens=1, max_output_tokens=1, max_cost=3.0, day=day)
+
+
+def clocked() -> BudgetClocked:
+    return BudgetClocked(seconds=2.0, day=DAY)
+
+
+async def write(tmp_path: Path, session: str, *events: EventBase) -> list[Event]:
+    """Write a session with these events and return all of them, its beginning first."""
+    path = tmp_path / "sessions" / session / "session.db"
+    journal = await Journal.create(path, session, Runtime(now=lambda: NOON))
+    await journal.append(SessionCreated(workspace="/w", model="m", mode="ask"), *events)
+    found = await journal.read()
+    await journal.close()
+    return list(found)
 
 
 async def take(index: SessionIndex, session: str, key: str, wanted: Amounts, limit: float = 10.0) -> bool:
@@ -108,17 +131,51 @@ async def test_a_compaction_and_the_clock_are_booked_too(index: SessionIndex) ->
     assert reserved == Amounts()
 
 
-async def test_what_a_crash_left_is_settled_once_and_counts_until_then(index: SessionIndex) -> None:
+async def test_what_a_crash_left_is_settled_once_and_counts_until_then(index: SessionIndex, tmp_path: Path) -> None:
     for key in ("never-sent.1", "booked-late.1", "under-way.1"):
         await take(index, "a", key, Amounts(cost=2.0))
     await take(index, "a", "time", Amounts(seconds=9.0))
     await take(index, "b", "other.1", Amounts(cost=2.0))
     assert (await index.day(DAY))[1].cost == 8.0
-    assert await index.last_booked("a") == 0
-    await index.settle("a", [finished(5, "booked-late", cost=1.5)], {"under-way.1"})
+    await write(tmp_path, "a", finished(1, "booked-late", cost=1.5))
+    for _ in range(2):
+        await index.settle("a", {"under-way.1"})
+        used, reserved = await index.day(DAY)
+        assert (used.cost, reserved.cost, reserved.seconds) == (1.5, 4.0, 0.0)
+
+
+async def test_a_gap_in_the_books_is_found_wherever_it_is(index: SessionIndex, tmp_path: Path) -> None:
+    """A start that books its own events first must not hide one before them that a kill kept from the books."""
+    held = projected("late", day="2027-01-14")
+    events = await write(tmp_path, "a", finished(1, "t", cost=1.0), held, finished(2, "late", cost=2.0), clocked())
+    await index.book("a", [events[1], events[4]])
+    await index.settle("a", set())
+    assert (await index.day(DAY))[0].cost == 1.0
+    used, reserved = await index.day("2027-01-14")  # the day that it was reserved for
+    assert (used.cost, reserved) == (2.0, Amounts())
+
+
+async def test_a_retry_under_way_keeps_its_reservation_when_the_attempt_before_is_booked_late(
+    index: SessionIndex, tmp_path: Path
+) -> None:
+    failed = TurnFailed(session="a", turn="t", time=NOON, attempt=1, kind="x", message="", cost=0.0)
+    await write(tmp_path, "a", projected("t"), failed, projected("t", attempt=2))
+    await index.settle("a", {"t.2"})
     used, reserved = await index.day(DAY)
-    assert (used.cost, reserved.cost, reserved.seconds) == (1.5, 4.0, 0.0)
-    assert await index.last_booked("a") == 5
+    assert (used.turns, reserved.cost) == (1, 3.0)
+
+
+async def test_a_forks_copies_are_no_gap(index: SessionIndex, tmp_path: Path) -> None:
+    await write(tmp_path, "a", finished(1, cost=1.0))
+    target = tmp_path / "sessions" / "fork" / "session.db"
+    copy_session(tmp_path / "sessions" / "a" / "session.db", target, "fork", 2, Runtime(now=lambda: NOON))
+    fork = await Journal.open(target, Runtime(now=lambda: NOON))
+    origin = ForkPoint(session="a", seq=2)
+    created = SessionCreated(workspace="/w", model="m", mode="ask", forked_from=origin)
+    await fork.append(created, finished(2, "own", session="fork", cost=0.25))
+    await fork.close()
+    await index.settle("fork", set())
+    assert (await index.day(DAY))[0].cost == 1.25
 
 
 async def test_a_session_counts_what_it_reserved_itself_for_time_as_its_own(index: SessionIndex) -> None:

@@ -24,6 +24,10 @@ class FenceLost(JournalError):
     """Another process took the session over although this one held its lock; nothing was written."""
 
 
+class JournalGone(JournalError):
+    """The session's file was removed or exchanged while it was open; nothing more is kept of the session."""
+
+
 class NewerSchema(JournalError):
     """The file was written by a newer version of the program, which this one must not touch."""
 

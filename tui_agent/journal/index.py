@@ -11,13 +11,15 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tui_agent.journal import decisions, ledger
 from tui_agent.journal.errors import JournalError, explain, is_damage
-from tui_agent.journal.schema import can_write, connect
+from tui_agent.journal.schema import can_write, connect, standing_file
 from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
 from tui_agent.journal.transaction import transaction
 
@@ -96,6 +98,9 @@ class SessionIndex:
         self._path = path
         self._sessions = sessions
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._complete_day = ""
+        self._last_booked: dict[str, int] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index")
         self._closed = False
 
@@ -104,7 +109,12 @@ class SessionIndex:
 
         Doing it again changes nothing. Raises JournalError (JournalFull, JournalWriteError).
         """
-        await self._run(lambda connection: _record(connection, summary, events))
+
+        def work(connection: sqlite3.Connection) -> None:
+            _record(connection, summary, events)
+            self._note_booked(summary.id, events)
+
+        await self._run(work)
 
     async def list(self, workspace: str | None = None) -> list[SessionSummary]:
         """Return the sessions, of one workspace or all, the one used last first.
@@ -172,10 +182,12 @@ class SessionIndex:
         """Ask `decide`, called with what all sessions have used and reserved of a day, what to reserve.
 
         It is asked, and its answer put on disk, in one transaction: no other process can come between. It runs in
-        the index's thread. Returns what it was called with.
+        the index's thread. Returns what it was called with. An index that was lost, or is an older one, is completed
+        first from the sessions that were written to on that day. Raises JournalError.
         """
 
         def work(connection: sqlite3.Connection) -> tuple[Amounts, Amounts]:
+            self._complete(connection, day)
             # The request goes out on the strength of this row: it must outlive a power cut.
             connection.execute("PRAGMA synchronous = FULL")
             try:
@@ -202,25 +214,19 @@ class SessionIndex:
             with transaction(connection):
                 for event in events:
                     ledger.book(connection, session, event)
+            self._note_booked(session, events)
 
         await self._run(work)
 
-    async def last_booked(self, session: str) -> int:
-        """Return the seq of the last event of a session that is booked; 0 if none is."""
+    async def settle(self, session: str, under_way: set[str]) -> None:
+        """Book what earlier starts of a session left unbooked, and give back what it held but for `under_way`.
 
-        def select(connection: sqlite3.Connection) -> int:
-            row = connection.execute("SELECT max(seq) FROM spend WHERE session = ?", (session,)).fetchone()
-            return int(row[0] or 0)
-
-        return await self._run(select)
-
-    async def settle(self, session: str, events: Sequence[EventBase], under_way: set[str]) -> None:
-        """Book what an earlier start left unbooked, and give back what it held, but for the keys `under_way`."""
+        Those are the keys of reservations for requests that are still being worked on.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                for event in events:
-                    ledger.book(connection, session, event)
+                ledger.catch_up(connection, self._sessions / session / "session.db")
                 ledger.keep_only(connection, session, under_way)
 
         await self._run(work)
@@ -279,9 +285,7 @@ class SessionIndex:
         self._closed = True
 
         def close() -> None:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._let_go()
 
         done = self._thread.submit(close)
         self._thread.shutdown(wait=False)
@@ -308,9 +312,44 @@ class SessionIndex:
             raise explain(error, self._path) from error
 
     def _open(self) -> sqlite3.Connection:
+        exchanged = self._file is not None and standing_file(self._path) != self._file
+        if exchanged and not self._path.parent.exists():
+            raise JournalError(
+                f"The folder {self._path.parent} was removed while it was in use. Nothing can be kept any more: "
+                "put it back, or close the program and start it again."
+            )
+        if exchanged:
+            self._let_go()
         if self._connection is None:
-            self._connection = self._open_writable() if self._can_write() else self._in_memory()
+            self._connection = self._open_writable(exchanged) if self._can_write() else self._in_memory()
         return self._connection
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._file, self._complete_day = None, None, ""
+
+    def _note_booked(self, session: str, events: Sequence[EventBase]) -> None:
+        """Remember the last event that was booked for a session: an index without it is not the one it was."""
+        from tui_agent.events import spent
+
+        booked = [event.seq for event in events if event.seq and event.session == session and spent(event)]
+        if booked:
+            self._last_booked[session] = booked[-1]
+
+    def _complete(self, connection: sqlite3.Connection, day: str) -> None:
+        """Book what the sessions spent on a day that is not in the books; once, unless they lost something since."""
+        lost = any(
+            connection.execute("SELECT 1 FROM spend WHERE session = ? AND seq = ?", row).fetchone() is None
+            for row in self._last_booked.items()
+        )
+        if self._complete_day == day and not lost:
+            return
+        begin = datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
+        for path in self._sessions.glob("*/session.db"):
+            if _written(path) >= begin:
+                _catch_up(connection, path)
+        self._complete_day = day
 
     def _can_write(self) -> bool:
         try:
@@ -319,7 +358,8 @@ class SessionIndex:
             return False
         return can_write(self._path.parent) and (can_write(self._path) or not self._path.exists())
 
-    def _open_writable(self) -> sqlite3.Connection:
+    def _open_writable(self, exchanged: bool) -> sqlite3.Connection:
+        """Open the index; one that is new, or came in the place of another, is filled from the sessions."""
         connection = connect(self._path, "rwc")
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -328,10 +368,12 @@ class SessionIndex:
             connection.execute("PRAGMA synchronous = NORMAL")
             if version == 0:
                 _create(connection, _SCHEMA, INDEX_VERSION)
-                self._rebuild(connection)
             else:
                 for number in range(version, INDEX_VERSION):
                     _create(connection, _UPGRADES[number], number + 1)
+            if exchanged or version == 0:
+                self._rebuild(connection)
+            self._file = standing_file(self._path)
         except BaseException:
             connection.close()
             raise
@@ -368,16 +410,30 @@ class SessionIndex:
                 problem = f"{path} is damaged ({error}). Open the session: what can be read is then salvaged."
             return SessionSummary(id=name, path=str(path), problem=problem)
         if not connection.execute("PRAGMA query_only").fetchone()[0]:
+            _catch_up(connection, path)
             _record(connection, summary, events)
         return summary
 
     def _start_over(self) -> None:
         """Remove a damaged index; the next opening makes it again."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._let_go()
         for suffix in ("", "-wal", "-shm"):
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """Return when a session was written to last, in seconds since the epoch; 0 where that is not to be had."""
+    times = [0.0]
+    for name in (path.name, path.name + "-wal"):
+        with suppress(OSError):
+            times.append(path.with_name(name).stat().st_mtime)
+    return max(times)
+
+
+def _catch_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the books of a session up to its file, unless that cannot be read: opening the session says so."""
+    with suppress(JournalError), transaction(connection):
+        ledger.catch_up(connection, path)
 
 
 def _create(connection: sqlite3.Connection, script: str, version: int) -> None:
@@ -427,7 +483,7 @@ def _read_session(path: Path) -> tuple[SessionSummary, Sequence[EventBase]]:
         raise JournalError(f"{path} is the session {session}: its folder must have that name.")
     summary = SessionSummary(id=session, path=str(path), updated=updated)
     events = []
-    for event in read_events(path, (*SUMMARY_TYPES, *ledger.SPEND_TYPES)):
+    for event in read_events(path, (*SUMMARY_TYPES, *ledger.BOOKING_TYPES)):
         summary = summarise(summary, event)
         events.append(event)
     return summary, events

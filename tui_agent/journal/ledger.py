@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tui_agent.journal.codec import decode
+from tui_agent.journal.errors import JournalError
+from tui_agent.journal.schema import connect
 
 if TYPE_CHECKING:
     from tui_agent.events import Amounts, EventBase
@@ -17,15 +23,8 @@ if TYPE_CHECKING:
 TIME_KEY = "time"
 """The key under which a session reserves time; a request's is `turn.attempt`."""
 
-SPEND_TYPES = (
-    "turn.projected",
-    "turn.finished",
-    "turn.failed",
-    "context.compacted",
-    "budget.booked",
-    "budget.clocked",
-)
-"""The events that reserve or book something: `turn.projected`, and those that `events.spent` reads."""
+BOOKING_TYPES = ("turn.finished", "turn.failed", "context.compacted", "budget.booked", "budget.clocked")
+"""The events that book something: those that `events.spent` reads."""
 
 MOST_TOKENS = 10**15
 """Tokens that one row can hold: what SQLite's integers take with room to spare."""
@@ -80,6 +79,71 @@ def keep_only(connection: sqlite3.Connection, session: str, keys: set[str]) -> N
     """Give back all of a session's reservations but those."""
     rows = connection.execute("SELECT key FROM reservation WHERE session = ?", (session,)).fetchall()
     release(connection, session, [key for (key,) in rows if key not in keys])
+
+
+def catch_up(connection: sqlite3.Connection, path: Path) -> None:
+    """Book what the session in a file spent and the books do not have, and hold what its open requests reserved.
+
+    A process that was killed, and a lost or older index, leave gaps anywhere, so every event of the session is looked
+    for by its number. To be called within a transaction on `connection`: then no other process can book or end a
+    request between the look and the entry. Raises JournalError where the file cannot be read.
+    """
+    session = path.parent.name
+    known = {seq for (seq,) in connection.execute("SELECT seq FROM spend WHERE session = ?", (session,))}
+    try:
+        with closing(connect(path, "ro")) as file:
+            missing, projected, under_way = _unbooked(file, known)
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path} cannot be read: {error}.") from error
+    _book_all(connection, session, missing, projected)
+    for event in under_way:
+        book(connection, session, event)
+
+
+def _unbooked(file: sqlite3.Connection, known: set[int]) -> tuple[list[EventBase], list[EventBase], list[EventBase]]:
+    """Return the events of a session that are not among the `known` ones, their projections, and the open ones."""
+    # What a fork copied comes before its own first event, and was paid for by its origin.
+    row = file.execute("SELECT max(seq) FROM event WHERE type = 'session.created'").fetchone()
+    first = int(row[0] or 0)
+    missing, last_end = {}, {}
+    for seq, turn in file.execute(
+        "SELECT seq, CASE WHEN type = 'context.compacted' AND json_valid(body) THEN body ->> 'turn' ELSE subject END"
+        f" FROM event WHERE seq > ? AND type IN ({', '.join('?' * len(BOOKING_TYPES))})",
+        (first, *BOOKING_TYPES),
+    ):
+        last_end[turn] = seq
+        if seq not in known:
+            missing[seq] = turn
+    turns = set(missing.values())
+    past, under_way = [], []
+    for seq, turn in file.execute(
+        "SELECT seq, subject FROM event WHERE seq > ? AND type = 'turn.projected'", (first,)
+    ):
+        if seq > last_end.get(turn, 0):
+            under_way.append(seq)
+        elif turn in turns:
+            past.append(seq)
+    return _read(file, missing), _read(file, past), _read(file, under_way)
+
+
+def _read(file: sqlite3.Connection, seqs: Iterable[int]) -> list[EventBase]:
+    query = "SELECT type, CAST(body AS BLOB), seq, hash FROM event WHERE seq = ?"
+    return [decode(*row) for seq in sorted(seqs) for row in file.execute(query, (seq,))]
+
+
+def _book_all(
+    connection: sqlite3.Connection, session: str, missing: list[EventBase], projected: list[EventBase]
+) -> None:
+    """Book events, each on the day that was reserved for it by one of `projected`."""
+    from tui_agent.events import TurnProjected, spent
+
+    held = {(event.turn, event.attempt): event for event in projected if isinstance(event, TurnProjected)}
+    for event in missing:
+        taken = spent(event)
+        reserved = held.get((taken.turn, taken.attempt)) if taken is not None else None
+        if reserved is not None:
+            book(connection, session, reserved)
+        book(connection, session, event)
 
 
 def book(connection: sqlite3.Connection, session: str, event: EventBase) -> None:

@@ -58,6 +58,18 @@ def uri(path: Path, mode: str) -> str:
     return found
 
 
+def standing_file(path: Path) -> tuple[int, int] | None:
+    """Return which file stands at a path, by device and number; None where there is none.
+
+    A process that has a file open goes on writing to it when it is removed or another is put in its place.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def can_write(path: Path) -> bool:
     """Say whether this process may change a file or what is in a folder."""
     return os.access(path, os.W_OK)

@@ -17,10 +17,11 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from tui_agent.journal.errors import FenceLost, JournalError, explain, is_damage
+from tui_agent.journal.errors import FenceLost, JournalError, JournalGone, explain, is_damage
 from tui_agent.journal.head import INSERT_EVENT, Envelope, Head
 from tui_agent.journal.lock import FileLock
 from tui_agent.journal.records import Committed, Durability
+from tui_agent.journal.schema import standing_file
 
 if TYPE_CHECKING:
     from tui_agent.events import EventBase
@@ -91,6 +92,7 @@ class Writer:
         self._queue: SimpleQueue[Transaction | _Stop] = SimpleQueue()
         self._durability: Durability | None = None
         self._damaged = False
+        self._standing = standing_file(file.path)
         # A daemon, so that a program that ends without closing is not kept alive; the next opening then
         # sees a boot without an end, which is the truth.
         self._thread = threading.Thread(target=self._run, name=f"journal {file.session}", daemon=True)
@@ -174,6 +176,11 @@ class Writer:
             self._durability = wanted
 
     def _check_fence(self) -> None:
+        if standing_file(self._file.path) != self._standing:
+            raise JournalGone(
+                f"The session file {self._file.path} was removed or exchanged while it was open: nothing that "
+                "happens now would be kept. Put the file back and go on, or close this session."
+            )
         row = self._connection.execute("SELECT value FROM meta WHERE key = 'fence'").fetchone()
         if row != (self._file.fence,):
             raise FenceLost(

@@ -737,9 +737,10 @@ class SessionHandle:
         cause = await asyncio.to_thread(self._blackbox.cause) if crashed else ("", "")
         await record_interruptions(self._journal, self.state, self._backend.catalog.cost, cause)
         await asyncio.to_thread(self._blackbox.arm)
-        if crashed or clocked:
-            under_way = {f"{projected.turn}.{projected.attempt}" for projected in self.state.budget.reserved}
-            await self._ledger.settle(self._journal, under_way)
+        under_way = {f"{projected.turn}.{projected.attempt}" for projected in self.state.budget.reserved}
+        if self._last_written:
+            # Not waited for: a lost index is filled from all sessions. It comes before whatever is reserved next.
+            self._spawn(self._ledger.settle(under_way))
 
     async def _load_history(self, agent: str) -> History:
         start = self.state.conversation.history_start if agent == MAIN_AGENT else 0

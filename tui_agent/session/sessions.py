@@ -11,8 +11,7 @@ from pathlib import Path
 from tui_agent.budget import Account
 from tui_agent.config import Paths
 from tui_agent.events import Amounts, EventBase
-from tui_agent.journal import FileLock, Journal, JournalError, SearchHit, SessionIndex, SessionLocked, SessionSummary
-from tui_agent.journal.ledger import SPEND_TYPES
+from tui_agent.journal import FileLock, JournalError, SearchHit, SessionIndex, SessionLocked, SessionSummary
 from tui_agent.sandbox import inspect
 from tui_agent.session.errors import SessionBusy, SessionError
 from tui_agent.session.state import SessionState
@@ -100,14 +99,9 @@ class Ledger:
         """Return what all sessions have used and reserved of a day."""
         return Account(*await self._index.day(day))
 
-    async def settle(self, journal: Journal, under_way: set[str]) -> None:
+    async def settle(self, under_way: set[str]) -> None:
         """Book what an earlier start had not come to, and give back what it held beside the keys `under_way`."""
-        events: list[EventBase] = []
-        after = await self._index.last_booked(self._session)
-        while page := await journal.read(after, types=SPEND_TYPES):
-            events += page
-            after = page[-1].seq or 0
-        await self._index.settle(self._session, events, under_way)
+        await self._index.settle(self._session, under_way)
 
 
 async def list_sessions(data_dir: Path, workspace: Path | None = None) -> list[SessionSummary]:
