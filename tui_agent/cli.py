@@ -199,7 +199,7 @@ def cli(ctx: click.Context, /, *, prompt: str | None = None, resume: str | None,
     """
     if ctx.invoked_subcommand is None:
         choose = resume == CHOOSE
-        start = _start(ctx, resume=None if choose else resume)
+        start = replace(_start(ctx, resume=None if choose else resume), on_screen=True)
         if start.resume:
             start = replace(start, resume=_find(start.paths, start.resume))
         _screen(start, prompt=prompt or "", choose=choose)

@@ -31,6 +31,7 @@ class Start:
     scenario: Path | None = None
     data_dir: Path | None = None
     unattended: bool = False
+    on_screen: bool = False
 
     @property
     def paths(self) -> Paths:
@@ -57,13 +58,23 @@ class Start:
         )
 
     async def open(self) -> SessionHandle:
-        """Open the session that is meant. Raises `SessionError`."""
+        """Open the session that is meant; on screen a new one where there is none to go on with.
+
+        Raises `SessionError`.
+        """
         from tui_agent.session import SessionHandle
 
         if self.resume:
             return await SessionHandle.resume(find_session(self.paths, self.resume), self.options())
         if self.continue_:
-            return await resume_latest(self.paths, self.cwd, self.options())
+            try:
+                return await resume_latest(self.paths, self.cwd, self.options())
+            except SessionNotFound as error:
+                if not self.on_screen:
+                    raise
+                handle = await SessionHandle.open(self.options())
+                handle.remarks.append(f"{error} This is a new session.")
+                return handle
         return await SessionHandle.open(self.options())
 
 
@@ -103,4 +114,4 @@ async def resume_latest(paths: Paths, workspace: Path, options: OpenOptions) -> 
             return handle
     if passed_over:
         raise SessionNotFound("\n".join([f"No session in {workspace} can be opened.", *passed_over]))
-    raise SessionNotFound(f"No session in {workspace} yet. List all: tui-agent sessions")
+    raise SessionNotFound(f"No session in {workspace} yet.")

@@ -66,6 +66,15 @@ class FileLock:
             self._file = None
 
 
+def is_free(path: Path) -> bool:
+    """Say whether no process holds the lock of `path`. Takes it for a moment to find out."""
+    try:
+        FileLock(path).release()
+    except JournalError:
+        return False
+    return True
+
+
 def _read_pid(file: IO[bytes]) -> str:
     file.seek(0)
     pid = file.read(20).decode("ascii", "replace").strip()

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         SearchHit,
         SessionSummary,
         delete_session,
+        discard_empty_sessions,
         list_sessions,
         search_sessions,
     )
@@ -93,6 +94,7 @@ _HOMES = {
     "WindowPart": "tui_agent.context.window",
     "WorkflowState": "tui_agent.workflow.state",
     "delete_session": "tui_agent.session.sessions",
+    "discard_empty_sessions": "tui_agent.session.sessions",
     "describe_window": "tui_agent.context.window",
     "export_session": "tui_agent.session.reports",
     "list_sessions": "tui_agent.session.sessions",
@@ -149,6 +151,7 @@ __all__ = [
     "WorkflowState",
     "delete_session",
     "describe_window",
+    "discard_empty_sessions",
     "export_session",
     "list_sessions",
     "load_commands",

@@ -49,6 +49,7 @@ from tui_agent.journal import (
     SessionLocked,
     SessionUnwritable,
 )
+from tui_agent.journal.lock import is_free
 from tui_agent.models import ModelClient, ModelError
 from tui_agent.permissions import (
     LoadedRules,
@@ -90,6 +91,10 @@ FOLLOW_SECONDS = 1.0
 MODES_AFTER_PLAN = ("ask", "accept-edits", "sandboxed")
 """The modes that the user can choose when they approve a plan."""
 
+HELD = "another window holds it"
+LEFT = "the other window has left it; a prompt takes over"
+"""Why a session is read-only: while its lock is held, and after that."""
+
 SNAPSHOT_EVERY = 500
 """Events between snapshots of the folded state: what a start has to fold anew at most."""
 
@@ -112,7 +117,8 @@ class SessionHandle:
 
     After `open` or `resume`: `subscribe`, then `start`. Everything a caller changes goes to the journal
     first and comes back as an update. All methods are for the event loop that opened the session.
-    `read_only_because` says why a session is read-only; `start` gives notice of the `remarks` that its opener left.
+    `read_only_because` says why a session is read-only, `can_take_over` that the window that held it has left, so
+    that resuming it again makes it writable. `start` gives notice of the `remarks` that its opener left.
     """
 
     def __init__(
@@ -126,6 +132,7 @@ class SessionHandle:
         self.session = journal.session
         self.read_only = journal.read_only
         self.read_only_because = ""
+        self.can_take_over = False
         self.remarks: list[str] = []
         self.options = options
         self.settings = settings
@@ -202,6 +209,7 @@ class SessionHandle:
             session = options.runtime.new_id("session")
             path = paths.session_database(session)
             journal = await Journal.create(path, session, options.runtime)
+            undo.push_async_callback(delete_session, options.data_dir, session)
             undo.push_async_callback(journal.close)
             handle = cls(journal, SessionState(), options, settings, backend)
             undo.push_async_callback(handle._sessions.close)
@@ -227,7 +235,7 @@ class SessionHandle:
                 journal = await Journal.open(path, options.runtime)
             except (SessionLocked, SessionUnwritable) as error:
                 locked = isinstance(error, SessionLocked)
-                because = "another window holds it" if locked else "its folder cannot be written"
+                because = HELD if locked else "its folder cannot be written"
                 journal = await Journal.open(path, options.runtime, read_only=True)
             journal, state = await _folded(journal, options.runtime)
             undo.push_async_callback(journal.close)
@@ -715,11 +723,17 @@ class SessionHandle:
             self._spawn(self._sessions.take_decisions(self.session))
 
     async def _follow(self) -> None:
-        """Show what the window that holds the session writes."""
+        """Show what the window that holds the session writes, and say when that one has left it or come back."""
+        locked = self.read_only_because == HELD
         try:
             while True:
                 await self._view.follow()
                 await asyncio.sleep(FOLLOW_SECONDS)
+                if locked and (left := await asyncio.to_thread(is_free, self._journal.path)) != self.can_take_over:
+                    self.can_take_over = left
+                    self.read_only_because = LEFT if left else HELD
+                    message = f"This window only looks: {self.read_only_because}."
+                    self._view.warn(Notice(level="warning", code="follow", message=message, time=self._runtime.now()))
         except JournalError as error:
             message = f"This window no longer follows the other one: {error}"
             self._view.warn(Notice(level="error", code="follow", message=message, time=self._runtime.now()))

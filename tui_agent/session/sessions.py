@@ -12,6 +12,7 @@ from tui_agent.budget import Account
 from tui_agent.config import Paths
 from tui_agent.events import Amounts, EventBase
 from tui_agent.journal import FileLock, JournalError, SearchHit, SessionIndex, SessionLocked, SessionSummary
+from tui_agent.journal.empty import holds_nothing
 from tui_agent.sandbox import inspect
 from tui_agent.session.errors import SessionBusy, SessionError
 from tui_agent.session.state import SessionState
@@ -105,10 +106,33 @@ class Ledger:
 
 
 async def list_sessions(data_dir: Path, workspace: Path | None = None) -> list[SessionSummary]:
-    """Return the sessions of a data folder, the last used first; a lost or damaged index is rebuilt."""
+    """Return the sessions of a data folder, the last used first; a lost or damaged index is rebuilt.
+
+    Those in which nothing was asked, and that hold no draft, are left out.
+    """
     index = _index(data_dir)
     try:
-        return await index.list(str(workspace) if workspace is not None else None)
+        found = await index.list(str(workspace) if workspace is not None else None)
+    finally:
+        await index.close()
+    empty = await asyncio.to_thread(_empty, found)
+    return [session for session in found if session.id not in empty]
+
+
+def _empty(found: Sequence[SessionSummary]) -> set[str]:
+    asked = (session for session in found if not (session.prompts or session.problem))
+    return {session.id for session in asked if holds_nothing(Path(session.path))}
+
+
+async def discard_empty_sessions(data_dir: Path) -> None:
+    """Remove the sessions in which nothing was asked, and that no window has open: what closing left, or a crash."""
+    index = _index(data_dir)
+    try:
+        for session in await asyncio.to_thread(_empty, await index.list(None)):
+            with suppress(SessionBusy, SessionError):  # it is in use, or stays until the next time
+                folder = Paths(data_dir, data_dir).session_folder(session)
+                if await asyncio.to_thread(_remove_folder, folder, only_empty=True):
+                    await index.remove(session)
     finally:
         await index.close()
 
@@ -137,19 +161,23 @@ async def delete_session(data_dir: Path, session: str) -> None:
         await index.close()
 
 
-def _remove_folder(folder: Path) -> None:
+def _remove_folder(folder: Path, *, only_empty: bool = False) -> bool:
+    """Remove a session's folder and say so; `only_empty`: unless something was asked in it meanwhile."""
     if not folder.exists():
-        return
+        return True
     try:
         lock = FileLock(folder / "session.db")
     except SessionLocked as error:
         raise SessionBusy("this session is open in a window; close it there, then delete it") from error
     try:
+        if only_empty and not holds_nothing(folder / "session.db"):
+            return False
         _refuse_running(folder / "steps")
         # The session's file goes first: a folder without one is no session any more, should this be cut off.
         for name in ("session.db", "session.db-wal", "session.db-shm"):
             (folder / name).unlink(missing_ok=True)
         shutil.rmtree(folder)
+        return True
     except OSError as error:
         raise SessionError(f"{folder} could not be removed: {error}") from error
     finally:
@@ -187,6 +215,7 @@ __all__ = [
     "Sessions",
     "closing_index",
     "delete_session",
+    "discard_empty_sessions",
     "list_sessions",
     "search_sessions",
 ]

@@ -224,6 +224,10 @@ async def browse(app: TuiAgentApp) -> None:
     choice = await app.push_screen_wait(browser)
     if choice is not None:
         await switch(app, choice)
+    elif app.handle is None:  # nothing was chosen, and there is no session to go back to
+        handle = await SessionHandle.open(options)
+        handle.remarks.append("No session was chosen: this is a new one.")
+        await app.show_session(handle)
 
 
 async def switch(app: TuiAgentApp, choice: Choice) -> None:

@@ -181,6 +181,8 @@ class SessionApp(App[int]):
             handle.save_layout,
             lambda error: self.report(error, "The draft and the layout are not kept"),
         )
+        if not handle.read_only:
+            self._saver.touch()  # what was typed while the session was opened
         await handle.start()
         if not handle.read_only:
             from tui_agent.ui.trust import mention_trust
@@ -194,7 +196,7 @@ class SessionApp(App[int]):
 
     async def leave_session(self) -> None:
         """Save and close the session on the screen, if there is one."""
-        from tui_agent.session import JournalError
+        from tui_agent.session import JournalError, discard_empty_sessions
 
         if self.handle is None:
             return
@@ -211,6 +213,8 @@ class SessionApp(App[int]):
         self.workbench.prompt.clear_draft()
         try:
             await handle.close()
+            if not handle.read_only:
+                await discard_empty_sessions(handle.options.data_dir)
         except JournalError as error:
             self.close_problem = str(error)
             self.notify(inert(self.close_problem), severity="error", markup=False)
@@ -227,6 +231,8 @@ class SessionApp(App[int]):
         if self._history is not None:
             self._history.note(update.items)
         for event in update.events:
+            if isinstance(event, Notice) and event.code == "follow" and self.handle is not None:
+                self.workbench.prompt.say_why_not(self.handle.read_only_because)
             if isinstance(event, Notice) and event.level != "info":
                 self.notify(inert(event.message), severity=event.level, markup=False)
         self._show_header()
@@ -348,6 +354,8 @@ class SessionApp(App[int]):
                 elif command:
                     await self.carry_out(*command)
                 elif self.handle is not None:
+                    if self.handle.can_take_over:
+                        await self._take_over(self.handle)
                     await self.handle.submit(text)
                     if self._history is not None:
                         self._history.reset()
@@ -357,6 +365,16 @@ class SessionApp(App[int]):
             except Exception:
                 self._give_back(text)
                 raise
+
+    async def _take_over(self, handle: SessionHandle) -> None:
+        """Open the session for writing that this window only looked at, since the window that held it has left."""
+        from tui_agent.session import SessionHandle
+
+        draft = self.workbench.prompt.text
+        await self.show_session(await SessionHandle.resume(handle.session, handle.options))
+        # What this window has written counts, not the draft that the other one left.
+        self.workbench.prompt.clear_draft()
+        self.workbench.prompt.take(draft)
 
     def _give_back(self, text: str) -> None:
         prompt = self.workbench.prompt
