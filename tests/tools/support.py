@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Bench:
             self.asked.append((question, options))
             return "blue"
 
-        async def run_agent(agent: str, prompt: str) -> str:
+        async def run_agent(agent: str, prompt: str, show: Callable[[str], Awaitable[None]]) -> str:
             return f"{agent} says: {prompt}"
 
         async def set_todo(items: list[TodoItem]) -> None:

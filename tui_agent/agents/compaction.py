@@ -156,8 +156,8 @@ async def compact(
     conversation = services.conversation()
     model = services.catalog.find(conversation.model)
     start = conversation.history_start if recorder.agent == MAIN_AGENT else 0
-    events = _since_last(await _read(services, max(start - 1, 0), agent=recorder.agent))
-    record = read_record(await _read(services, 0, types=["step.planned", "step.finished"]))
+    events = _since_last(await read_events(services, max(start - 1, 0), agent=recorder.agent))
+    record = read_record(await read_events(services, 0, types=["step.planned", "step.finished"]))
     lines = receipt_lines(events)
     kept_since = history.seqs[cut.stop] if cut.stop < len(messages) else 1 << 62
     kept_until = history.seqs[cut.start] if cut.start else 0
@@ -406,9 +406,10 @@ def _rules(services: Services) -> list[str]:
     return [f"mode {services.mode()}", *(f"allowed for this session: {pattern}" for pattern in grants)]
 
 
-async def _read(
+async def read_events(
     services: Services, after: int, *, agent: str | None = None, types: Sequence[str] = ()
 ) -> list[Event]:
+    """Return all events after a seq, of one agent or of all, of some types or of all. Raises the journal's errors."""
     events: list[Event] = []
     while page := await services.find_events(after, agent=agent, types=types):
         events += page

@@ -32,8 +32,12 @@ from tui_agent.workflow import (
     output_stream,
 )
 
-RunSubagent = Callable[[str, str, str], Awaitable[str]]
-"""Runs a subagent: called with the step that asks, the agent type, the prompt; returns its answer."""
+Show = Callable[[str], Awaitable[None]]
+"""Shows a line of text of a running step."""
+
+RunSubagent = Callable[[str, str, str, Show], Awaitable[str]]
+"""Runs a subagent: called with the step that asks, the agent type, the prompt, and what shows its calls; returns its
+answer."""
 
 
 class Hands:
@@ -122,11 +126,11 @@ class Hands:
         attempt = max(step.attempt, 1)
         spool = services.steps_dir / (step.id if attempt == 1 else f"{step.id}.{attempt}")
 
-        async def run_agent(agent_type: str, prompt: str) -> str:
+        async def run_agent(agent_type: str, prompt: str, show: Show) -> str:
             known = load_agent_types(services.runtime.home)
             if agent_type not in known:
                 raise ToolError(f"there is no agent type {agent_type!r}; there are: {', '.join(known)}")
-            return await self._run_subagent(step.id, agent_type, prompt)
+            return await self._run_subagent(step.id, agent_type, prompt, show)
 
         async def ask(text: str, options: list[str]) -> str:
             return await self._ask(step, text, options)

@@ -12,9 +12,10 @@ from collections.abc import Collection, Coroutine, Iterable
 from typing import Any
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
-from tui_agent.agents.compaction import Cut, compact, compaction_reason
+from tui_agent.agents.compaction import Cut, compact, compaction_reason, read_events
 from tui_agent.agents.ending import Ending, ending_of_answer, ending_of_failure, ending_of_stop
-from tui_agent.agents.hands import Hands
+from tui_agent.agents.handover import work_until_end
+from tui_agent.agents.hands import Hands, Show
 from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.repair import repair_history
 from tui_agent.agents.services import Services
@@ -77,6 +78,9 @@ class Agent:
         self.type: AgentType = load_agent_types(services.runtime.home)[agent_type]
         self.recorder = Recorder(services.journal, run, agent)
         self.hands = Hands(services, self.recorder, self.type, self._run_subagent)
+        self.show: Show | None = None
+        self._shown: set[str] = set()
+        self.ending: Ending | None = None
         self._broken = 0
         self._cut = 0
         self._repairs = 0
@@ -92,28 +96,26 @@ class Agent:
         while True:
             try:
                 history = await self.services.load_history(self.agent)
-                ending = await self._work(history)
+                ending = self.ending = await self._work(history)
                 async with self.services.prompts:
                     if ending.answered and self._is_main and self.services.conversation().queued:
                         continue
                     await self._finish(ending, history.stop.reason)
             except asyncio.CancelledError:
-                if not self.services.interrupting:
+                if not self.services.ended_by_user(self.agent):
                     raise
                 if await self._interrupted():
                     continue
                 if not self._is_main:
                     raise
                 return ""
-            if ending.outcome != "completed" and not self._is_main:
-                return f"{history.last_text}\n[How this agent ended: {ending.outcome}: {ending.reason}]".strip()
             return history.last_text
 
     async def _interrupted(self) -> bool:
         """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
         services = self.services
         by_person = "The user interrupted this call."
-        reason = services.interrupt_reason
+        reason = services.interrupt_reason if services.interrupting else "the user stopped this agent"
         interrupted = Ending("interrupted", reason or "the user stopped it", told=not reason)
         await self._cancel(interrupted, by_person if services.time_up is None else _TIME_UP)
         if not self._is_main:
@@ -241,6 +243,10 @@ class Agent:
 
     async def _settle_steps(self) -> None:
         steps = self._open_steps()
+        for step in steps:
+            if self.show is not None and step.id not in self._shown:
+                self._shown.add(step.id)
+                await self.show(f"{step.title or step.tool}\n")
         if steps:
             await _all(self.hands.executor.settle(step.id) for step in steps)
 
@@ -264,7 +270,8 @@ class Agent:
                 await child._cancel(ending, why)
                 await child._finish(ending)
         for step in steps:
-            await self.hands.executor.cancel_open(step.id, why)
+            done = await work_until_end(self.services, step.id, step.order) if step.tool == "task" else ""
+            await self.hands.executor.cancel_open(step.id, f"{why}\n{done}" if done else why)
 
     async def _accept_prompts(self) -> None:
         if not self._is_main:
@@ -346,20 +353,51 @@ class Agent:
         clocked = self.services.meter.clocked() if self._is_main else []
         await to_the_end(self.recorder.record(*([ending.stop] if ending.stop else []), *clocked, finished))
 
-    async def _run_subagent(self, step: str, agent_type: str, prompt: str) -> str:
-        """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one."""
-        services = self.services
+    async def _run_subagent(self, step: str, agent_type: str, prompt: str, show: Show) -> str:
+        """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one.
+
+        One that did not complete its work says so, with what it had done.
+        """
+        services, order = self.services, self.services.workflow().steps[step].order
         known = next((run for run in services.conversation().runs if run.parent_step == step), None)
-        if known is not None:
-            return await Agent(services, known.id, known.agent, known.agent_type).run()
-        for event in await services.find_events(services.workflow().steps[step].order, types=["run.started"]):
-            if isinstance(event, RunStarted) and event.parent_step == step:
-                return (await services.load_history(event.agent)).last_text
-        run, agent = services.runtime.new_id("run"), services.runtime.new_id(agent_type)
-        child = Agent(services, run, agent, agent_type)
-        started = RunStarted(prompt=prompt, agent_type=agent_type, parent_step=step, parent_agent=self.agent)
-        await to_the_end(child.recorder.record(started))
-        return await child.run()
+        if known is None:
+            for event in await services.find_events(order, types=["run.started"]):
+                if isinstance(event, RunStarted) and event.parent_step == step:
+                    return (await services.load_history(event.agent)).last_text
+            child = await self._begin_subagent(step, agent_type, prompt)
+        else:
+            child = Agent(services, known.id, known.agent, known.agent_type)
+        child.show = show
+        work = services.subagents[child.agent] = asyncio.create_task(child.run(), name=child.agent)
+        try:
+            answer = await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if child.agent not in services.stopping or task is None or task.cancelling():
+                raise
+            said = "[The user stopped this agent. Do not start it again unless they ask for that.]"
+            return f"{said}\n{await work_until_end(services, step, order)}"
+        finally:
+            services.subagents.pop(child.agent, None)
+            services.stopping.discard(child.agent)
+        ending = child.ending
+        if ending is None or ending.outcome == "completed":
+            return answer
+        how = f"[This agent did not complete its work: {ending.outcome.replace('_', ' ')}: {ending.reason}]"
+        return f"{how}\n{await work_until_end(services, step, order)}"
+
+    async def _begin_subagent(self, step: str, agent_type: str, prompt: str) -> Agent:
+        """Record the start of a subagent under a name of its own in this session, e.g. `explore-2`."""
+        services = self.services
+        async with services.naming:
+            started = await read_events(services, 0, types=["run.started"])
+            number = 1 + sum(
+                isinstance(e, RunStarted) and bool(e.parent_step) and e.agent_type == agent_type for e in started
+            )
+            child = Agent(services, services.runtime.new_id("run"), f"{agent_type}-{number}", agent_type)
+            event = RunStarted(prompt=prompt, agent_type=agent_type, parent_step=step, parent_agent=self.agent)
+            await to_the_end(child.recorder.record(event))
+        return child
 
 
 _TIME_UP = "The time limit stopped this call."

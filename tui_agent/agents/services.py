@@ -31,7 +31,8 @@ class Services:
     notified when the user decides about an uncertain step or answers a question. `interrupting` says that a
     cancellation is the user's doing and is to be recorded; without it the program is closing, and everything stays as
     it is; `interrupt_reason` says what did it where it was not the user. `time_up` says that it is a limit on time
-    that does it.
+    that does it. `subagents` are those at work, by name; `stopping` those that the user ends alone, `naming` is held
+    while one gets its name.
     """
 
     runtime: Runtime
@@ -56,7 +57,14 @@ class Services:
     resolved: asyncio.Condition = field(default_factory=asyncio.Condition)
     implementations: dict[str, Tool] = field(default_factory=dict)
     sandbox: Sandbox | None = None
+    naming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    subagents: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    stopping: set[str] = field(default_factory=set)
     interrupting: bool = False
     interrupt_reason: str = ""
     time_up: BudgetStopped | None = None
     closing: bool = False
+
+    def ended_by_user(self, agent: str) -> bool:
+        """Return whether a cancellation of this agent is the user's doing and is to be recorded."""
+        return self.interrupting or agent in self.stopping

@@ -74,7 +74,7 @@ class Turn:
         try:
             return await self._attempt(plan)
         except asyncio.CancelledError:
-            if self.services.interrupting and self._announced and not self._over:
+            if self.services.ended_by_user(self.recorder.agent) and self._announced and not self._over:
                 await self._interrupted()
             raise
         finally:

@@ -586,6 +586,21 @@ class SessionHandle:
             except JournalError as error:
                 self._warn(str(error))
 
+    async def stop_agent(self, name: str = "") -> None:
+        """End one subagent; the agent that asked for it is told what it had done, and goes on.
+
+        Without a name, the only one at work. Raises `SessionError` when that is not clear.
+        """
+        self._writable()
+        at_work = self._services.subagents
+        if not name and len(at_work) == 1:
+            name = next(iter(at_work))
+        if name not in at_work:
+            known = ", ".join(at_work) or "none; Esc interrupts the run"
+            raise SessionError(f"say which agent to stop: /stop NAME. At work: {known}")
+        self._services.stopping.add(name)
+        at_work[name].cancel()
+
     async def configure(
         self,
         *,

@@ -24,6 +24,16 @@ class Task(PureTool):
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Run it."""
-        answer = await context.run_agent(str(call.input["agent"]), str(call.input["prompt"]))
+        log: list[str] = []
+
+        async def show(line: str) -> None:
+            log.append(line)
+            await context.output(line)
+
+        answer = await context.run_agent(str(call.input["agent"]), str(call.input["prompt"]), show)
         text = await asyncio.to_thread(cut_result, context, answer, lines=MOST_LINES, characters=MOST_CHARACTERS)
-        return Outcome(text_result(text), summary=str(call.input["agent"]), view=cut_view(answer))
+        return Outcome(
+            text_result(text),
+            summary=str(call.input["agent"]),
+            view=cut_view("\n".join(["".join(log), answer]) if log else answer),
+        )

@@ -31,7 +31,8 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "mode", "max-turns",
-        "title", "interrupt", "theme", "copy", "verify", "export", "registry", "context", "receipt", "audit", "trust",
+        "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context", "receipt", "audit",
+        "trust",
     }
 )  # fmt: skip
 """Commands that work on the screen."""
@@ -96,6 +97,8 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             app.start(offer_trust(app, handle))
         case "interrupt":
             await handle.interrupt()
+        case "stop":
+            await handle.stop_agent(argument)
         case "fork":
             await switch(app, Choice("open", await handle.fork()))
         case "model":

@@ -43,10 +43,11 @@ class ToolContext:
 
     `files_read` maps absolute paths to the SHA-256 the file had when this session last read or wrote it.
     `output` shows text of a running tool (batched, on disk before it is painted). `spool` is the folder
-    for a step's own records, `<session>/steps/<step>`. `ask` puts a question to the person; `run_agent`
-    runs a subagent and returns its final answer; `set_todo` replaces the todo list. `images` and
-    `documents` say whether the model takes image and PDF blocks. `closing` tells a cancelled tool that the
-    program closes: a command then goes on and is picked up at the next start. `sandbox` is what commands run
+    for a step's own records, `<session>/steps/<step>`. `ask` puts a question to the user; `run_agent`
+    runs a subagent, shows each of its calls as a line by the function it is given, and returns its final answer;
+    `set_todo` replaces the todo list. `images` and `documents` say whether the model takes image and PDF blocks.
+    `closing` tells a cancelled tool that the program closes: a command then goes on and is picked up at
+    the next start. `sandbox` is what commands run
     in; without one they run unconfined. `environment` are variables that the decision on the call demands, `hidden`
     the files and folders that it keeps out. `left_out` returns which of some files (real paths) a search by the
     tool of this call in a folder does not show; it reads the rules from disk, so it belongs into a thread. `mode` is
@@ -58,7 +59,7 @@ class ToolContext:
     spool: Path
     output: Callable[[str], Awaitable[None]]
     ask: Callable[[str, list[str]], Awaitable[str]]
-    run_agent: Callable[[str, str], Awaitable[str]]
+    run_agent: Callable[[str, str, Callable[[str], Awaitable[None]]], Awaitable[str]]
     set_todo: Callable[[list[TodoItem]], Awaitable[None]]
     files_read: dict[str, str] = field(default_factory=dict)
     images: bool = True
