@@ -113,7 +113,7 @@ class Redecider:
             tier=judgement.tier if judgement else "built-in",
             effect=entry.effect,
             agent=entry.agent,
-            folders=(str(self.sessions / entry.session / "steps"),),
+            folders=tuple(str(self.sessions / entry.session / name) for name in ("steps", "outputs", "scratch/tmp")),
             sandbox="available" if judgement and judgement.winner == "sandbox" else "none",
         )
         return judge(

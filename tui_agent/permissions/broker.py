@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tui_agent.events import (
     JsonObject,
@@ -31,6 +31,9 @@ from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import PermissionsState
 from tui_agent.runtime import Runtime
+
+if TYPE_CHECKING:
+    from tui_agent.sandbox import TemporaryFolder
 
 EXACT = "exact:"
 """Begins a grant for one exact call, by its hash; any other grant is a rule."""
@@ -52,9 +55,10 @@ class PermissionBroker:
 
     `rules` reads the rules that hold in the workspace (blocking; they are read for each decision, so that a change
     counts at once). `protected` are the program's own folders; `folders` what is open besides the workspace.
-    `narrowing` says what the types of an agent and of those above it forbid besides. `sandbox` says what commands
-    run in. `unattended` sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that
-    hold a secret: the journal, and so every state and request, has them without it, and they are nowhere else.
+    `temporary` returns the folder that is seen as `/tmp`, where there is one (blocking). `narrowing` says what the
+    types of an agent and of those above it forbid besides. `sandbox` says what commands run in. `unattended`
+    sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that hold a secret: the
+    journal, and so every state and request, has them without it, and they are nowhere else.
     """
 
     runtime: Runtime
@@ -65,6 +69,7 @@ class PermissionBroker:
     narrowing: Callable[[str], Narrowing] = lambda agent: Narrowing()
     protected: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    temporary: Callable[[], TemporaryFolder | None] = lambda: None
     unattended: bool = False
     whole: dict[str, JsonObject] = field(default_factory=dict)
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -246,6 +251,7 @@ class PermissionBroker:
             agent=agent,
             folders=self.folders,
             sandbox=sandbox,
+            temporary=self.temporary(),
         )
         try:
             granted = [grant.pattern for grant in self.state().grants]

@@ -53,6 +53,8 @@ def look_at(path: str, *, purpose: Literal["read", "write"], cwd: str, places: P
     if path == "~" or path.startswith("~/"):
         path = places.home + path[1:]
     joined = os.path.join(cwd, path)
+    if places.temporary is not None:
+        joined = places.temporary.locate(joined, reading=purpose == "read")
     try:
         real = os.path.realpath(joined)
     except OSError as error:
@@ -60,7 +62,8 @@ def look_at(path: str, *, purpose: Literal["read", "write"], cwd: str, places: P
     written = os.path.normpath(joined)
     inside = any(contains(folder, joined) for folder in (places.workspace, *places.folders))
     for place in (real, written):
-        if purpose == "write" and own_file(place, places):
+        temporary = places.temporary is not None and places.temporary.contains(place)
+        if purpose == "write" and not temporary and own_file(place, places):
             return PathFinding(path, real, inside, "deny", "it is the app's own: settings, rules or sessions", True)
         level = secret_level(place)
         if level == "deny":

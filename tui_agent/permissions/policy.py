@@ -10,7 +10,7 @@ import os
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from tui_agent.events import EffectClass, TrustTier
@@ -20,6 +20,9 @@ from tui_agent.permissions.guard.user_rules import allowing_rule, forbidding_rul
 from tui_agent.permissions.paths import PathFinding, look_at
 from tui_agent.permissions.rules import STRENGTH, Rule, RuleSet
 from tui_agent.permissions.sensitive import secret_level
+
+if TYPE_CHECKING:
+    from tui_agent.sandbox import TemporaryFolder
 
 MODES = {
     "ask": "reading inside the workspace is allowed, everything else asks",
@@ -56,6 +59,7 @@ class Request:
     agent: str = ""
     folders: tuple[str, ...] = ()
     sandbox: SandboxState = "none"
+    temporary: TemporaryFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,7 @@ class Policy:
         return {path for path in paths if rank(path) > allowed}
 
     def _decide(self, request: Request) -> PolicyDecision:
-        places = Places(self.home, request.workspace, self.protected, request.folders)
+        places = Places(self.home, request.workspace, self.protected, request.folders, request.temporary)
         cwd = request.cwd or request.workspace
         tool = request.tool.lower()
         if request.mode not in MODES:

@@ -17,6 +17,7 @@ from tui_agent.sandbox.enclosure import Access, Enclosed, Sandbox
 from tui_agent.sandbox.environment import command_environment
 from tui_agent.sandbox.probe import SandboxState, probe_sandbox
 from tui_agent.sandbox.profile import Profile, SandboxError, build_profile
+from tui_agent.sandbox.temporary import TemporaryFolder
 
 __all__ = [
     "Access",
@@ -28,6 +29,7 @@ __all__ = [
     "Sandbox",
     "SandboxError",
     "SandboxState",
+    "TemporaryFolder",
     "build_profile",
     "command_environment",
     "inspect",

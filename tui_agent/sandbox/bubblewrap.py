@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui_agent.sandbox import temporary
 from tui_agent.sandbox.profile import Profile
 
 PROGRAMS = (Path("/usr/bin/bwrap"), Path("/usr/local/bin/bwrap"), Path("/run/current-system/sw/bin/bwrap"))
@@ -68,18 +69,21 @@ def bubblewrap_argv(
 
 
 def _temporary(profile: Profile) -> list[str]:
-    """Return the temporary folders: one that lasts as long as the session, unless something is shown inside it.
+    """Return the temporary folders: `/tmp` is the session's own, `/var/tmp` lasts as long as the command.
 
-    Mount points are never made in a folder that an earlier command could write: a symbolic link that it
+    What is shown inside `/tmp`, as a workspace there, is so in a file system of its own over the first part of its
+    path: mount points are never made in a folder that an earlier command could write, as a symbolic link that it
     left there would lead outside.
     """
-    inside = (*profile.writable, *profile.readable, *profile.hidden, profile.home)
-    line = []
-    for folder in ("/tmp", "/var/tmp"):
-        if folder == "/tmp" and not any(path.is_relative_to(folder) for path in inside):
-            line += ["--bind", str(profile.scratch / "tmp"), folder]
-        elif Path(folder).is_dir() and not Path(folder).is_symlink():
-            line += ["--tmpfs", folder]
+    kept = profile.kept_in_tmp
+    if kept is None:
+        line = ["--tmpfs", temporary.ROOT]
+    else:
+        line = ["--bind", str(profile.scratch / "tmp"), temporary.ROOT]
+        for name in sorted(kept):
+            line += ["--tmpfs", f"{temporary.ROOT}/{name}"]
+    if Path("/var/tmp").is_dir() and not Path("/var/tmp").is_symlink():
+        line += ["--tmpfs", "/var/tmp"]
     return line
 
 

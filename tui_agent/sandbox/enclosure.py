@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Literal
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.bubblewrap import bubblewrap_argv
 from tui_agent.sandbox.command import Box, make_folder
+from tui_agent.sandbox.environment import command_environment
 from tui_agent.sandbox.landlock import landlock_argv
 from tui_agent.sandbox.macos import macos_argv
 from tui_agent.sandbox.probe import SandboxState, prepare_scratch, probe_sandbox
 from tui_agent.sandbox.profile import Profile, SandboxError, build_profile
 from tui_agent.sandbox.repositories import changes, executing_files
 from tui_agent.sandbox.seccomp import seccomp_program
+from tui_agent.sandbox.temporary import WARN_BYTES, TemporaryFolder, prepare, size
 
 if TYPE_CHECKING:
     from tui_agent.sandbox.proxy import DomainProxy
@@ -60,6 +62,7 @@ class Sandbox:
     additional: tuple[Path, ...] = ()
     probe: Callable[[], SandboxState] = probe_sandbox
     _state: SandboxState | None = None
+    _temporary: tuple[tuple[Path, ...], TemporaryFolder | None] | None = None
     _proxy: DomainProxy | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -96,7 +99,8 @@ class Sandbox:
         if hidden and (access == "full" or state.kind not in _HIDING):
             raise SandboxError(f"there is no sandbox that keeps {hidden[0]} from it; ask for the call again")
         if access == "full" or state.kind == "none":
-            return Enclosed(list(argv), dict(environment), None)
+            await asyncio.to_thread(self.prepare)
+            return Enclosed(list(argv), {**environment, "TMPDIR": str(self.scratch / "tmp")}, None)
         sockets = None
         if self.domains and access == "sandbox" and state.kind == "bubblewrap":
             sockets = await self._sockets()
@@ -116,7 +120,7 @@ class Sandbox:
         sockets: Path | None,
     ) -> Enclosed:
         argv, environment = plain.argv, plain.environment
-        prepare_scratch(self.scratch)
+        self.prepare()
         profile = self._profile(environment)
         # a place for something to be put over would be made where there is none
         profile = replace(profile, kept_out=tuple(path for path in map(Path, hidden) if path.exists()))
@@ -127,6 +131,7 @@ class Sandbox:
             make = landlock_argv if state.kind == "landlock" else macos_argv
             return Enclosed(make(profile, argv, network=network), {**environment, **own}, Box())
         assert state.program is not None  # that is what was found
+        prepare(self.scratch / "tmp", profile.kept_in_tmp or frozenset())
         environment.pop("TMPDIR", None)
         environment.pop("XDG_RUNTIME_DIR", None)
         environment["HOME"] = str(profile.home)
@@ -149,6 +154,40 @@ class Sandbox:
             self.scratch,
             own_folders=(self.data, self.config),
             additional=self.additional,
+            outputs=self.outputs,
+        )
+
+    @property
+    def outputs(self) -> Path:
+        """The folder with the whole outputs of the session, which commands and tools can read at the same path."""
+        return self.scratch.parent / "outputs"
+
+    def prepare(self) -> None:
+        """Make the session's folders (blocking)."""
+        prepare_scratch(self.scratch)
+        self.outputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def temporary(self) -> TemporaryFolder | None:
+        """Return the folder that commands see as `/tmp`, None where that is the machine's own.
+
+        Blocking: the first call finds out what commands run in.
+        """
+        if self._state is None:
+            self._state = self._find_out()
+        if self._state.kind != "bubblewrap":
+            return None
+        if self._temporary is None or self._temporary[0] != self.additional:
+            self.prepare()
+            kept = self._profile(command_environment(self.runtime.environment)).kept_in_tmp
+            folder = None if kept is None else TemporaryFolder(str((self.scratch / "tmp").resolve()), kept)
+            self._temporary = (self.additional, folder)
+        return self._temporary[1]
+
+    def temporary_note(self) -> str:
+        """Return a warning when the session's folder for temporary files has grown large (blocking)."""
+        used = size(self.scratch / "tmp")
+        return f"this session's temporary folder holds {used / 1024**3:.1f} GB: remove what is not needed" * (
+            used > WARN_BYTES
         )
 
     def _note_before(self, profile: Profile, spool: Path) -> None:
@@ -156,11 +195,19 @@ class Sandbox:
         note = spool / _BEFORE
         if not note.exists():
             make_folder(spool)
-            note.write_text(json.dumps(executing_files(profile.workspace)))
+            note.write_text(json.dumps(executing_files(*profile.writable)))
 
     async def after(self, spool: Path) -> list[str]:
         """Return the files that the command of `spool` changed and that make git run something."""
-        return await asyncio.to_thread(_compare, self.workspace.resolve(), spool)
+        return await asyncio.to_thread(self._compare, spool)
+
+    def _compare(self, spool: Path) -> list[str]:
+        try:
+            before = json.loads((spool / _BEFORE).read_bytes())
+            roots = self._profile({}).writable
+        except (OSError, ValueError, SandboxError):
+            return []
+        return changes(before, executing_files(*roots))
 
     async def _sockets(self) -> Path:
         async with self._lock:
@@ -175,14 +222,6 @@ class Sandbox:
         if self._proxy is not None:
             await self._proxy.close()
             self._proxy = None
-
-
-def _compare(workspace: Path, spool: Path) -> list[str]:
-    try:
-        before = json.loads((spool / _BEFORE).read_bytes())
-    except (OSError, ValueError):
-        return []
-    return changes(before, executing_files(workspace))
 
 
 __all__ = ["Access", "Enclosed", "Sandbox", "SandboxError"]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tui_agent.sandbox.temporary import kept_names
 
 PROTECTED = (".tui-agent", ".claude", ".mcp.json")
 """Settings of a workspace that steer this program or other agents: fixed for a command even where missing."""
@@ -69,6 +72,10 @@ _TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/run"))
 """Folders that commands have of their own: programs in them are shown like those in the home folder."""
 
 
+_WORKTREE = re.compile(r"^[ \t]*worktree[ \t]*=[ \t]*\"?([^\"\n]+)", re.MULTILINE)
+"""Where the configuration of a submodule's repository says that its files are."""
+
+
 class SandboxError(Exception):
     """A sandbox cannot hold this command; nothing has run. The message says why."""
 
@@ -99,6 +106,11 @@ class Profile:
         """The folder that commands start in."""
         return self.writable[0]
 
+    @property
+    def kept_in_tmp(self) -> frozenset[str] | None:
+        """The names in `/tmp` that are the machine's own there; None where the session's folder cannot be `/tmp`."""
+        return kept_names((*self.writable, *self.readable, *self.hidden, self.home))
+
 
 def build_profile(
     workspace: Path,
@@ -108,16 +120,17 @@ def build_profile(
     *,
     own_folders: tuple[Path, ...] = (),
     additional: tuple[Path, ...] = (),
+    outputs: Path | None = None,
 ) -> Profile:
     """Look at the disk and return the rules for commands in `workspace`.
 
     `own_folders` are this program's data and configuration; `additional` folders are writable besides the
-    workspace. Raises `SandboxError` for a workspace so wide that nothing would be protected.
+    workspace, `outputs` can be read. Raises `SandboxError` for a workspace so wide that nothing would be protected.
     """
     home = home.resolve()
     writable = [path.resolve() for path in (workspace, *additional)]
     for folder in writable:
-        if home.is_relative_to(folder) or str(folder) in _SYSTEM:
+        if _holds_all(folder, home):
             raise SandboxError(
                 f"{folder} holds the home folder or the system: a sandbox around it would protect nothing"
             )
@@ -130,8 +143,13 @@ def build_profile(
     pinned: list[Path] = []
     fixed: list[Path] = []
     masked: list[Path] = []
+    around: list[Path] = []
     for folder in list(writable):
-        for git in _git_folders(folder):
+        found = _repository(folder)
+        if found is not None and not _holds_all(found[0], home):
+            root, git = found
+            if not any(root.is_relative_to(known) for known in writable):
+                around.append(root)
             if not any(git.is_relative_to(known) for known in writable):
                 writable.append(git)
             if git.is_dir():
@@ -154,32 +172,54 @@ def build_profile(
         scratch=scratch.resolve(),
         writable=tuple(writable),
         hidden=_outermost([path for path in hidden if path.exists() and not path.is_symlink()]),
-        readable=_toolchains(home, [*hidden, *_TEMPORARY], environment),
+        readable=(
+            *_toolchains(home, [*hidden, *_TEMPORARY], environment),
+            *([outputs.resolve()] if outputs is not None and outputs.is_dir() else ()),
+            *dict.fromkeys(around),
+        ),
         pinned=tuple(pinned),
         fixed=tuple(fixed),
         masked=tuple(masked),
     )
 
 
-def _git_folders(workspace: Path) -> list[Path]:
-    """Return the folders git keeps the repository of `workspace` in: one, or of a worktree two.
+def _holds_all(folder: Path, home: Path) -> bool:
+    return home.is_relative_to(folder) or str(folder) in _SYSTEM
 
-    A `.git` file can name any folder, so a worktree's counts only if it names the workspace in turn.
+
+def _repository(workspace: Path) -> tuple[Path, Path] | None:
+    """Return the folder of files and the `.git` folder of the repository around `workspace`, as git finds it.
+
+    A `.git` file can name any folder, so one that it names counts only if that names the file's folder in turn: as a
+    worktree's or a submodule's does.
     """
-    dot_git = workspace / ".git"
-    if dot_git.is_symlink():
-        return []
-    if dot_git.is_dir():
-        return [dot_git]
+    for folder in (workspace, *workspace.parents):
+        dot_git = folder / ".git"
+        if dot_git.is_symlink():
+            return None
+        if dot_git.is_dir() and (folder == workspace or (dot_git / "HEAD").exists()):
+            return folder, dot_git
+        if dot_git.is_file():
+            found = _named_repository(dot_git)
+            return (folder, found) if found is not None else None
+    return None
+
+
+def _named_repository(dot_git: Path) -> Path | None:
+    """Return the repository's folder that a `.git` file names, None if that does not name the file in turn."""
     try:
         named = dot_git.read_text().removeprefix("gitdir:").strip()
-        own = (workspace / named).resolve()
-        back = Path((own / "gitdir").read_text().strip())
-        if (own / back).resolve() != dot_git:
-            return []
-        return [(own / (own / "commondir").read_text().strip()).resolve()]
+        own = (dot_git.parent / named).resolve()
+        if (own / "commondir").is_file():
+            back = Path((own / "gitdir").read_text().strip())
+            common = (own / (own / "commondir").read_text().strip()).resolve()
+            return common if (own / back).resolve() == dot_git.resolve() and own.is_relative_to(common) else None
+        tree = _WORKTREE.search((own / "config").read_text())
+        if ".git" in own.parts and "modules" in own.parts and tree is not None:
+            return own if (own / tree[1].strip()).resolve() == dot_git.parent.resolve() else None
     except (OSError, UnicodeDecodeError):
-        return []
+        pass
+    return None
 
 
 def _toolchains(home: Path, hidden: list[Path], environment: Mapping[str, str]) -> tuple[Path, ...]:

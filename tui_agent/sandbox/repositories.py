@@ -29,13 +29,21 @@ _EXECUTES = re.compile(
 _LARGEST_CONFIG = 1024 * 1024
 
 
-def executing_files(workspace: Path) -> dict[str, str]:
-    """Return the files below `workspace` that make git run something, with a hash of what they say.
+def executing_files(*roots: Path) -> dict[str, str]:
+    """Return the files below `roots` that make git run something, with a hash of what they say.
 
-    Blocks while it walks the tree: not for the event loop.
+    A `.git` folder may be a root too. Blocks while it walks the trees: not for the event loop.
     """
     found: dict[str, str] = {}
+    for root in dict.fromkeys(roots):
+        _walk(root, found)
+    return found
+
+
+def _walk(workspace: Path, found: dict[str, str]) -> None:
     left = MOST_FOLDERS
+    if workspace.name == ".git":
+        return _look_at(str(workspace), found)
     for root, folders, files in os.walk(workspace):
         left -= 1
         if left < 0:
@@ -47,7 +55,7 @@ def executing_files(workspace: Path) -> dict[str, str]:
         if "HEAD" in files and "objects" in folders and "refs" in folders:
             _look_at(root, found)  # a bare repository: git takes any such folder for one
         folders[:] = [name for name in folders if name not in _NOT_ENTERED and name != ".git"]
-    return found
+    return None
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_agent.events import Intent
-from tui_agent.tools.files import Target, resolve
+from tui_agent.tools.files import Target, display, resolve
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext
 
 
@@ -31,6 +33,14 @@ class PureTool:
         raise NotImplementedError(f"{call.tool} leaves nothing running")
 
 
-def target_of(call: Call, context: ToolContext) -> Target:
-    """Return what the call's `path` names; without one, the workspace. Raises `ToolError` for no path."""
-    return resolve(str(call.input.get("path", ".")), context.workspace, context.runtime.home)
+def target_of(call: Call, context: ToolContext, *, reading: bool = True) -> Target:
+    """Return what the call's `path` names; without one, the workspace. Raises `ToolError` for no path.
+
+    A path in `/tmp` is one in the folder that commands see there.
+    """
+    path = str(call.input.get("path", "."))
+    temporary = context.sandbox.temporary() if context.sandbox is not None else None
+    if temporary is None:
+        return resolve(path, context.workspace, context.runtime.home)
+    target = resolve(temporary.locate(path, reading=reading), context.workspace, context.runtime.home)
+    return replace(target, shown=display(temporary.shown(str(target.real)))) if not target.inside else target

@@ -13,6 +13,7 @@ from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
+from tui_agent.tools.spill import link_output
 from tui_agent.tools.spool import changed_note, describe_end, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
 
@@ -168,7 +169,9 @@ async def _where(call: Call, context: ToolContext) -> str:
 
 async def _outcome_of(call: Call, record: CommandRecord, context: ToolContext) -> Outcome:
     changed = await context.sandbox.after(record.output.parent) if context.sandbox is not None else []
-    return await asyncio.to_thread(_outcome, call, record, changed, _kept_out(context))
+    note = await asyncio.to_thread(context.sandbox.temporary_note) if context.sandbox is not None else ""
+    notes = [text for text in (_kept_out(context), note) if text]
+    return await asyncio.to_thread(_outcome, call, record, changed, notes)
 
 
 def _kept_out(context: ToolContext) -> str:
@@ -187,12 +190,11 @@ def _last_words(record: CommandRecord) -> str:
     )
 
 
-def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], kept_out: str) -> Outcome:
+def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], more: Sequence[str]) -> Outcome:
     view = output_view(record)
     end = describe_end(record, _timeout(call))
     notes = [] if record.exit_code == 0 and not (record.timed_out or record.cancelled) else [end]
-    if kept_out:
-        notes.append(kept_out)
+    notes += more
     if record.dropped:
         notes.append(f"{record.dropped:,} bytes of output were dropped, there was too much")
     if record.problem:
@@ -223,7 +225,7 @@ def _access(call: Call) -> Access:
 def _background(call: Call, record: CommandRecord) -> Outcome:
     text = (
         f"Started in the background with id {call.step}; it is ended after {_timeout(call):g} s. Look at it with "
-        f"bash_output. Its output is in {record.output}"
+        f"bash_output. Its output is in {link_output(record.output)}"
     )
     return Outcome(text_result(text), summary="in the background")
 

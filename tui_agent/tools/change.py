@@ -61,7 +61,7 @@ class FileChange(ABC):
         return await asyncio.to_thread(self._plan, call, context)
 
     def _plan(self, call: Call, context: ToolContext) -> Plan:
-        target = target_of(call, context)
+        target = target_of(call, context, reading=False)
         if target.linked_out:
             raise ToolError(
                 f"{call.input['path']} leads through a symbolic link out of the workspace, to {target.shown}. "
@@ -99,7 +99,7 @@ class FileChange(ABC):
         return await to_the_end(self._run, call, intent, context)
 
     def _run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
-        target = target_of(call, context)
+        target = target_of(call, context, reading=False)
         expected_before, expected = intent.before[0], intent.after[0]
         if display(str(target.real)) != expected.path:
             raise ToolError(f"{target.shown} is not {expected.path} any more; nothing was written.")
@@ -131,7 +131,7 @@ class FileChange(ABC):
         return await asyncio.to_thread(self._probe, call, intent, context)
 
     def _probe(self, call: Call, intent: Intent, context: ToolContext) -> Finding:
-        target = target_of(call, context)
+        target = target_of(call, context, reading=False)
         before, after = intent.before[0], intent.after[0]
         remove_temporary(target.real, call.step)
         try:

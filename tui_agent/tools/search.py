@@ -169,7 +169,8 @@ def show_path(raw: bytes, context: ToolContext) -> str:
     """Return a path that a search printed as the model sees it: relative to the workspace, valid Unicode."""
     path = raw.decode("utf-8", "surrogateescape")
     root = str(context.workspace.resolve())
-    return display(path.removeprefix(root + "/"))
+    temporary = context.sandbox.temporary() if context.sandbox is not None else None
+    return display((temporary.shown(path) if temporary else path).removeprefix(root + "/"))
 
 
 def _ripgrep(context: ToolContext) -> str | None:

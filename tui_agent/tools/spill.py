@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from tui_agent.redaction import Redactor
 from tui_agent.workflow import ToolContext
 
-FILE_NAME = "result.txt"
+
+def output_path(spool: Path) -> Path:
+    """Return where the whole output of a step is kept for reading: commands see that folder as the tools do.
+
+    The step's own folder is hidden from them, because the command's controls are in it.
+    """
+    return spool.parent.parent / "outputs" / f"{spool.name}.txt"
+
+
+def link_output(output: Path) -> Path:
+    """Make a command's output readable under that path too, and return it; the output's own path if that fails."""
+    path = output_path(output.parent)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(output)
+    except OSError:
+        return output
+    return path
 
 
 def spill(context: ToolContext, text: str) -> Path:
-    """Write a whole result to the step's spool folder and return the file. Blocking; raises `OSError`."""
-    context.spool.mkdir(parents=True, exist_ok=True)
-    path = context.spool / FILE_NAME
+    """Write a whole result to the session's outputs and return the file. Blocking; raises `OSError`."""
+    path = output_path(context.spool)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     clean = Redactor(context.runtime.environment).text(text)
     path.write_text(clean, "utf-8", errors="backslashreplace")
     return path

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tui_agent.sandbox import CommandRecord
 from tui_agent.terminal_output import rendered_bytes
+from tui_agent.tools.spill import link_output
 
 HEAD_BYTES = 8_000
 TAIL_BYTES = 16_000
@@ -45,7 +46,9 @@ def output_view(record: CommandRecord) -> str:
                 # Cut at line ends where there are some near.
                 head = head[: head.rfind("\n") + 1] or head
                 tail = tail[tail.find("\n", 0, TAIL_BYTES // 2) + 1 :]
-                return _joined(head, f"{len(text) - len(head) - len(tail):,} characters", tail, record.output)
+                return _joined(
+                    head, f"{len(text) - len(head) - len(tail):,} characters", tail, link_output(record.output)
+                )
             first = file.read(HEAD_BYTES)
             file.seek(record.output_bytes - TAIL_BYTES)
             last = file.read(TAIL_BYTES)
@@ -54,7 +57,7 @@ def output_view(record: CommandRecord) -> str:
     first = first[: first.rfind(b"\n") + 1] or first
     last = last[last.find(b"\n", 0, TAIL_BYTES // 2) + 1 :]
     left_out = f"{record.output_bytes - len(first) - len(last):,} bytes"
-    return _joined(rendered_bytes(first), left_out, rendered_bytes(last), record.output)
+    return _joined(rendered_bytes(first), left_out, rendered_bytes(last), link_output(record.output))
 
 
 def _joined(head: str, left_out: str, tail: str, output: Path) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tui_agent.permissions.guard.reach import Below
     from tui_agent.permissions.guard.usage import Usage
     from tui_agent.permissions.rules import Rule, RuleSet
+    from tui_agent.sandbox import TemporaryFolder
 
 Level = Literal["pass", "allow", "ask", "deny"]
 
@@ -130,6 +131,7 @@ class Places:
     workspace: str
     protected: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    temporary: TemporaryFolder | None = None  # what the file tools see as /tmp
 
 
 @dataclass(frozen=True, slots=True)
