@@ -42,6 +42,13 @@ if TYPE_CHECKING:
 LEAST_WIDTH, LEAST_HEIGHT = 40, 10
 """Cells, below which a message covers the screen."""
 
+HARMLESS_KEYS = frozenset(
+    {"escape", "up", "down", "left", "right", "pageup", "pagedown", "home", "end", "ctrl+c", "ctrl+q"}
+)
+"""Keys that decide nothing in any dialog."""
+DECIDING_KEYS = frozenset({"enter", "ctrl+s"})
+"""Keys that decide even while a field of a dialog has the focus."""
+
 QUIT_SECONDS = 2.0
 """How soon the second Ctrl+C must follow the first to quit."""
 
@@ -145,6 +152,9 @@ class TuiAgentApp(SessionApp):
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             if self._is_blind(event):
                 return
+            if isinstance(event, events.Key) and self._decides_in_burst(event):
+                self.notify("Several keys came at once. Press it again.", timeout=2)
+                return
             if self._is_for_prompt(event):
                 self.workbench.write_in_prompt(hold=isinstance(event, events.Key) and in_burst(event))
         await super().on_event(event)
@@ -161,6 +171,12 @@ class TuiAgentApp(SessionApp):
         if self.focused is not None and self.focused.id == "prompt":
             return False
         return not (isinstance(event, events.Key) and event.key in {"escape", "ctrl+c", "ctrl+q"})
+
+    def _decides_in_burst(self, key: events.Key) -> bool:
+        """Say whether a key that came at once with others would decide something in a dialog."""
+        if not in_burst(key) or not getattr(self.screen, "DECIDES", False) or key.key in HARMLESS_KEYS:
+            return False
+        return key.key in DECIDING_KEYS or not isinstance(self.focused, Input | TextArea)
 
     def _is_for_prompt(self, event: events.Key | events.Paste) -> bool:
         """Say whether text comes while a pane has the focus that has no use for it."""

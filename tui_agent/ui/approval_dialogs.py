@@ -36,6 +36,7 @@ _MOST_LISTED = 200
 class EditDialog(ModalScreen["JsonObject | None"]):
     """Lets the person change a call, given as text that is inert; Ctrl+S takes it."""
 
+    DECIDES = True
     AUTO_FOCUS = "#dialog-editor"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "back", priority=True),
@@ -73,6 +74,7 @@ class EditDialog(ModalScreen["JsonObject | None"]):
 class RuleDialog(ModalScreen["str | None"]):
     """Lets the person write a rule and shows what it would allow. Enter saves only what has been shown."""
 
+    DECIDES = True
     AUTO_FOCUS = "#dialog-input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "back", priority=True),
@@ -164,6 +166,7 @@ def preview_lines(found: RulePreview) -> list[StyledLine]:
 class PartsDialog(ModalScreen["frozenset[int] | None"]):
     """Lets the person choose which parts of a change are to be made; Ctrl+S takes the choice."""
 
+    DECIDES = True
     AUTO_FOCUS = "#dialog-list"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "back", priority=True),

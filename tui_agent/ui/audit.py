@@ -77,6 +77,7 @@ def what_if_lines(found: WhatIf, problems: Sequence[str]) -> list[StyledLine]:
 class AuditScreen(ModalScreen[None]):
     """Lists grants and decisions; typing filters; Enter shows why, or takes a grant back when that is confirmed."""
 
+    DECIDES = True
     AUTO_FOCUS = "#dialog-input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f9", "dismiss", "back", priority=True),

@@ -71,6 +71,7 @@ class TextDialog(ModalScreen[None]):
 class ConfirmDialog(ModalScreen[bool]):
     """Asks whether to do what cannot be undone. Its `y` does nothing in the first half second."""
 
+    DECIDES = True
     AUTO_FOCUS = "#dialog-text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "yes"),
