@@ -433,12 +433,14 @@ class SessionHandle:
         self._driver.go_on()
         return run
 
-    async def withdraw(self, prompt_id: str) -> None:
-        """Take a queued prompt back; does nothing once the agent has seen it."""
+    async def withdraw(self, prompt_id: str) -> bool:
+        """Take a queued prompt back; return False, and do nothing, once the agent has seen it."""
         self._writable()
         async with self._services.prompts:
-            if any(prompt.prompt_id == prompt_id for prompt in self.state.conversation.queued):
+            waits = any(prompt.prompt_id == prompt_id for prompt in self.state.conversation.queued)
+            if waits:
                 await self._recorder.record(PromptWithdrawn(prompt_id=prompt_id))
+            return waits
 
     async def decide(
         self,

@@ -269,7 +269,7 @@ class TuiAgentApp(SessionApp):
         """Stop the run, if there is one."""
         handle = self.handle
         if handle is not None and (handle.state.conversation.active_run is not None or handle.compacting):
-            self.start(handle.interrupt())
+            self.start(self.interrupt())
 
     def action_place(self, name: str) -> None:
         """Go to a pane, unless a dialog has the keys."""

@@ -96,7 +96,7 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
         case "trust":
             app.start(offer_trust(app, handle))
         case "interrupt":
-            await handle.interrupt()
+            await app.interrupt()
         case "stop":
             await handle.stop_agent(argument)
         case "fork":

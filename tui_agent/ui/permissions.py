@@ -46,6 +46,9 @@ _KINDS = {
     "answer": "question",
 }
 
+CHANGED_SECONDS = 2.0
+"""How long the focus stays with an empty queue after a call was changed: it may be asked about again."""
+
 _MOVING_KEYS = frozenset({"left", "right", "up", "down", "pageup", "pagedown"})
 """Keys that only look about: they may come as fast as a held key repeats."""
 
@@ -139,6 +142,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._answered: set[str] = set()
         self._granting = False
         self._hurried = False
+        self._changed_step = ""
         self._handed_over = 0.0
         self._writing: Literal["", "comment", "answer"] = ""
 
@@ -166,7 +170,13 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self.entries = entries
         self._answered &= {entry.id for entry in entries}
         before = self._current
-        if self.current is None:
+        changed = next((e for e in entries if e.id not in known and e.step and e.step == self._changed_step), None)
+        if changed is not None:
+            # What was changed is asked about again: it is what the person was busy with.
+            self._current, self._changed_step = changed.id, ""
+            self._granting = False
+            self._stop_writing()
+        elif self.current is None:
             self._current = entries[0].id if entries else ""
             self._granting = False
             self._stop_writing()
@@ -174,7 +184,15 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             self._guard()
         self._show(keep_scroll=self._current == before)
         if not entries and self.has_focus:
-            self._hand_over()
+            if self._changed_step:
+                self.set_timer(CHANGED_SECONDS, self._leave_if_empty)
+            else:
+                self._hand_over()
+
+    def _leave_if_empty(self) -> None:
+        self._changed_step = ""
+        if not self.entries and self.has_focus:
+            self._hand_over()  # what was changed is allowed, or denied, without a question
 
     def _show(self, *, keep_scroll: bool = False) -> None:
         entry = self.current
@@ -432,10 +450,12 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
     def _want(self, what: Literal["why", "always", "edit", "parts"]) -> None:
         if entry := self._ready():
             self._guard()  # keys that come before the dialog is up were meant for it
+            self._changed_step = entry.step if what in {"edit", "parts"} else ""
             self.post_message(self.Wanted(entry.id, what))
 
     def action_move(self, by: int) -> None:
         """Look at another entry."""
+        self._changed_step = ""
         if len(self.entries) > 1 and (entry := self.current):
             at = (self.entries.index(entry) + by) % len(self.entries)
             self._current = self.entries[at].id

@@ -36,6 +36,8 @@ GUARD_SECONDS = 0.5
 
 READY = "What shall be done?   / commands   @ files   ^J new line"
 """What an empty prompt says."""
+ANSWER = "Your answer, or the number of an option"
+"""What an empty prompt says while the model waits for an answer."""
 
 _PLACEHOLDER = re.compile(r"\[pasted #(\d+): [\d,]+ (?:lines|characters)\]")
 _SLASH = re.compile(r"/[a-z-]*")
@@ -110,6 +112,13 @@ class Prompt(Editor):
     def say_why_not(self, because: str) -> None:
         """Say while the prompt is empty that nothing can be sent, and why; an empty reason: that something can."""
         self.placeholder = f"This window only looks: {because}.   / commands" if because else READY
+
+    def show_question(self, open_: bool) -> None:
+        """Say while the prompt is empty that what is sent now answers a question of the model."""
+        if open_ and self.placeholder == READY:
+            self.placeholder = ANSWER
+        elif not open_ and self.placeholder == ANSWER:
+            self.placeholder = READY
 
     def hold(self, seconds: float) -> None:
         """For so long, take letters only: other keys may have been meant for the pane that had the focus."""

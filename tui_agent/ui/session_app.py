@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import gc
 import importlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from tui_agent.ui.prompt import Prompt
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
-    from tui_agent.session import OpenOptions, SessionHandle, Update
+    from tui_agent.session import OpenOptions, Question, SessionHandle, Update
     from tui_agent.ui.history import History
     from tui_agent.ui.paged_view import PagedView
     from tui_agent.ui.permissions import PermissionQueue
@@ -166,6 +166,7 @@ class SessionApp(App[int]):
         self.handle = handle
         self._failed = ""
         layout = parse_layout(await handle.layout())
+        workbench.prompt.show_question(self._open_question() is not None)
         self._history = History(handle.items, handle.item_count)
         self._unsubscribe = handle.subscribe(self._receive)
         if layout.theme in self.available_themes:
@@ -228,6 +229,7 @@ class SessionApp(App[int]):
 
         update = message.update
         self.workbench.show(update)
+        self.workbench.prompt.show_question(self._open_question() is not None)
         if self._history is not None:
             self._history.note(update.items)
         for event in update.events:
@@ -356,7 +358,10 @@ class SessionApp(App[int]):
                 elif self.handle is not None:
                     if self.handle.can_take_over:
                         await self._take_over(self.handle)
-                    await self.handle.submit(text)
+                    if question := self._open_question():
+                        await self.handle.answer(question.id, chosen_option(question.options, text))
+                    else:
+                        await self.handle.submit(text)
                     if self._history is not None:
                         self._history.reset()
             except CommandError as error:
@@ -376,6 +381,30 @@ class SessionApp(App[int]):
         self.workbench.prompt.clear_draft()
         self.workbench.prompt.take(draft)
 
+    async def interrupt(self) -> None:
+        """Stop the run and take back what was queued behind it: whoever stops wants nothing sent."""
+        handle = self.handle
+        if handle is None:
+            return
+        withdrawn = [q.prompt for q in handle.state.conversation.queued if await handle.withdraw(q.prompt_id)]
+        if withdrawn:
+            self._give_back("\n".join(withdrawn))
+        await handle.interrupt()
+
+    async def _take_back_newest(self) -> bool:
+        """Take the newest queued prompt back into the prompt, to be changed; return whether there was one."""
+        handle = self.handle
+        for queued in reversed(handle.state.conversation.queued if handle is not None else ()):
+            if handle is not None and not handle.read_only and await handle.withdraw(queued.prompt_id):
+                self._give_back(queued.prompt)
+                return True
+        return False
+
+    def _open_question(self) -> Question | None:
+        """Return the question that has waited longest, None if there is none: what is sent now answers it."""
+        questions = self.handle.state.workflow.questions if self.handle is not None else {}
+        return next(iter(questions.values()), None)
+
     def _give_back(self, text: str) -> None:
         prompt = self.workbench.prompt
         prompt.take(f"{text}\n{prompt.text}" if prompt.text else text)
@@ -386,6 +415,9 @@ class SessionApp(App[int]):
 
     async def _older(self) -> None:
         prompt = self.workbench.prompt
+        browsing = self._history is not None and self._history.browsing
+        if not browsing and await self._take_back_newest():
+            return
         if self._history is not None and (text := await self._history.older(prompt.text)) is not None:
             prompt.take(text)
 
@@ -430,6 +462,12 @@ class SessionApp(App[int]):
     def on_paged_view_fetch_failed(self, event: PagedView.FetchFailed) -> None:
         """Say what could not be read."""
         self.notify(inert(event.reason), severity="error", markup=False)
+
+
+def chosen_option(options: Sequence[str], text: str) -> str:
+    """Return the option whose number was written, else the text itself."""
+    number = int(text) if text.strip().isdecimal() and len(text.strip()) < 3 else 0
+    return options[number - 1] if 0 < number <= len(options) else text
 
 
 def _import_session_room() -> None:

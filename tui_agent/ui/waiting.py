@@ -36,7 +36,8 @@ PLAN_TOOL = "exit_plan"
 class Waiting:
     """One entry of the queue. `scope` is what a session-long grant would cover, empty if there is none.
 
-    `divisible` says that it changes a text, of which parts can be allowed.
+    `divisible` says that it changes a text, of which parts can be allowed. `step` is the step of a permission
+    request: a call that was changed is asked about by another request of the same step.
     """
 
     kind: Literal["permission", "plan", "uncertain", "question"]
@@ -47,6 +48,7 @@ class Waiting:
     scope: str = ""
     options: tuple[str, ...] = ()
     divisible: bool = False
+    step: str = ""
 
 
 def waiting(state: SessionState) -> tuple[Waiting, ...]:
@@ -83,6 +85,7 @@ def _permission(request: PermissionRequested, edited: bool) -> Waiting:
         tuple((inert_strict(text), style) for text, style in lines) if request.tool == "bash" else tuple(lines),
         request.session_scope,
         divisible=request.tool in {"edit", "write"},
+        step=request.step,
     )
 
 
