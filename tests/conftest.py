@@ -29,7 +29,6 @@ QUICK = (
     "tests/models/test_request.py",
     "tests/models/test_rules.py",
     "tests/models/test_stream.py",
-    "tests/permissions/test_modules.py",
     "tests/permissions/test_policy.py",
     "tests/permissions/test_rules.py",
     "tests/registry/",
