@@ -114,22 +114,37 @@ async def test_kill_of_nothing(tmp_path: Path) -> None:
     await until(lambda: not sandbox.kill(tmp_path / "s"))
 
 
-async def test_a_daemon_does_not_hold_up_the_end_and_keeps_its_output(tmp_path: Path) -> None:
-    spool = tmp_path / "s"
-    await launch(spool, "(while [ ! -e go ]; do sleep 0.01; done; echo late) & echo now")
-    record, seen = await finish(spool)
-    assert record.exit_code == 0
-    assert seen == b"now\n"
-    Path("go").touch()
-    await until(lambda: (spool / "output").read_bytes() == b"now\nlate\n")
+@pytest.mark.parametrize(
+    ("start", "seconds"),
+    [
+        ("sleep 300.0701 &", "300.0701"),
+        ("nohup sleep 300.0702 &", "300.0702"),
+        ("setsid sleep 300.0703 &", "300.0703"),
+        ("(sleep 300.0704 &) &", "300.0704"),
+        ("trap '' TERM; sleep 300.0705 &", "300.0705"),
+        ("setsid bash -c 'exec 100>&-; sleep 300.0706 & exit' &", "300.0706"),
+    ],
+)
+async def test_what_a_command_leaves_running_is_ended_with_it(tmp_path: Path, start: str, seconds: str) -> None:
+    await launch(tmp_path / "s", f"{start} echo begun; sleep 0.1")
+    record, output = await finish(tmp_path / "s")
+    assert (record.state, record.exit_code, record.timed_out, record.cancelled) == ("finished", 0, False, False)
+    assert b"begun" in output
+    assert record.left == (f"sleep {seconds}",)
+    assert f"sleep {seconds}" not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
 
 
-async def test_a_daemon_left_behind_can_be_ended(tmp_path: Path) -> None:
-    spool = tmp_path / "s"
-    await launch(spool, "sleep 300 & echo $!")
-    _, seen = await finish(spool)
-    assert sandbox.kill(spool)
-    await until(lambda: gone(int(seen)))
+async def test_the_other_end_of_a_pipe_has_time_to_end_by_itself(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "echo one > >(sleep 0.2; cat; echo two)")
+    record, output = await finish(tmp_path / "s")
+    assert (output, record.left) == (b"one\ntwo\n", ())
+
+
+async def test_a_time_out_ends_what_left_the_process_session(tmp_path: Path) -> None:
+    await launch(tmp_path / "s", "setsid sleep 300.08 & sleep 300.08", timeout=0.5)
+    record, _ = await finish(tmp_path / "s")
+    assert record.timed_out
+    assert "300.08" not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
 
 
 async def test_too_much_output_keeps_beginning_and_end(tmp_path: Path) -> None:
@@ -379,10 +394,11 @@ async def test_a_secret_that_comes_in_pieces(tmp_path: Path) -> None:
 
 async def test_what_is_left_running_says_no_secret_either(tmp_path: Path) -> None:
     spool = tmp_path / "s"
-    await launch(spool, f"(while [ ! -e go ]; do sleep 0.01; done; echo {TOKEN}) & echo now", runtime=SECRETS)
-    await finish(spool)
-    Path("go").touch()
-    await until(lambda: (spool / "output").read_bytes() == b"now\n[redacted: MY_TOKEN]\n")
+    later = f"while [ -e here ]; do sleep 0.01; done; echo {TOKEN}; exec -a {TOKEN} sleep 300.09"
+    await launch(spool, f"touch here; ({later}) & echo now; sleep 0.1; rm here", runtime=SECRETS)
+    record, output = await finish(spool)
+    assert output == b"now\n[redacted: MY_TOKEN]\n"
+    assert record.left == ("[redacted: MY_TOKEN] 300.09",)
 
 
 async def output_of(spool: Path) -> bytes:

@@ -45,7 +45,8 @@ class CommandRecord:
 
     `died` means that it started and that neither it nor its runner lives, without an exit record: nobody
     knows how far it got. `started` is in seconds since the epoch, `seconds` how long it ran; both are None
-    where unknown. `dropped` counts bytes of output that are not in `output`.
+    where unknown. `dropped` counts bytes of output that are not in `output`. `left` are the command lines of
+    processes that it left running and that were ended with it.
     """
 
     state: Literal["never_started", "running", "finished", "died"]
@@ -60,6 +61,7 @@ class CommandRecord:
     dropped: int = 0
     pid: int | None = None
     problem: str = ""
+    left: tuple[str, ...] = ()
 
 
 def shell_argv(command: str, environment: Mapping[str, str]) -> list[str]:
@@ -199,6 +201,7 @@ def inspect(spool: Path) -> CommandRecord:
         dropped=int(ended.get("dropped", 0)),
         pid=pid,
         problem=str(ended.get("output_error", "")),
+        left=tuple(str(name) for name in ended.get("left") or ()),
     )
 
 

@@ -17,8 +17,11 @@ What to run comes as JSON on its standard input, with the values of secret varia
 down, because a command line may hold a secret as well.
 
 Output goes through a pipe that the runner empties: so it never is on disk with a secret in it, and can be held to
-a size. Beyond that the runner goes on emptying the pipe, counts what it drops, and keeps the end. Processes that the
-command leaves behind keep their output pipe for as long as they live.
+a size. Beyond that the runner goes on emptying the pipe, counts what it drops, and keeps the end.
+
+Processes that the command leaves running (`&`, `nohup`, `setsid`, daemons) are ended with it, after `LEFT_GRACE`; the
+exit record names them. Outside of bubblewrap the runner is made their parent, so that they are found whatever process
+session they are in.
 
 A command in bubblewrap has a process namespace of its own: all that it starts descends from the namespace's
 process 1, whatever process session it is in, and ends with it. Paths that must not come to be in the
@@ -46,6 +49,12 @@ if TYPE_CHECKING:
 KILL_AFTER = 2.0
 """Seconds between the request to end (SIGTERM) and the order (SIGKILL)."""
 
+LEFT_GRACE = 1.0
+"""Seconds that what a command leaves running has to end by itself, as the other end of a pipe does."""
+
+MOST_LEFT = 5
+"""Processes left running that the exit record names."""
+
 TAIL_BYTES = 256 * 1024
 """Bytes kept of the end of an output that is over its cap."""
 
@@ -60,6 +69,8 @@ LOCK = 100
 
 INSIDE, SECCOMP = 101, 102
 """Descriptors that bubblewrap gets: where it tells what it started, and the filter."""
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 _LOCK_PATIENCE = 5.0
 """Seconds to try for the lock; whoever merely looks at it holds it for microseconds."""
@@ -121,6 +132,8 @@ class _Command:
         self.recorded = False
         self.kill_at: float | None = None
         self.end_at: float | None = None
+        self.grace_until: float | None = None
+        self.left: list[str] = []
         self.boxed = bool(command.get("boxed"))
         self.masks = _Masks(command["masks"]) if command.get("masks") else None
 
@@ -140,6 +153,8 @@ class _Command:
 
         if self.masks is not None:
             self.masks.hold()
+        if not self.boxed:
+            _adopt_orphans()
         self.pid = os.fork()
         if self.pid == 0:
             _become_command(self.command, gate_read, gate_write, pipe_write, self.lock)
@@ -183,7 +198,7 @@ class _Command:
                 open_pipe = self._pump(pipe_read)
             self._look_at_clock()
             self._reap()
-            if self.status is not None and not self.recorded and self._ended():
+            if self.status is not None and not self.recorded and self._ended() and not self._waits_for_left():
                 while open_pipe and select.select([pipe_read], [], [], 0)[0]:
                     open_pipe = self._pump(pipe_read)
                 self._write_exit()
@@ -197,10 +212,27 @@ class _Command:
 
     def _members(self) -> list[int]:
         """Return the living processes of the command, as targets for `os.kill`."""
-        first = self._first_inside()
-        if first is None:
-            return _members(self.pid)
-        return [*_members(self.pid), *_descendants(first)]
+        first = self._first_inside() if self.boxed else os.getpid()
+        found = set(_members(self.pid))
+        if first is not None:
+            found.update(_descendants(first))
+        if self.status is not None:
+            found.discard(self.pid)
+        return list(found)
+
+    def _waits_for_left(self) -> bool:
+        """Return whether the end must wait for what the command left running; end that when its time is over."""
+        if self.boxed and self._first_inside() is None:
+            return False  # the namespace is gone, and all that was in it
+        left = self._members()
+        if not left:
+            return False
+        if self.grace_until is None:
+            self.grace_until = time.monotonic() + LEFT_GRACE
+        elif time.monotonic() >= self.grace_until:
+            self.left = [*self.left, *(name for name in map(_shown, left[:MOST_LEFT]) if name)]
+            self._ask_to_end()
+        return True
 
     def _signal_all(self, number: int) -> None:
         """Signal all of the command. Bubblewrap itself gets SIGKILL alone: what is inside outlives it."""
@@ -211,6 +243,10 @@ class _Command:
                 _send(pid, number)
         if not self.boxed or number == signal.SIGKILL:
             _signal_all(self.pid, number, leader=self.status is None)
+        if not self.boxed:
+            for pid in _descendants(os.getpid()):
+                if pid != self.pid:
+                    _send(pid, number)
 
     def _patience(self) -> float | None:
         """Return the seconds until something is due, None if nothing is."""
@@ -218,6 +254,8 @@ class _Command:
         if self.kill_at is not None:
             # While waiting for leftovers of a killed command to go, look often.
             return min(0.02, max(0.0, self.kill_at - now))
+        if self.grace_until is not None and not self.recorded:
+            return 0.02
         if self.end_at is not None and not self.recorded:
             return max(0.0, self.end_at - now)
         return None
@@ -238,9 +276,14 @@ class _Command:
             self._signal_all(signal.SIGTERM)
 
     def _reap(self) -> None:
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            if pid == self.pid:  # others are orphans of the command's
                 self.status = status
                 self.seconds = time.monotonic() - self.began
                 if self.boxed and os.WIFSIGNALED(status):
@@ -302,6 +345,7 @@ class _Command:
             "cancelled": self.cancelled,
             "started": self.started,
             "seconds": self.seconds,
+            "left": [self.output.redactor.text(name) for name in self.left[:MOST_LEFT]],
             "dropped": self.output.dropped,
             "output_error": self.output.error,
         }
@@ -474,7 +518,7 @@ def first_inside(spool: str) -> int | None:
 def _descendants(first: int) -> list[int]:
     """Return the living processes that descend from `first`. What loses its parent becomes its child."""
     children: dict[str, list[str]] = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc") if os.path.isdir("/proc") else []:
         if name.isdigit():
             fields = _stat_fields(name)
             if fields and fields[0] not in "ZX":
@@ -485,6 +529,25 @@ def _descendants(first: int) -> list[int]:
         waiting = [child for parent in waiting for child in children.get(parent, [])]
         found += waiting
     return [int(pid) for pid in found]
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what loses its own, so that a daemon is found and ended with its command (Linux)."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass  # the process session is looked through all the same
+
+
+def _shown(pid: int) -> str:
+    """Return the command line of a process, shortened; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(200).replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _send(pid: int, number: int) -> None:

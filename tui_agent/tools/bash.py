@@ -14,7 +14,7 @@ from tui_agent.events import Intent
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spill import link_output
-from tui_agent.tools.spool import changed_note, describe_end, output_view
+from tui_agent.tools.spool import changed_note, describe_end, left_note, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
 
 DEFAULT_TIMEOUT = 120.0
@@ -195,6 +195,8 @@ def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], more: Se
     end = describe_end(record, _timeout(call))
     notes = [] if record.exit_code == 0 and not (record.timed_out or record.cancelled) else [end]
     notes += more
+    if left := left_note(record):
+        notes.append(left)
     if record.dropped:
         notes.append(f"{record.dropped:,} bytes of output were dropped, there was too much")
     if record.problem:

@@ -71,6 +71,14 @@ def changed_note(changed: Sequence[str]) -> str:
     return f"Warning: it changed what makes git run programs: {', '.join(changed[:_MOST_NAMED])}{more}"
 
 
+def left_note(record: CommandRecord) -> str:
+    """Return what became of the processes that a command left running, empty if it left none."""
+    if not record.left:
+        return ""
+    names = ", ".join(record.left)
+    return f"what it left running was ended with it: {names}; use background: true for what is to go on"
+
+
 def describe_end(record: CommandRecord, timeout: float | None) -> str:
     """Return in words how a command ended."""
     if record.timed_out:
