@@ -97,7 +97,8 @@ def _session_options(function: Decorated) -> Decorated:
             "--cwd",
             type=FOLDER,
             metavar="DIR",
-            help="Work in this folder. Default: the current one.",
+            help="Work in this folder. Default: the current one. With --resume: bring the session along to this "
+            "folder.",
         ),
         click.option("--continue", "-c", "continue_", is_flag=True, help="Go on with this folder's latest session."),
         click.option("--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"),
@@ -154,6 +155,7 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
     return Start(
         runtime=ctx.obj,
         cwd=given["cwd"] or current_folder(),
+        move=given["cwd"] is not None and bool(resume),
         continue_=given["continue_"],
         resume=resume or "",
         model=given["model"],

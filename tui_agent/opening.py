@@ -31,6 +31,7 @@ class Start:
     scenario: Path | None = None
     data_dir: Path | None = None
     unattended: bool = False
+    move: bool = False
     on_screen: bool = False
 
     @property
@@ -53,6 +54,7 @@ class Start:
             limits=self.limits,
             offline=self.offline,
             scenario=self.scenario,
+            move=self.move,
             unattended=self.unattended,
             runtime=self.runtime,
         )

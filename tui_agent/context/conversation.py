@@ -87,6 +87,7 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
         case SessionConfigured():
             return replace(
                 state,
+                workspace=event.workspace or state.workspace,
                 title=state.title if event.title is None else event.title,
                 model=event.model or state.model,
                 mode=event.mode or state.mode,

@@ -383,7 +383,9 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             held = event.kind != "none" and not event.reduced
             return replace(base, state=base.state if held else "warning", name="sandbox", detail=event.detail)
         case SessionConfigured():
-            changes = event.model_dump(include={"title", "model", "mode", "max_turns"}, exclude_none=True)
+            changes = event.model_dump(
+                include={"workspace", "title", "model", "mode", "max_turns"}, exclude_none=True
+            )
             changes |= {f"limits ({name})": limits_text(layer) for name, layer in event.limits.items()}
             return replace(base, name="config", detail=", ".join(f"{k} {v}" for k, v in changes.items()))
         case BudgetStopped() | BudgetWarned():

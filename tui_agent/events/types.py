@@ -56,11 +56,12 @@ class SessionConfigured(EventBase):
 
     `limits` are the layers of limits that changed, each of them whole: `settings` (of this start), `start` (its
     flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted. `max_turns` is the
-    person's `run.turns`, 0 for no limit.
+    person's `run.turns`, 0 for no limit. `workspace` is the folder that the session was moved to.
     """
 
     type: Literal["session.configured"] = "session.configured"
     in_timeline: ClassVar[bool] = True
+    workspace: str | None = None
     title: str | None = None
     model: str | None = None
     mode: str | None = None

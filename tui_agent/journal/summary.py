@@ -77,6 +77,7 @@ def summarise(summary: SessionSummary, event: EventBase) -> SessionSummary:
         case SessionConfigured():
             return replace(
                 summary,
+                workspace=event.workspace or summary.workspace,
                 title=summary.title if event.title is None else event.title,
                 model=event.model or summary.model,
                 offline=summary.offline if event.offline is None else event.offline,

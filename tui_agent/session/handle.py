@@ -74,6 +74,7 @@ from tui_agent.session.forking import write_fork
 from tui_agent.session.histories import Histories
 from tui_agent.session.limits import checked_limits
 from tui_agent.session.mentions import Expansion, expand_mentions
+from tui_agent.session.moving import folder_remark, moved
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import failure, record_interruptions
 from tui_agent.session.repair import repair_salvaged
@@ -240,11 +241,14 @@ class SessionHandle:
                 journal = await Journal.open(path, options.runtime, read_only=True)
             journal, state = await _folded(journal, options.runtime)
             undo.push_async_callback(journal.close)
+            state, remark = await moved(journal, state, options)
             backend = await start_backend(options, settings.settings)
             undo.push_async_callback(asyncio.to_thread, backend.stop)
             handle = cls(journal, state, options, settings, backend)
             undo.push_async_callback(handle._sessions.close)
             handle.read_only_because = because
+            if remark := remark or await folder_remark(session, state):
+                handle.remarks.append(remark)
             if not journal.read_only:
                 await repair_salvaged(journal, handle.state)
             if not journal.read_only and not state.conversation.session:

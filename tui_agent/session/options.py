@@ -16,6 +16,7 @@ class OpenOptions:
     `model` and `mode` empty mean: the settings' or, on a resume, the session's own. `base_url` and
     `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
     file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`.
+    `move` brings a session that is resumed along to `workspace`; without it, it stays in its own folder.
     `unattended` sessions have nobody to ask: what would ask is denied.
     """
 
@@ -30,5 +31,6 @@ class OpenOptions:
     scenario: Path | None = None
     base_url: str | None = None
     api_key: str | None = None
+    move: bool = False
     unattended: bool = False
     runtime: Runtime = field(default_factory=Runtime)

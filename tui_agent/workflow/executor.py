@@ -30,6 +30,11 @@ from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
 from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError, Unknowable
 
+FOLDER_GONE = (
+    "The session's folder {folder} does not exist any more: it was deleted or renamed. No tool can work until the "
+    "user opens the session with its new folder: tui-agent --resume SESSION --cwd FOLDER"
+)
+
 
 class StepHost(Protocol):
     """What the executor needs of the agent whose steps it runs."""
@@ -179,6 +184,8 @@ class StepExecutor:
     async def _advance(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         match step.status:
             case "planned":
+                if not await asyncio.to_thread(self.workspace.is_dir):
+                    raise ToolError(FOLDER_GONE.format(folder=self.workspace))
                 await self._ask(step, await self._plan(step, call, tool), metadata)
             case "waiting":
                 self._let_pass(step)
