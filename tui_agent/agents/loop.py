@@ -20,6 +20,7 @@ from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.repair import repair_history
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
+from tui_agent.agents.waiting import ASKING, WATCHED, waited_for_user
 from tui_agent.budget import agent_stop
 from tui_agent.context import (
     INTERRUPTED,
@@ -334,9 +335,14 @@ class Agent:
 
         `stop_reason` is the API's word for how the last answer ended.
         """
+        await to_the_end(self._record_end(ending, stop_reason))
+
+    async def _record_end(self, ending: Ending, stop_reason: str) -> None:
         active = self._active_run()
         if active is None:
             return
+        now = self.services.runtime.now()
+        waited = await self._waited(now)
         taken = self.services.budget().spend_of(self.run_id)
         finished = RunFinished(
             outcome=ending.outcome,
@@ -346,12 +352,23 @@ class Agent:
             stop_reason=stop_reason,
             note=INTERRUPTED if ending.outcome == "interrupted" else "",
             turns=taken.turns,
-            seconds=max(0.0, self.services.runtime.now() - active.started),
+            seconds=max(0.0, now - active.started),
+            waited=waited,
             usage=taken.usage,
             cost=taken.known_cost,
         )
         clocked = self.services.meter.clocked() if self._is_main else []
-        await to_the_end(self.recorder.record(*([ending.stop] if ending.stop else []), *clocked, finished))
+        await self.recorder.record(*([ending.stop] if ending.stop else []), *clocked, finished)
+
+    async def _waited(self, now: float) -> float:
+        """Return how many seconds this run has waited for the user, `now` being its end."""
+        services = self.services
+        started = await services.find_events(subject=self.run_id, types=["run.started"])
+        since = (started[0].seq or 0) if started else 0
+        agent = None if self._is_main else self.agent
+        if not await services.find_events(since, agent=agent, types=ASKING, limit=1):
+            return 0.0
+        return waited_for_user(await read_events(services, since, agent=agent, types=WATCHED), now)
 
     async def _run_subagent(self, step: str, agent_type: str, prompt: str, show: Show) -> str:
         """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one.

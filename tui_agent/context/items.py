@@ -123,7 +123,7 @@ class RunEndItem:
     """The end of a run.
 
     `told` says that the item before already says `reason`; `hint` is what the user can do. `estimated` says that a
-    part of tokens and cost is not the server's figure.
+    part of tokens and cost is not the server's figure. Of the `seconds` it `waited` that many for the user.
     """
 
     time: float
@@ -137,6 +137,7 @@ class RunEndItem:
     hint: str = ""
     told: bool = False
     estimated: bool = False
+    waited: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
                 event.hint,
                 event.told,
                 event.usage.estimated,
+                event.waited,
             )
         case ContextCompacted(), _:
             return CompactionItem(event.time, event.summary, event.receipt)
@@ -301,7 +303,11 @@ EntryState = Literal["running", "waiting", "ok", "error", "info", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One line of the timeline. `seconds` is the duration, 0 while unknown; `agent` is empty for the main one."""
+    """One line of the timeline. `seconds` is the duration, 0 while unknown; `agent` is empty for the main one.
+
+    `started` is when what runs began to run, in seconds since the epoch: what waits for the user first has a later
+    one than `time`.
+    """
 
     time: float
     state: EntryState
@@ -310,6 +316,7 @@ class TimelineEntry:
     seconds: float = 0.0
     agent: str = ""
     subject: str = ""
+    started: float = 0.0
 
 
 def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
@@ -320,7 +327,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
     match event:
         case TurnStarted():
             detail = event.model if event.attempt == 1 else f"{event.model} · attempt {event.attempt}"
-            return replace(base, state="running", name=f"turn {event.number}", detail=detail)
+            return replace(base, state="running", name=f"turn {event.number}", detail=detail, started=event.time)
         case TurnFinished():
             usage = event.usage
             about = "≈ " if usage.estimated else ""
@@ -339,7 +346,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
         case PermissionDecided() if event.verdict == "deny":
             return replace(base, state="error", detail=f"{base.detail} · denied")
         case StepStarted():
-            return replace(base, state="running")
+            return replace(base, state="running", started=event.time)
         case StepFinished():
             state = "ok" if event.outcome == "ok" else "error"
             return replace(base, state=state, seconds=event.seconds)
@@ -349,7 +356,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
         case RunFinished():
             state = "ok" if event.outcome == "completed" else "warning"
             detail = event.outcome.replace("_", " ") + (f": {event.reason}" if event.reason else "")
-            return replace(base, state=state, name="run", detail=detail, seconds=event.seconds)
+            return replace(base, state=state, name="run", detail=detail, seconds=event.seconds - event.waited)
         case Notice():
             levels: dict[str, EntryState] = {"info": "info", "warning": "warning", "error": "error"}
             return replace(base, state=levels[event.level], name=event.code, detail=event.message)

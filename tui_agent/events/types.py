@@ -115,7 +115,8 @@ class RunFinished(EventBase):
 
     `hint` says what the user can do about it. `told` says that the event before this one already shows `reason` on
     screen. `stop_reason` is the API's word for how the last answer ended, empty where there was none. `note` is what
-    the model reads of an interruption with its next message.
+    the model reads of an interruption with its next message. Of the `seconds` from its start to its end, the run
+    `waited` that many for the user, with nothing else at work.
     """
 
     type: Literal["run.finished"] = "run.finished"
@@ -129,6 +130,7 @@ class RunFinished(EventBase):
     note: str = ""
     turns: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     usage: Usage = Usage()
     cost: float | None = None
 

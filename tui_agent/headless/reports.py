@@ -116,6 +116,7 @@ class JsonReport:
             "answer": progress.answer,
             "turns": end.turns if end else 0,
             "seconds": end.seconds if end else 0.0,
+            "waited": end.waited if end else 0.0,
             "usage": end.usage.model_dump() if end else {},
             "cost": end.cost if end else None,
             "cost_simulated": progress.simulated,

@@ -85,7 +85,7 @@ class TimelineView(PagedView["TimelineEntry", EntryDrawing]):
     def draw(
         self, position: int, item: TimelineEntry, drawing: EntryDrawing | None, palette: Palette, width: int
     ) -> EntryDrawing:
-        elapsed = max(0, int(self._now() - item.time)) if item.state == "running" else 0
+        elapsed = max(0, int(self._now() - (item.started or item.time))) if item.state == "running" else 0
         if drawing is not None and drawing.drawn == (item, elapsed):
             return drawing
         return EntryDrawing((item, elapsed), entry_line(item, elapsed, palette, width - 1))

@@ -107,7 +107,9 @@ def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
         "stopped": ("■ stopped", palette.warning),
     }[item.outcome]
     about = "≈ " if item.estimated else ""
-    facts = [count(item.turns, "turn"), duration(item.seconds), about + count(item.tokens, "token")]
+    facts = [count(item.turns, "turn"), duration(item.seconds - item.waited), about + count(item.tokens, "token")]
+    if item.waited >= 1:
+        facts.insert(2, f"waited {duration(item.waited)} for you")
     if item.cost is not None:
         facts.append(f"{about}${item.cost:.4f}" + (" simulated" if item.simulated else ""))
     # What the item above says needs no second telling; a stop's item has its hint too.
