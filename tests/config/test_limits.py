@@ -52,7 +52,7 @@ def test_a_wrong_limit_is_named_and_takes_no_other_with_it(tmp_path: Path, wrong
     assert loaded.settings.all_limits() == {"run.turns": 50, "day.cost": 3.0}
     (problem,) = loaded.problems
     assert named in problem.message
-    assert problem.line == 1
+    assert problem.line == (3 if "week" in wrong else 4)
 
 
 def test_a_project_only_tightens(tmp_path: Path) -> None:

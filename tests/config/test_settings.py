@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,35 @@ def test_any_bytes_load(tmp_path: Path, mine: bytes, theirs: bytes, variable: st
     )
     assert loaded.settings.mode == "ask"
     assert all(str(problem) for problem in loaded.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("model = 'x'\n\n[limits.run]\ncost = 3\n# turns\nturns = 0\n", 6),
+        ("[limits.run]\ncost = 3\n[limits.day]\ncost = 'much'\n", 4),
+        ("[limits]\nrun.cost = 3\nday = { cost = 1,  turns = -1 }\n", 3),
+        ("limits.run.cost = 3\nlimits.day.tokens = 1.5\n", 2),
+        ("[limits.run]\n\n[limits.week]\ncost = 3\n", 3),
+        ("network_domains = [\n  'a.example',  # a b\n  'b.example',\n  'no domain',\n]\n", 4),
+        ('model = """\\\nx"""\nnotifications = \'yes\'\n', 3),
+        ("\"mode\" = 'yolo'\n", 1),
+        ("model = 'x'\nmodel = 'y'\n", 2),
+        ("\ufeffmodel = 'x'\nmode = 'yolo'\n", 2),
+    ],
+)
+def test_each_fault_carries_its_own_line(text: str, line: int, tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "data", tmp_path)
+    paths.settings.write_text(text)
+    (problem,) = load_settings(paths, tmp_path / "nowhere", {}).problems
+    assert problem.line == line, problem
+    assert problem.file == str(paths.settings)
+
+
+def test_a_large_file_of_faults_is_read_at_once(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "data", tmp_path)
+    paths.settings.write_text("".join(f"# mode mode {number}\n" for number in range(9_000)) + "mode = 'yolo'\n")
+    before = time.process_time()
+    (problem,) = load_settings(paths, tmp_path / "nowhere", {}).problems
+    assert "mode" in problem.message
+    assert time.process_time() - before < 5

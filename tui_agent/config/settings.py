@@ -156,7 +156,7 @@ def _valid_values(file: TomlFile | None, problems: list[Problem]) -> dict[str, A
     if isinstance(values.get("limits"), dict):
         values["limits"] = _valid_limits(values["limits"], file, problems)
     wrong = _faults(values)
-    problems.extend(file.problem(key, message) for key, message in wrong.items())
+    problems.extend(file.problem(key, message, *_places(values).get(key, ())) for key, message in wrong.items())
     return {key: value for key, value in values.items() if key not in wrong}
 
 
@@ -166,7 +166,7 @@ def _valid_limits(tables: dict[str, Any], file: TomlFile, problems: list[Problem
     for scope, table in tables.items():
         if scope not in Limits.model_fields or not isinstance(table, dict):
             known = ", ".join(f"[limits.{name}]" for name in Limits.model_fields)
-            problems.append(file.problem("limits", f"limits.{scope}: there are the tables {known}"))
+            problems.append(file.problem("limits", f"limits.{scope}: there are the tables {known}", scope))
             continue
         kept[scope] = {}
         for kind, value in table.items():
@@ -176,7 +176,7 @@ def _valid_limits(tables: dict[str, Any], file: TomlFile, problems: list[Problem
                 message = error.errors(include_url=False, include_context=False)[0]["msg"]
                 if kind not in ScopeLimits.model_fields:
                     message = f"unknown limit; known are {', '.join(ScopeLimits.model_fields)}"
-                problems.append(file.problem("limits", f"limits.{scope}.{kind}: {message}"))
+                problems.append(file.problem("limits", f"limits.{scope}.{kind}: {message}", scope, kind))
             else:
                 kept[scope][kind] = value
     return kept
@@ -189,6 +189,16 @@ def _faults(values: Mapping[str, Any]) -> dict[str, str]:
     except ValidationError as error:
         faults = error.errors(include_url=False, include_context=False)
         return {str(fault["loc"][0]): _message(str(fault["loc"][0]), values, fault["msg"]) for fault in faults}
+    return {}
+
+
+def _places(values: Mapping[str, Any]) -> dict[str, tuple[str | int, ...]]:
+    """Return where below its key each fault is: keys, and places in arrays."""
+    try:
+        Settings.model_validate(values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False)
+        return {str(fault["loc"][0]): tuple(fault["loc"][1:]) for fault in reversed(faults)}
     return {}
 
 

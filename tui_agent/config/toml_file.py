@@ -13,7 +13,11 @@ MAX_BYTES = 256 * 1024
 """Bytes a settings file may have; more is a mistake, and would be read on every start."""
 
 _AT_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)$")
-_MOST_CANDIDATES = 20
+_MOST_CANDIDATES = 40
+"""Lines with a key's text that are looked at, so that no file takes long."""
+
+_MOST_LINES = 200
+"""Lines that one value may have for its place in it to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +51,65 @@ class TomlFile:
     text: str
     values: dict[str, Any]
 
-    def problem(self, key: str, message: str) -> Problem:
-        """Return a problem at the line where the top-level `key` is set."""
-        return Problem(str(self.path), self.line_of(key), message)
+    def problem(self, key: str, message: str, *below: str | int) -> Problem:
+        """Return a problem at the line of the top-level `key`, or of what is `below` it: keys, places in arrays."""
+        return Problem(str(self.path), self.line_of(key, *below), message)
 
-    def line_of(self, key: str) -> int | None:
-        """Return the line where the top-level `key` begins, or None if it is written in an unusual way."""
-        written = "|".join(re.escape(form) for form in (key, f'"{key}"', f"'{key}'"))
-        pattern = re.compile(rf"^[ \t]*(\[{{0,2}}[ \t]*)(?:{written})(?![\w-])", re.MULTILINE)
-        for count, match in enumerate(pattern.finditer(self.text)):
-            if count == _MOST_CANDIDATES:
+    def line_of(self, *path: str | int) -> int | None:
+        """Return the line, from 1, of the value at `path`; of the deepest part that is found, None where none is."""
+        lines = self.text.splitlines(keepends=True)
+        found: int | None = None
+        for length in range(1, len(path) + 1):
+            part, last = path[:length], path[length - 1]
+            line = _line_of_key(lines, part) if isinstance(last, str) else _line_of_element(lines, part, found)
+            found = line or found
+        return found
+
+
+def _line_of_key(lines: list[str], path: tuple[str | int, ...]) -> int | None:
+    """Return the line at which the value at `path` comes to be, its last part being a key."""
+    key = re.escape(str(path[-1]))
+    mention = re.compile(rf"(?<![\w-]){key}(?![\w-])")
+    candidates = [number for number, line in enumerate(lines) if mention.search(line)]
+    for number in candidates[:_MOST_CANDIDATES]:
+        # The same text can stand in a comment, a long string or another table: only the parser knows.
+        before = _parsed("".join(lines[:number]))
+        if before is None or _holds(before, path):
+            continue
+        for end in range(number + 1, min(number + 1 + _MOST_LINES, len(lines)) + 1):
+            after = _parsed("".join(lines[:end]))
+            if after is not None:
+                if _holds(after, path):
+                    return number + 1
                 break
-            closing = "]" * match.group(1).count("[") or " = 0"
-            try:
-                # the same text can stand inside a long string or another table: only the parser knows
-                begun = tomllib.loads(self.text[: match.start()] + match.group() + closing)
-            except (ValueError, RecursionError):
-                continue
-            if key in begun:
-                return self.text.count("\n", 0, match.start()) + 1
+    return None
+
+
+def _line_of_element(lines: list[str], path: tuple[str | int, ...], begin: int | None) -> int | None:
+    """Return the line of an element of an array that begins at line `begin`, or of a table in an array of tables."""
+    for end in range(begin or 1, min((begin or 1) + _MOST_LINES, len(lines)) + 1):
+        text = "".join(lines[:end])
+        for closing in ("", "]"):
+            parsed = _parsed(text + closing)
+            if parsed is not None and _holds(parsed, path):
+                return end
+    return None
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError):
         return None
+
+
+def _holds(value: Any, path: tuple[str | int, ...]) -> bool:
+    for part in path:
+        inside = range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()
+        if part not in inside:
+            return False
+        value = value[part]
+    return True
 
 
 def read_toml(path: Path) -> TomlFile | None:
@@ -86,7 +129,7 @@ def read_toml(path: Path) -> TomlFile | None:
         reason = getattr(error, "strerror", None) or str(error)
         raise TomlFileError(Problem(name, None, f"cannot be read: {reason}")) from error
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TomlFileError(Problem(name, line, "not UTF-8 text")) from error
