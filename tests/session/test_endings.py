@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.test_run import result, run
 from tests.session.support import opened, options
+from tui_agent.models.offline import copy_demo, demo_scenario
+from tui_agent.models.offline.demo import demo_scenario_file
 
 
 def scenario(tmp_path: Path, text: str) -> Path:
@@ -96,3 +98,18 @@ def test_a_limit_that_cut_the_answer_is_named(tmp_path: Path) -> None:
     assert found["stop"]["limit"] == "cost"
     assert "cost limit" in found["reason"]
     assert "was cut" in found["reason"]
+
+
+async def test_the_demo_ends_with_its_plan_done_and_goes_on_after_a_compaction(tmp_path: Path) -> None:
+    project = copy_demo(tmp_path / "basket")
+    with demo_scenario_file() as script:
+        given = options(tmp_path, scenario=script, mode="bypass", workspace=project)
+        async with opened(given) as session:
+            await session.prompt(demo_scenario().prompt)
+            todo = session.handle.state.workflow.todo
+            assert {item.state for item in todo} == {"done"}
+            await session.handle.compact()
+            await session.prompt("say 5")
+            said = json.dumps(session.of("turn.finished")[-1].content)
+            assert "scenario stops" not in said
+            assert session.of("run.finished")[-1].outcome == "completed"

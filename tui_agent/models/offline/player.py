@@ -7,7 +7,7 @@ from typing import Any
 
 from tui_agent.models.offline.answer import Answer
 from tui_agent.models.offline.practice import COMPACTION, practise, whole_answers
-from tui_agent.models.offline.request import Request, text_of
+from tui_agent.models.offline.request import Request, blocks, text_of
 from tui_agent.models.offline.scenario import Scenario, Turn
 
 STOPPED = "The scenario stops here: "
@@ -38,12 +38,21 @@ class Player:
             return practise(request)
         turn = script.turns[len(answers)]
         mismatch = _mismatch(turn, request)
+        if mismatch and _compacted(request):
+            return practise(request)
         if mismatch:
             return Answer(text=f"{STOPPED}{turn.place} expects {mismatch}")
         if turn.fault and self._struck.get(turn.place, 0) < turn.fault.times:
             self._struck[turn.place] = self._struck.get(turn.place, 0) + 1
             return replace(turn.answer, fault=turn.fault)
         return turn.answer
+
+
+def _compacted(request: Request) -> bool:
+    """Return whether the conversation was compacted, so that what the scenario expects may be gone from it."""
+    first = request.messages[0]["content"]
+    begins = blocks(first)[0] if first else {}
+    return begins.get("type") == "compaction" or text_of(first).startswith("<compacted>")
 
 
 def _mismatch(turn: Turn, request: Request) -> str:
