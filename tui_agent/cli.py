@@ -103,6 +103,12 @@ def _session_options(function: Decorated) -> Decorated:
         click.option("--continue", "-c", "continue_", is_flag=True, help="Go on with this folder's latest session."),
         click.option("--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"),
         click.option(
+            "--effort",
+            type=click.Choice(["low", "medium", "high", "xhigh", "max"]),
+            default=None,
+            help="How much the model puts into an answer. Default: the settings', else the server's.",
+        ),
+        click.option(
             "--mode",
             type=click.Choice(["ask", "accept-edits", "plan", "sandboxed", "bypass"]),
             default=None,
@@ -160,6 +166,7 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
         resume=resume or "",
         model=given["model"],
         mode=given["mode"] or "",
+        effort=given["effort"],
         max_turns=given["max_turns"],
         limits={
             f"run.{kind}": float(given[f"max_{kind}"])

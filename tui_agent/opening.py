@@ -12,6 +12,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionNotFound
 
 if TYPE_CHECKING:
+    from tui_agent.config.settings import Effort
     from tui_agent.session import OpenOptions, SessionHandle
 
 
@@ -25,6 +26,7 @@ class Start:
     resume: str = ""
     model: str = ""
     mode: str = ""
+    effort: Effort | None = None
     max_turns: int | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     offline: bool = False
@@ -50,6 +52,7 @@ class Start:
             workspace=self.cwd,
             model=self.model,
             mode=self.mode,
+            effort=self.effort,
             max_turns=self.max_turns,
             limits=self.limits,
             offline=self.offline,

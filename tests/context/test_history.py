@@ -39,7 +39,7 @@ HEAD = ContextLoaded(
 
 def messages(history: History) -> list[dict[str, Any]]:
     """The messages as a server would parse them."""
-    body = build_request(history, model="m", max_tokens=10, options={}).body
+    body = build_request(history, model="m", max_tokens=10, fields={}).body
     return json.loads(body)["messages"]  # type: ignore[no-any-return]
 
 
@@ -116,7 +116,7 @@ def test_every_request_is_valid_and_repeats_the_one_before(sequence: list[EventB
     for event in sequence:
         history.apply(event)
         if isinstance(event, TurnStarted):
-            request = build_request(history, model="m", max_tokens=10, options={})
+            request = build_request(history, model="m", max_tokens=10, fields={})
             guard_prefix(history, request)
             sent = json.loads(request.body)
             assert sent["system"] == HEAD.system
@@ -155,12 +155,12 @@ def test_the_guard_refuses_a_rewrite_and_names_it(change: Any, named: str) -> No
     history = History()
     history.apply(HEAD)
     history.apply(RunStarted(run="r", prompt="hello"))
-    guard_prefix(history, build_request(history, model="m", max_tokens=1, options={}))
+    guard_prefix(history, build_request(history, model="m", max_tokens=1, fields={}))
     change(history)
     history.apply(PromptQueued(prompt_id="q", prompt="more"))
     history.apply(PromptAccepted(prompt_id="q"))
     with pytest.raises(PrefixRewritten, match="not what an earlier request sent") as refused:
-        guard_prefix(history, build_request(history, model="m", max_tokens=1, options={}))
+        guard_prefix(history, build_request(history, model="m", max_tokens=1, fields={}))
     assert named.split("[", maxsplit=1)[0] in str(refused.value)
 
 
@@ -168,11 +168,11 @@ def test_a_compaction_begins_anew() -> None:
     history = History()
     history.apply(HEAD)
     history.apply(RunStarted(run="r", prompt="hello"))
-    guard_prefix(history, build_request(history, model="m", max_tokens=1, options={}))
+    guard_prefix(history, build_request(history, model="m", max_tokens=1, fields={}))
     receipt = Receipt(until=2, kept=[], dropped=[], tokens_before=1, tokens_after=1)
     summary = [{"role": "user", "content": [{"type": "text", "text": "the summary"}]}]
     history.apply(ContextCompacted(messages=summary, summary="", receipt=receipt))  # type: ignore[arg-type]
-    guard_prefix(history, build_request(history, model="m", max_tokens=1, options={}))
+    guard_prefix(history, build_request(history, model="m", max_tokens=1, fields={}))
     assert messages(history) == summary
 
 

@@ -52,6 +52,17 @@ class Talk:
     def text(self) -> str:
         return "".join(delta.text for batch in self.batches for delta in batch if delta.kind == "text")
 
+    async def post(self, *messages: Any, **more: Any) -> None:
+        """Send a request as it is: what the server refuses is not left out of a second one."""
+        body = body_of(*messages, **more)
+        request = ModelRequest(body["model"], json.dumps(body).encode(), tuple(more.pop("betas", ())))
+        response = await self.client._post(await self.client._ready(), request)
+        await response.aclose()
+
+    async def count(self, *messages: Any, **more: Any) -> int | None:
+        body = body_of(*messages, **{"stream": None, "max_tokens": None, **more})
+        return await self.client.count_tokens(body["model"], json.dumps(body).encode())
+
     async def send(self, *messages: Any, **more: Any) -> Response:
         self.batches = []
         body = body_of(*messages, **more)

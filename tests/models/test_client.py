@@ -72,7 +72,7 @@ async def test_batches_follow_the_clock(serve, connect) -> None:
 
 
 async def test_thinking_goes_back_verbatim(talk: Talk) -> None:
-    thinking = {"thinking": {"type": "adaptive"}}
+    thinking = {"thinking": {"type": "adaptive", "display": "summarized"}}
     first = await talk.send("read a.py", **thinking)
     assert [block["type"] for block in first.content] == ["thinking", "text", "tool_use"]
     assert first.content[0]["signature"]
@@ -255,7 +255,7 @@ async def test_an_address_that_is_no_url_is_named_and_not_tried_again(url: str) 
         await Talk(client).send("hi")
     assert not caught.value.retryable
     with pytest.raises(ConnectionFailedError, match="ANTHROPIC_BASE_URL"):
-        await client.count_tokens(body_of("hi", stream=None, max_tokens=None))
+        await Talk(client).count("hi")
     assert not await client.can_compact("m")
 
 
@@ -286,7 +286,7 @@ async def test_no_key_is_an_authentication_error(serve) -> None:
     with pytest.raises(AuthenticationError, match="ANTHROPIC_API_KEY"):
         await Talk(client).send("hi")
     with pytest.raises(AuthenticationError):
-        await client.count_tokens(body_of("hi", stream=None, max_tokens=None))
+        await Talk(client).count("hi")
     await client.close()
 
 
@@ -306,8 +306,7 @@ async def test_unknown_model_and_too_long_prompt(talk: Talk) -> None:
 
 
 async def test_count_tokens_equals_usage(talk: Talk) -> None:
-    body = body_of("hello there", stream=None, max_tokens=None)
-    counted = await talk.client.count_tokens(body)
+    counted = await talk.count("hello there")
     response = await talk.send("hello there")
     assert counted == response.usage.prompt_tokens
 
@@ -335,10 +334,10 @@ async def raw() -> AsyncIterator[Callable[[bytes], Awaitable[str]]]:
 async def test_count_tokens_of_a_server_without_it_is_none_and_remembered(raw, connect) -> None:
     url = await raw(b"HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\nconnection: close\r\n\r\nNot Found")
     talk = connect(url)
-    assert await talk.client.count_tokens(body_of("hi")) is None
+    assert await talk.count("hi") is None
     talk.client._client = None  # a second request would fail
     talk.client._preparing = None
-    assert await talk.client.count_tokens(body_of("hi")) is None
+    assert await talk.count("hi") is None
     assert talk.client._client is None
 
 
@@ -347,8 +346,8 @@ async def test_a_count_that_cannot_be_true_is_not_believed(raw, connect, said) -
     answer = json.dumps({"input_tokens": said}).encode()
     head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n".encode()
     talk = connect(await raw(head + answer))
-    assert await talk.client.count_tokens(body_of("some words of a prompt " * 50)) is None
-    assert await talk.client.count_tokens(body_of("hi")) is None
+    assert await talk.count("some words of a prompt " * 50) is None
+    assert await talk.count("hi") is None
 
 
 def test_how_few_tokens_bytes_allow() -> None:

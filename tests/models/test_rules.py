@@ -114,7 +114,7 @@ BROKEN: list[tuple[str, list[Any], dict[str, Any], str]] = [
 )
 async def test_rule(messages: list[Any], more: dict[str, Any], said: str, talk: Talk) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        await talk.send(*messages, **more)
+        await talk.post(*messages, **more)
     assert said in caught.value.message
     assert not caught.value.retryable
 
@@ -157,7 +157,7 @@ async def test_answer_without_streaming(talk: Talk) -> None:
 
 
 async def test_a_changed_signature_is_refused(talk: Talk) -> None:
-    thinking = {"thinking": {"type": "adaptive"}}
+    thinking = {"thinking": {"type": "adaptive", "display": "summarized"}}
     first = await talk.send("read a", **thinking)
     for change in ({"thinking": "other"}, {"signature": "forged"}):
         content = [{**first.content[0], **change}, *first.content[1:]]
@@ -166,7 +166,7 @@ async def test_a_changed_signature_is_refused(talk: Talk) -> None:
 
 
 async def test_a_signature_binds_to_system_tools_and_messages(talk: Talk) -> None:
-    thinking: dict[str, Any] = {"thinking": {"type": "adaptive"}, "system": "one"}
+    thinking: dict[str, Any] = {"thinking": {"type": "adaptive", "display": "summarized"}, "system": "one"}
     first = await talk.send("read a", **thinking)
     rest = (assistant(first), results(first, "x"))
     await talk.send("read a", *rest, **thinking)
@@ -176,7 +176,7 @@ async def test_a_signature_binds_to_system_tools_and_messages(talk: Talk) -> Non
 
 
 async def test_signatures_hold_in_another_process(talk: Talk, serve, connect) -> None:
-    thinking = {"thinking": {"type": "adaptive"}}
+    thinking = {"thinking": {"type": "adaptive", "display": "summarized"}}
     first = await talk.send("read a", **thinking)
     other = connect(serve().base_url)
     await other.send("read a", assistant(first), results(first, "x"), **thinking)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.session.support import Watcher, opened, options
-from tui_agent.models.offline import OfflineServer, practice
+from tui_agent.models.offline import OfflineServer, RecordedRequest, practice
+from tui_agent.models.offline.rules import invalid
 from tui_agent.session import OpenOptions, SessionError
 
 
@@ -277,3 +278,60 @@ async def test_a_prompt_that_comes_during_a_compaction_is_not_lost(tmp_path: Pat
             assert session.of("notice") == []
     finally:
         await asyncio.to_thread(server.stop)
+
+
+async def test_the_header_stays_with_the_history_that_holds_the_block(tmp_path: Path) -> None:
+    server = OfflineServer(record=True, compaction=True)
+    given = await served(server, tmp_path)
+    try:
+        async with opened(given) as session:
+            await session.prompt("say 5")
+            assert not any("anthropic-beta" in request.headers for request in server.requests if request.body)
+            await session.handle.compact()
+            await session.handle.configure(limits={"run.cost": 0.5})  # near enough to have the tokens counted
+            await session.prompt("say 6")
+            name = session.handle.session
+        async with opened(given, name) as session:
+            await session.prompt("say 7")
+            assert session.of("notice") == []
+            assert session.of("run.finished")[-1].outcome == "completed"
+        sent = [request for request in server.requests if request.body and request.body["messages"]]
+        holding = [request for request in sent if request.body["messages"][0]["content"][0]["type"] == "compaction"]
+        assert {request.path for request in holding} == {"/v1/messages", "/v1/messages/count_tokens"}
+        assert len(holding) >= 4
+        assert {request.headers["anthropic-beta"] for request in holding} == {"compact-2026-09-04"}
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+class Plain(OfflineServer):
+    """A server that knows nothing of compaction."""
+
+    async def _answer(self, http: Any, *rest: Any) -> bool:
+        if b"compaction" in http.body:
+            if self._requests is not None:
+                self._requests.append(RecordedRequest(http.method, http.path, dict(http.headers), http.json()))
+            raise invalid("messages.0.content.0: Input tag 'compaction' found using 'type' is unknown")
+        return await super()._answer(http, *rest)
+
+
+async def test_another_server_gets_the_summary_as_text(tmp_path: Path) -> None:
+    server, plain = OfflineServer(compaction=True), Plain(record=True)
+    given = await served(server, tmp_path)
+    try:
+        async with opened(given) as session:
+            await session.prompt("say 5")
+            await session.handle.compact()
+            name = session.handle.session
+        async with opened(await served(plain, tmp_path), name) as session:
+            await session.prompt("say 6")
+            await session.prompt("say 7")
+            assert [event.outcome for event in session.of("run.finished")] == ["completed", "completed"]
+            assert [event.code for event in session.of("notice")] == ["server"]
+        sent = [request for request in plain.requests if request.path == "/v1/messages"]
+        assert [b"compaction" in json.dumps(request.body).encode() for request in sent] == [True, False, False]
+        assert "Summary by the offline practice model" in json.dumps(sent[-1].body["messages"][0])
+        assert "anthropic-beta" not in sent[-1].headers
+    finally:
+        await asyncio.to_thread(server.stop)
+        await asyncio.to_thread(plain.stop)

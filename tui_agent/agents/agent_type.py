@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
+from tui_agent.config.settings import EFFORTS, Effort
 from tui_agent.config.toml_file import TomlFile
 from tui_agent.permissions import Narrowing, read_narrowing, together
+from tui_agent.permissions.rules import RuleError
 
 
 @dataclass(frozen=True, slots=True)
 class AgentType:
     """One type of agent. `tools` None means every tool of the session; `max_turns` bounds one run.
 
-    `narrowing` holds for its agents and for all below them.
+    `narrowing` holds for its agents and for all below them. `effort` is how much its model is to put into an answer,
+    None for as much as the session asks for.
     """
 
     name: str
@@ -26,6 +30,7 @@ class AgentType:
     tools: tuple[str, ...] | None
     max_turns: int
     narrowing: Narrowing
+    effort: Effort | None = None
 
 
 @cache
@@ -40,9 +45,25 @@ def read_agent_type(path: Path, home: Path) -> AgentType:
     """Return the type that a file describes; it has the file's name. Raises `RuleError`, with file and line."""
     text = path.read_text("utf-8")
     data = tomllib.loads(text)
-    narrowing = read_narrowing(TomlFile(path, text, data), home)
+    file = TomlFile(path, text, data)
+    narrowing = read_narrowing(file, home)
     tools = None if data["tools"] == "all" else tuple(data["tools"])
-    return AgentType(path.stem, data["description"], data["prompt"].strip(), tools, data["max_turns"], narrowing)
+    return AgentType(
+        path.stem,
+        data["description"],
+        data["prompt"].strip(),
+        tools,
+        data["max_turns"],
+        narrowing,
+        _effort(file),
+    )
+
+
+def _effort(file: TomlFile) -> Effort | None:
+    effort = file.values.get("effort")
+    if effort is not None and effort not in EFFORTS:
+        raise RuleError(str(file.problem("effort", f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")))
+    return cast("Effort | None", effort)
 
 
 def narrowing_of(types: Iterable[str], home: Path) -> Narrowing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tui_agent.agents.metering import MeteredRequest, to_the_end
@@ -49,7 +49,6 @@ from tui_agent.events import (
 )
 from tui_agent.journal import Recorder
 from tui_agent.models import (
-    COMPACTION_BETA,
     ContextTooLongError,
     Delta,
     InvalidRequestError,
@@ -154,7 +153,7 @@ async def compact(
     if cut.stop <= cut.start or not (can_cut(messages, cut.start) and can_cut(messages, cut.stop)):
         raise NothingToCompactError("there is nothing to compact yet")
     conversation = services.conversation()
-    model = services.catalog.find(conversation.model)
+    model = await services.model()
     start = conversation.history_start if recorder.agent == MAIN_AGENT else 0
     events = _since_last(await read_events(services, max(start - 1, 0), agent=recorder.agent))
     record = read_record(await read_events(services, 0, types=["step.planned", "step.finished"]))
@@ -303,7 +302,7 @@ class _Writer:
     async def _by_model(self) -> _Summary:
         part = self.history.until(self.cut.stop, self.since)
         trial = part.with_prompt(summary_request(self.instructions))
-        metered, response = await self._ask(trial, {}, ())
+        metered, response = await self._ask(trial, None)
         text = "\n\n".join(str(b["text"]) for b in response.content if b.get("type") == "text").strip()
         return await self._made(metered, response, text, "model", None)
 
@@ -312,17 +311,24 @@ class _Writer:
         if self.instructions.strip():
             config["instructions"] = summary_request(self.instructions)
         trial = self.history.until(self.cut.stop)
-        metered, response = await self._ask(trial, {"compaction": config}, (COMPACTION_BETA,))
+        metered, response = await self._ask(trial, config)
         block = next((b for b in response.content if b.get("type") == "compaction" and b.get("content")), None)
         text = str(block["content"]) if block else ""
         return await self._made(metered, response, text, "server", block)
 
-    async def _ask(
-        self, trial: History, fields: JsonObject, betas: tuple[str, ...]
-    ) -> tuple[MeteredRequest, Response]:
+    async def _ask(self, trial: History, compaction: JsonObject | None) -> tuple[MeteredRequest, Response]:
+        options = replace(self.services.request_options(), effort=None, compaction=compaction)
+        head = self.services.client.head(self.model, options, trial.block_types)
+
         def build(max_tokens: int) -> Request:
-            options = {**self.model.options, **fields}
-            return build_request(trial, model=self.model.id, max_tokens=max_tokens, options=options)
+            return build_request(
+                trial,
+                model=self.model.id,
+                max_tokens=max_tokens,
+                fields=head.fields,
+                counted=head.counted,
+                betas=head.betas,
+            )
 
         services = self.services
         wanted = min(SUMMARY_TOKENS, self.model.max_output)
@@ -346,7 +352,7 @@ class _Writer:
             if stop is not None:
                 await services.meter.done(turn)
                 raise BudgetRefusedError(stop)
-            request = ModelRequest(self.model.id, metered.request.body, betas=betas)
+            request = ModelRequest(self.model.id, metered.request.body, metered.request.betas)
             return metered, await services.client.stream(request, _ignore, on_cut)
         except ModelError as error:
             await self._book(metered, metered.billed_failure(error, 0), f"no summary: {error.kind}")

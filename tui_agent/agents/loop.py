@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
@@ -22,6 +23,7 @@ from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
 from tui_agent.agents.waiting import ASKING, WATCHED, waited_for_user
 from tui_agent.budget import agent_stop
+from tui_agent.config.settings import Effort
 from tui_agent.context import (
     INTERRUPTED,
     ActiveRun,
@@ -50,12 +52,16 @@ from tui_agent.events import (
     TurnFinished,
 )
 from tui_agent.journal import Recorder
+from tui_agent.models import Model
 from tui_agent.permissions import PLAN_APPROVAL
 from tui_agent.registry import lacks_tools
 from tui_agent.workflow import Step
 
 MAX_OUTPUT = 32_000
 """Output tokens one turn may have; enough for long files, and small against every current window."""
+
+MAX_OUTPUT_HIGH = 64_000
+"""… at effort xhigh and max, where the documentation asks for room to think and act."""
 
 MAX_BROKEN_ANSWERS = 3
 """How many answers in a row may break off half-way before the run gives up."""
@@ -186,8 +192,9 @@ class Agent:
 
     async def _make_room(self, history: History) -> None:
         """Compact the history when the window, or a limit, would soon have no room for it."""
-        model = self.services.catalog.find(self.services.conversation().model)
-        reason = compaction_reason(self.services, history, max_output=min(model.max_output, MAX_OUTPUT))
+        model = await self.services.model()
+        effort = self.type.effort or self.services.request_options().effort
+        reason = compaction_reason(self.services, history, max_output=longest_answer(model, effort))
         cut = Cut(0, find_cut(history, model.context_window)) if reason else Cut(0, 0)
         if cut.stop:
             await compact(self.services, self.recorder, history, cut, trigger="automatic", reason=reason)
@@ -218,25 +225,36 @@ class Agent:
         return False
 
     async def _take_turn(self, history: History) -> TurnFinished | TurnFailed | BudgetStopped:
+        services = self.services
+        model = await services.model()
         # What is not sent after all must leave no trace in the history.
         trial = history.trial()
         trial.prepare()
-        services = self.services
-        model = services.catalog.find(services.conversation().model)
-
-        options = dict(model.options)
-        if services.client.diagnoses or services.conversation().offline:
-            last = history.last_turn
-            options["diagnostics"] = {"previous_message_id": last.message_id or None if last else None}
+        last = history.last_turn
+        asked = services.request_options()
+        options = replace(
+            asked,
+            effort=self.type.effort or asked.effort,
+            diagnose=True,
+            previous_message_id=(last.message_id or None) if last else None,
+        )
+        head = services.client.head(model, options, trial.block_types)
 
         def build(max_tokens: int) -> Request:
-            return build_request(trial, model=model.id, max_tokens=max_tokens, options=options)
+            return build_request(
+                trial,
+                model=model.id,
+                max_tokens=max_tokens,
+                fields=head.fields,
+                counted=head.counted,
+                betas=head.betas,
+            )
 
         def sent(request: Request) -> None:
             history.sent_prefix = request.prefix
 
         turn_id = services.runtime.new_id("turn")
-        wanted = min(model.max_output, MAX_OUTPUT)
+        wanted = longest_answer(model, options.effort)
         metered = MeteredRequest(services, self.recorder, model, turn_id, build, wanted)
         guard_prefix(trial, metered.request)
         turn = Turn(services, self.recorder, metered, sent, history.last_turn, history.call_ids)
@@ -415,6 +433,12 @@ class Agent:
             event = RunStarted(prompt=prompt, agent_type=agent_type, parent_step=step, parent_agent=self.agent)
             await to_the_end(child.recorder.record(event))
         return child
+
+
+def longest_answer(model: Model, effort: Effort | None) -> int:
+    """Return the output tokens that a turn may have: more at high effort, where the window has room for it."""
+    much = effort in {"xhigh", "max"} and model.context_window >= 4 * MAX_OUTPUT_HIGH
+    return min(model.max_output, MAX_OUTPUT_HIGH if much else MAX_OUTPUT)
 
 
 _TIME_UP = "The time limit stopped this call."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -159,7 +158,11 @@ class MeteredRequest:
 
     async def _settle(self, events: Sequence[EventBase], drop_chunks: Sequence[str]) -> None:
         try:
-            committed = await self.recorder.record(*events, drop_chunks=drop_chunks)
+            found = [
+                Notice(level="info", code="server", message=message)
+                for message in self.services.client.capabilities.take_news()
+            ]
+            committed = await self.recorder.record(*found, *events, drop_chunks=drop_chunks)
             await self.services.meter.book(self.recorder, committed)
         finally:
             await self.services.meter.done(self.turn)
@@ -189,10 +192,9 @@ class MeteredRequest:
 
     async def _count(self, request: Request) -> int | None:
         """Return the server's count; None where it has none to give, now or ever."""
-        head = json.dumps({"model": self.model.id, **self.model.options}).encode()
         try:
             async with asyncio.timeout(COUNT_SECONDS):
-                counted = await self.services.client.count_tokens(head[:-1] + b"," + request.prefix + b"]}]}")
+                counted = await self.services.client.count_tokens(self.model.id, request.count_body, request.betas)
         except (ModelError, TimeoutError):
             return None  # the request itself will say what is wrong; the estimate and its error serve meanwhile
         return counted if counted is not None and counted >= least_input(request.body) else None

@@ -11,7 +11,7 @@ from tui_agent.budget import BudgetState, Meter
 from tui_agent.context import ConversationState, History
 from tui_agent.events import BudgetStopped, Event
 from tui_agent.journal import Journal
-from tui_agent.models import Catalog, ModelClient
+from tui_agent.models import Catalog, Model, ModelClient, RequestOptions
 from tui_agent.permissions import PermissionBroker
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
@@ -32,7 +32,7 @@ class Services:
     cancellation is the user's doing and is to be recorded; without it the program is closing, and everything stays as
     it is; `interrupt_reason` says what did it where it was not the user. `time_up` says that it is a limit on time
     that does it. `subagents` are those at work, by name; `stopping` those that the user ends alone, `naming` is held
-    while one gets its name.
+    while one gets its name. `request_options` is what the settings and the session ask of every request.
     """
 
     runtime: Runtime
@@ -56,6 +56,7 @@ class Services:
     readers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_READERS))
     resolved: asyncio.Condition = field(default_factory=asyncio.Condition)
     implementations: dict[str, Tool] = field(default_factory=dict)
+    request_options: Callable[[], RequestOptions] = RequestOptions
     sandbox: Sandbox | None = None
     naming: asyncio.Lock = field(default_factory=asyncio.Lock)
     subagents: dict[str, asyncio.Task[str]] = field(default_factory=dict)
@@ -68,3 +69,13 @@ class Services:
     def ended_by_user(self, agent: str) -> bool:
         """Return whether a cancellation of this agent is the user's doing and is to be recorded."""
         return self.interrupting or agent in self.stopping
+
+    async def model(self) -> Model:
+        """Return the session's model, with the limits that its server states where the catalog knows none."""
+        model = self.catalog.find(self.conversation().model)
+        if model.known and self.client.capabilities.is_api:
+            return model
+        facts = await self.client.ask_facts(model.id)
+        if facts is not None:
+            self.catalog.learn(facts)
+        return self.catalog.find(model.id)

@@ -89,7 +89,8 @@ class Turn:
             if stop is not None:
                 return await self._refused(stop)
             begun = self.services.runtime.monotonic()
-            request = ModelRequest(self.metered.model.id, self.metered.request.body)
+            sent = self.metered.request
+            request = ModelRequest(self.metered.model.id, sent.body, sent.betas)
             try:
                 response = await self.services.client.stream(request, self._show, self._cut_off)
             except ModelError as error:
@@ -163,6 +164,7 @@ class Turn:
             stop_detail=stop.detail,
             max_tokens=stop.max_tokens,
             clamped_by=stop.clamped_by,
+            stop_details=response.stop_details,
             usage=usage,
             cost=cost,
             seconds=seconds,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -45,6 +45,14 @@ def http_url(value: str) -> str:
         raise ValueError("must be a URL such as http://127.0.0.1:8080")
     return value
 
+
+Effort = Literal["low", "medium", "high", "xhigh", "max"]
+"""How much a model puts into an answer, the least first."""
+
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+
+ThinkingDisplay = Literal["summarized", "omitted"]
+"""Whether a model's thinking is shown, as the model's server sums it up."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x20\x7f]+$")]
 
@@ -97,6 +105,18 @@ class Settings(BaseModel):
     )
     max_turns: int = Field(default=50, ge=1, le=100_000, description="Turns of one run, at most.")
     theme: Name | None = Field(default=None, description="Theme of the screen.")
+    thinking: ThinkingDisplay = Field(
+        default="summarized", description="Show what the model thinks: summarized, or omitted."
+    )
+    effort: Effort | None = Field(
+        default=None,
+        description="How much the model puts into an answer: low, medium, high, xhigh or max. Default: its server's.",
+    )
+    fallbacks: tuple[Name, ...] = Field(
+        default=(),
+        strict=False,
+        description='Models to ask, in order, when the chosen one declines; ["default"] leaves them to the server.',
+    )
     base_url: Annotated[str, AfterValidator(http_url)] | None = Field(
         default=None, description="Another server that speaks the Messages API."
     )

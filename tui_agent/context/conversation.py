@@ -41,6 +41,7 @@ class ConversationState:
     """What the session is, its runs in progress (the main agent's first), and the prompts that wait.
 
     `sandbox` is what commands run in: `none`, `reduced`, or the kind; empty until that is known.
+    `effort` is what was asked for in the session, empty for what the settings say.
     `history_start` is the seq from which the main agent's message history is built.
     """
 
@@ -49,6 +50,7 @@ class ConversationState:
     title: str = ""
     model: str = ""
     mode: str = "ask"
+    effort: str = ""
     offline: bool = False
     sandbox: str = ""
     created: float = 0.0
@@ -91,6 +93,7 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
                 title=state.title if event.title is None else event.title,
                 model=event.model or state.model,
                 mode=event.mode or state.mode,
+                effort=state.effort if event.effort is None else event.effort.replace("default", ""),
                 offline=state.offline if event.offline is None else event.offline,
             )
         case SandboxProbed():

@@ -129,7 +129,8 @@ class History:
     person's prompts as (message, seq); `seqs` is the event that began each message; `turns` counts the answers
     since the history began. `stop` is how the last answer ended, `call_ids` are those of all tool calls. `pool` is
     the agent's recorded pool, by tool, empty before it is recorded; `facts` are the session's facts that the model
-    has been told, by name.
+    has been told, by name. `block_types` are the types of the answers' blocks that are in it: some of them
+    need a beta header on every request.
     """
 
     def __init__(self) -> None:
@@ -144,6 +145,7 @@ class History:
         self._head_memory: set[str] = set()
         self.prompts: list[tuple[int, int]] = []
         self.seqs: list[int] = []
+        self.block_types: set[str] = set()
         self._seq = 0
         self.turns = 0
         self.last_turn: LastTurn | None = None
@@ -309,7 +311,7 @@ class History:
         trial = copy(self)
         trial._sealed, trial._held, trial._accepted = list(self._sealed), list(self._held), list(self._accepted)
         trial._last = Message(self._last.role, list(self._last.blocks)) if self._last else None
-        trial.seqs, trial.prompts = list(self.seqs), list(self.prompts)
+        trial.seqs, trial.prompts, trial.block_types = list(self.seqs), list(self.prompts), set(self.block_types)
         return trial
 
     def with_prompt(self, text: str) -> History:
@@ -341,7 +343,7 @@ class History:
         whole = [*self._sealed, self._last.open_json() + b"]}"] if self._last else self._sealed
         part = whole[since:message]
         trial = History()
-        trial.system, trial.tools = self.system, self.tools
+        trial.system, trial.tools, trial.block_types = self.system, self.tools, set(self.block_types)
         if since and part[0].startswith(b'{"role":"assistant"'):
             left_out = Message("user", [encode({"type": "text", "text": LEFT_OUT})])
             part.insert(0, left_out.open_json() + b"]}")
@@ -384,8 +386,9 @@ class History:
         usage = event.usage
         self.turns += 1
         if usage.prompt_tokens and not usage.estimated:
-            self._known_tokens, self._new_tokens = usage.total_tokens, 0
-        cached = usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
+            self._known_tokens, self._new_tokens = usage.last.total_tokens, 0
+        last = usage.last
+        cached = last.cache_read_tokens + last.cache_write_tokens + last.cache_write_1h_tokens
         self.last_turn = LastTurn(event.time, event.model, event.message_id, cached)
 
     def _add(self, role: str, blocks: Iterable[JsonObject]) -> None:
@@ -410,6 +413,7 @@ class History:
     def _answer(self, content: list[JsonObject]) -> None:
         # The API refuses blank text in a request, though some servers send it.
         self._add("assistant", (block for block in content if not _blank(block)))
+        self.block_types.update(str(block.get("type")) for block in content)
         self.last_text = "\n\n".join(str(b["text"]) for b in content if b.get("type") == "text")
         self._calls = [str(block["id"]) for block in content if block.get("type") == "tool_use"]
         self.call_ids.update(self._calls)
@@ -486,6 +490,7 @@ class History:
         self._sealed, self._last, self._note, self._continue, self._held = [], None, "", "", []
         self._calls, self._results, self._accepted, self.sent_prefix = [], {}, [], b""
         self.prompts, self.seqs, self.turns, self.memory_loaded = [], [], 0, set(self._head_memory)
+        self.block_types = set()
         self._beginning = None
         self.told_hashes = {}
         self._last_results = False
@@ -500,6 +505,7 @@ class History:
             blocks = content if isinstance(content, list) else []
             calls = (block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_use")
             self.call_ids.update(str(block["id"]) for block in calls)
+            self.block_types.update(str(block.get("type")) for block in blocks if isinstance(block, dict))
             self._add_encoded(str(message["role"]), [encode(block) for block in blocks])
 
     def _repair(self, event: ContextRepaired) -> None:

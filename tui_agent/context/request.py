@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -18,7 +19,8 @@ class PrefixRewritten(Exception):
 class Request:
     """A request body as bytes. `prefix` is all that the next request must repeat, `digest` its SHA-256.
 
-    `until` is the last event that it knows.
+    `until` is the last event that it knows. `betas` are the beta headers it needs; `count_body` is what a count of
+    its tokens is asked with.
     """
 
     body: bytes
@@ -26,6 +28,13 @@ class Request:
     digest: str
     message_count: int
     until: int = 0
+    betas: tuple[str, ...] = ()
+    count_head: bytes = b""
+
+    @property
+    def count_body(self) -> bytes:
+        """The body that asks for the number of its tokens."""
+        return b"".join((self.count_head[:-1], b",", self.prefix, b"]}]}"))
 
     @property
     def estimated_tokens(self) -> int:
@@ -34,18 +43,23 @@ class Request:
 
 
 def build_request(
-    history: History, *, model: str, max_tokens: int, options: JsonObject, cache: bool = True
+    history: History,
+    *,
+    model: str,
+    max_tokens: int,
+    fields: JsonObject,
+    counted: JsonObject | None = None,
+    betas: Sequence[str] = (),
 ) -> Request:
-    """Return the body of the next request. `options` are further top-level fields, such as `thinking`.
+    """Return the body of the next request. `fields` are further top-level fields, such as `thinking`.
 
-    Caching is the server's automatic kind: the top-level `cache_control` advances with the last message.
+    `counted` are those of them that a count of its tokens takes as well; `betas` are the beta headers it needs.
     """
-    head: JsonObject = {"model": model, "max_tokens": max_tokens, "stream": True, **options}
-    if cache:
-        head["cache_control"] = {"type": "ephemeral"}
+    head: JsonObject = {"model": model, "max_tokens": max_tokens, "stream": True, **fields}
     prefix, digest = history.prefix()
     body = b"".join((encode(head)[:-1], b",", prefix, b"]}]}"))
-    return Request(body, prefix, digest, history.message_count, history.seq)
+    count_head = encode({"model": model, **(counted or {})})
+    return Request(body, prefix, digest, history.message_count, history.seq, tuple(betas), count_head)
 
 
 def guard_prefix(history: History, request: Request) -> None:

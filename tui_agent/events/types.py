@@ -54,6 +54,8 @@ class SessionCreated(EventBase):
 class SessionConfigured(EventBase):
     """A setting of the session changed; None means: as before.
 
+    `effort` is a level of the API, or `default` for what the settings say.
+
     `limits` are the layers of limits that changed, each of them whole: `settings` (of this start), `start` (its
     flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted. `max_turns` is the
     person's `run.turns`, 0 for no limit. `workspace` is the folder that the session was moved to.
@@ -65,6 +67,7 @@ class SessionConfigured(EventBase):
     title: str | None = None
     model: str | None = None
     mode: str | None = None
+    effort: str | None = None
     max_turns: int | None = None
     offline: bool | None = None
     limits: dict[str, dict[str, float | None]] = Field(default_factory=dict)
@@ -272,6 +275,8 @@ class TurnFinished(TurnEvent):
 
     `max_tokens` is the output limit that the request set, in tokens. Where that was less than the usual, `clamped_by`
     says what made it so: a limit as `scope.kind`, or `window`.
+    `stop_detail` says in words more about a refusal or a stop sequence; `stop_details` is the API's own object:
+    of a refusal its category and explanation.
     """
 
     type: Literal["turn.finished"] = "turn.finished"
@@ -284,6 +289,7 @@ class TurnFinished(TurnEvent):
     stop_detail: str = ""
     max_tokens: int = 0
     clamped_by: str = ""
+    stop_details: JsonObject = Field(default_factory=dict)
     usage: Usage
     cost: float | None = None
     seconds: float = 0.0

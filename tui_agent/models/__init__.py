@@ -4,8 +4,9 @@ Knows the Messages API and nothing of tools, sessions or the screen. Importing i
 imported by `ModelClient.prepare`.
 """
 
+from tui_agent.models.capabilities import ModelFacts, retirement
 from tui_agent.models.catalog import Catalog, CatalogError, Model, Price, load_catalog
-from tui_agent.models.client import COMPACTION_BETA, ModelClient, ModelRequest
+from tui_agent.models.client import ModelClient, ModelRequest
 from tui_agent.models.errors import (
     AuthenticationError,
     BillingError,
@@ -23,11 +24,11 @@ from tui_agent.models.errors import (
     StalledError,
     TimedOutError,
 )
+from tui_agent.models.fields import Head, RequestOptions
 from tui_agent.models.retry import MAX_ATTEMPTS, backoff
 from tui_agent.models.stream import INVALID_JSON, Delta, Response
 
 __all__ = [
-    "COMPACTION_BETA",
     "INVALID_JSON",
     "MAX_ATTEMPTS",
     "AuthenticationError",
@@ -38,21 +39,25 @@ __all__ = [
     "ContextTooLongError",
     "CutStreamError",
     "Delta",
+    "Head",
     "InvalidRequestError",
     "MalformedResponseError",
     "Model",
     "ModelClient",
     "ModelError",
+    "ModelFacts",
     "ModelNotFoundError",
     "ModelRequest",
     "OverloadedError",
     "PermissionDeniedError",
     "Price",
     "RateLimitedError",
+    "RequestOptions",
     "Response",
     "ServerError",
     "StalledError",
     "TimedOutError",
     "backoff",
     "load_catalog",
+    "retirement",
 ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
-from tui_agent.events import JsonObject, Tokens, Usage, UsagePart
+from tui_agent.events import Tokens, Usage, UsagePart
+from tui_agent.models.capabilities import ModelFacts
 
 MILLION = 1_000_000
 
@@ -75,7 +76,8 @@ class Price:
 class Model:
     """A model. Sizes in tokens; `price` None means that its cost is not known.
 
-    `thinking` says that it takes adaptive thinking; `images` and `documents` that it takes image and PDF blocks.
+    `thinking` says that it takes adaptive thinking; `images` and `documents` that it takes image and PDF blocks;
+    `known` that the catalog has it, or the server has told its limits.
     """
 
     id: str
@@ -87,11 +89,7 @@ class Model:
     thinking: bool = False
     images: bool = True
     documents: bool = True
-
-    @property
-    def options(self) -> JsonObject:
-        """The top-level request fields that this model takes besides the common ones."""
-        return {"thinking": {"type": "adaptive"}} if self.thinking else {}
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +111,7 @@ class Catalog:
     models: Mapping[str, Model]
     web_search: float = 0.0
     factors: Mapping[str, float] = field(default_factory=dict)
+    _told: dict[str, ModelFacts] = field(default_factory=dict)
 
     def find(self, name: str) -> Model:
         """Return the model of that id or alias.
@@ -120,7 +119,10 @@ class Catalog:
         A name that is not in the catalog (a local server's, a newer one) gives a model of cautious limits
         and unknown price; a dated id such as `claude-sonnet-5-5-20261001` is its undated model.
         """
-        wanted = name.strip().lower()
+        return self._as_told(self._find(name.strip()))
+
+    def _find(self, name: str) -> Model:
+        wanted = name.lower()
         for model in self.models.values():
             if wanted == model.id or wanted in model.aliases:
                 return model
@@ -128,7 +130,29 @@ class Catalog:
             date = wanted.removeprefix(model.id + "-")
             if date != wanted and date.isdigit() and len(date) == 8:
                 return model
-        return Model(id=name.strip(), name=name.strip())
+        return Model(id=name, name=name, known=False)
+
+    def learn(self, facts: ModelFacts) -> None:
+        """Take over what the server says of a model: the limits of one that is not in the catalog.
+
+        Where the server allows a model of the catalog less than the catalog says, the server is right.
+        """
+        self._told[facts.model] = facts
+
+    def _as_told(self, model: Model) -> Model:
+        facts = self._told.get(model.id)
+        if facts is None:
+            return model
+        window, output = facts.context_window or model.context_window, facts.max_output or model.max_output
+        if model.known:
+            window, output = min(window, model.context_window), min(output, model.max_output)
+        return replace(
+            model,
+            context_window=window,
+            max_output=min(output, window),
+            thinking=model.thinking or "thinking" in facts.features,
+            known=model.known or facts.context_window is not None,
+        )
 
     def cost(self, usage: Usage, model: str) -> float | None:
         """Return what `usage` cost in dollars; None when a price that it needs is not known.

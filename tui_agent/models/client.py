@@ -8,18 +8,23 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote, urljoin, urlsplit
 
 from tui_agent.config.settings import http_url
-from tui_agent.events import JsonObject, Usage
+from tui_agent.events import Usage
+from tui_agent.models.capabilities import Capabilities, Feature, ModelFacts, described_facts, named_feature
+from tui_agent.models.catalog import Model
 from tui_agent.models.errors import (
     HINTS,
     AuthenticationError,
     ConnectionFailedError,
+    ContextTooLongError,
     CutStreamError,
+    InvalidRequestError,
     MalformedResponseError,
     ModelError,
     ModelNotFoundError,
@@ -29,13 +34,14 @@ from tui_agent.models.errors import (
     sentence,
     with_hint,
 )
+from tui_agent.models.fields import COMPACTION_BETA, Head, RequestOptions, features_of, make_head, without
 from tui_agent.models.stream import Delta, EventDecoder, Response, ResponseBuilder
 from tui_agent.runtime import Runtime
 from tui_agent.text import well_formed
 
 if TYPE_CHECKING:
     import anthropic
-    from anthropic._types import RequestOptions
+    from anthropic._types import RequestOptions as SdkOptions
 
 FLUSH_SECONDS = 0.05
 """Deltas are handed on at most this often: twenty times a second is as often as a screen repaints."""
@@ -51,8 +57,8 @@ CONNECT_SECONDS = 10.0
 ASK_SECONDS = 10.0
 """How long to wait for the server to say what it can; what it does not say in time it cannot."""
 
-COMPACTION_BETA = "compact-2026-09-04"
-"""The beta of the server's own compaction on demand, as the SDK names it."""
+ASK_AGAIN_SECONDS = 60.0
+"""After a question about a model that got no answer, the wait before it is asked again."""
 
 MAX_BYTES_PER_TOKEN = 64
 """More bytes than a token of any text has on average: runs of spaces and of one sign are the longest tokens."""
@@ -66,9 +72,10 @@ END_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A request to `model`. `body` is the complete JSON body, `"stream": true` included; it is sent as it is.
+    """A request to `model`. `body` is the complete JSON body, `"stream": true` included.
 
-    `betas` are the features beyond the API's stable part that it uses.
+    It is sent as it is, but for what the server is found to refuse. `betas` are the features beyond the API's stable
+    part that it uses.
     """
 
     model: str
@@ -80,7 +87,8 @@ class ModelClient:
     """Talks to a server of the Messages API.
 
     `base_url` and `api_key` of None are found by the SDK as it documents (environment, profile).
-    `stall_seconds` is the silence after which a stream is given up. Importing and making it is cheap;
+    `stall_seconds` is the silence after which a stream is given up. What the server can do is in `capabilities`, and
+    kept between starts in `capabilities_file` where one is given. Importing and making it is cheap;
     `prepare` does the heavy import.
     """
 
@@ -91,6 +99,7 @@ class ModelClient:
         api_key: str | None,
         runtime: Runtime,
         stall_seconds: float = STALL_SECONDS,
+        capabilities_file: Path | None = None,
     ) -> None:
         self._base_url = base_url
         self._api_key = api_key
@@ -98,13 +107,17 @@ class ModelClient:
         self._stall_seconds = stall_seconds
         self._client: anthropic.AsyncAnthropic | None = None
         self._preparing: asyncio.Future[anthropic.AsyncAnthropic] | None = None
-        self._can_count = True
-        self._can_compact: dict[str, bool] = {}
+        self.capabilities = Capabilities(self._address, now=runtime.now, file=capabilities_file)
+        self._accepted: set[str] = set()
+        self._asking: dict[str, asyncio.Future[ModelFacts | None]] = {}
+        self._failed_at: dict[str, float] = {}
 
-    @property
-    def diagnoses(self) -> bool:
-        """Whether a request may ask why the cache was missed: other servers than the API may refuse the field."""
-        return not self._address
+    def head(self, model: Model, options: RequestOptions, blocks: Collection[str] = ()) -> Head:
+        """Return the fields and beta headers of a request for `model`, as far as the server takes them.
+
+        `blocks` are the types of content blocks in its messages that need a beta header.
+        """
+        return make_head(model, options, self.capabilities, blocks)
 
     @property
     def _address(self) -> str:
@@ -120,6 +133,7 @@ class ModelClient:
             self._check_address()
             if self._preparing is None:
                 self._preparing = asyncio.ensure_future(asyncio.to_thread(self._make))
+                await asyncio.to_thread(self.capabilities.load)
             try:
                 # Shielded: whoever waits may be cancelled, the import goes on for the next.
                 self._client = await asyncio.shield(self._preparing)
@@ -184,7 +198,7 @@ class ModelClient:
         batch = _Batch(on_deltas, self._runtime.monotonic)
         request_id = ""
         try:
-            response = await self._post(client, request)
+            response = await self._post_fitting(client, request)
             request_id = response.headers.get("request-id", "")
             try:
                 await self._read(response, builder, batch)
@@ -201,6 +215,65 @@ class ModelClient:
             raise builder.give(error, request_id) from error.__cause__
         await batch.flush()
         return builder.response()
+
+    async def _post_fitting(self, client: anthropic.AsyncAnthropic, request: ModelRequest) -> Any:
+        """Send the request; where the server refuses a field of it, again without that, and remember it."""
+        return await self._fitting(request, lambda fitted: self._post(client, fitted))
+
+    async def _fitting(self, request: ModelRequest, send: Callable[[ModelRequest], Awaitable[Any]]) -> Any:
+        """Send a request with what the server takes of it, found out by asking again without what it refuses.
+
+        A server that has never taken a request of this model, and names nothing that the request has, may mean any
+        optional field: it is asked once without all of them, and where that does not help nothing is concluded.
+        """
+        request = self._fitted(request)
+        unnamed: tuple[InvalidRequestError, list[Feature]] | None = None
+        while True:
+            try:
+                answer = await send(request)
+            except InvalidRequestError as error:
+                if unnamed is not None:
+                    raise unnamed[0] from error
+                feature, present = self._named(request, error)
+                if feature is not None:
+                    self.capabilities.refuse([feature], request.model, error.message)
+                    dropped = [feature]
+                elif present and not self.capabilities.is_api and request.model not in self._accepted:
+                    dropped = sorted(present)
+                    unnamed = error, dropped
+                else:
+                    raise
+                request = ModelRequest(request.model, *without(request.body, dropped))
+                continue
+            if unnamed is not None:
+                self.capabilities.refuse(unnamed[1], request.model, unnamed[0].message)
+            self._accepted.add(request.model)
+            return answer
+
+    def _named(self, request: ModelRequest, error: InvalidRequestError) -> tuple[Feature | None, set[Feature]]:
+        """Return the feature of the request that a refusal names, if any, and those that could be left out."""
+        if isinstance(error, ContextTooLongError):
+            return None, set()
+        try:
+            present = features_of(json.loads(request.body))
+        except ValueError:
+            return None, set()  # what is no JSON has no fields
+        if "compaction" in present:
+            if named_feature(error.message, ["compaction_block"]):
+                self.capabilities.refuse(["compaction"], request.model, error.message)
+            return None, set()  # without it, it would be another request
+        return named_feature(error.message, present), present
+
+    def _fitted(self, request: ModelRequest) -> ModelRequest:
+        """Return the request without what the server is known to refuse in the part that every request repeats."""
+        lasting: tuple[Feature, ...] = ("strict_tools", "compaction_block", "web_search", "web_fetch")
+        known = [feature for feature in lasting if self.capabilities.refused(feature, request.model)]
+        if not known:
+            return request
+        body = json.loads(request.body)
+        present = features_of(body)
+        known = [feature for feature in known if feature in present]
+        return ModelRequest(request.model, *without(request.body, known)) if known else request
 
     async def _post(self, client: anthropic.AsyncAnthropic, request: ModelRequest) -> Any:
         import anthropic
@@ -278,23 +351,38 @@ class ModelClient:
             if delta is not None:
                 batch.add(delta)
 
-    async def count_tokens(self, body: JsonObject | bytes, *, betas: Sequence[str] = ()) -> int | None:
+    async def count_tokens(self, model: str, body: bytes, betas: Sequence[str] = ()) -> int | None:
         """Return the prompt's tokens as the server counts them; None when it has no such endpoint.
 
-        `body` has the model, system, tools and messages of a request, as JSON if it is bytes; `betas` are those of
+        `body` has the model, system, tools and messages of a request for `model`, as JSON; `betas` are those of
         that request. A count that cannot be true is not believed, nor any other of that server. Raises `ModelError`.
         """
-        if not self._can_count:
+        can = self.capabilities
+        if not can.offers("count_tokens"):
             return None
         client = await self._ready()
+        request = ModelRequest(model, body, tuple(betas))
+        try:
+            answer = await self._fitting(request, lambda fitted: self._ask_count(client, fitted))
+        except _NoEndpointError as error:
+            can.refuse(["count_tokens"], "", str(error))
+            return None
+        counted = answer.get("input_tokens") if isinstance(answer, dict) else None
+        if not credible_count(counted, body):
+            can.refuse(["count_tokens"], "", f"it counted {str(counted)[:50]} for {len(body):,} bytes")
+            return None
+        return counted
+
+    @staticmethod
+    async def _ask_count(client: anthropic.AsyncAnthropic, request: ModelRequest) -> Any:
         import anthropic
 
         try:
-            answer: Any = await client.post(
+            return await client.post(
                 "/v1/messages/count_tokens",
-                content=body if isinstance(body, bytes) else json.dumps(body).encode(),
+                content=request.body,
                 cast_to=object,
-                options=_options(betas),
+                options=_options(request.betas),
             )
         except TypeError as error:
             raise AuthenticationError(f"No API key. {HINTS['authentication']}") from error
@@ -302,47 +390,110 @@ class ModelClient:
             typed = _typed(error)
             missing = isinstance(typed, ModelNotFoundError) and error.type is None
             if missing or error.status_code in {405, 501}:
-                self._can_count = False
-                return None
+                raise _NoEndpointError(f"HTTP {error.status_code}") from error
             raise typed from error
         except anthropic.AnthropicError as error:
             raise _typed(error) from error
-        counted = answer.get("input_tokens") if isinstance(answer, dict) else None
-        if not credible_count(counted, body if isinstance(body, bytes) else json.dumps(body).encode()):
-            self._can_count = False
-            return None
-        return int(counted)
 
     async def can_compact(self, model: str) -> bool:
-        """Return whether the server says that it compacts on demand for this model; asked once a model.
+        """Return whether the server says that it compacts on demand for this model."""
+        await self.ask_facts(model)
+        return self.capabilities.offers("compaction", model)
 
-        A server that does not know the question, cannot be reached or does not answer in `ASK_SECONDS`, does not.
+    async def ask_facts(self, model: str) -> ModelFacts | None:
+        """Return what the server says of a model; it is asked once, and again when a few days have passed.
+
+        None where it has no answer, cannot be reached or does not answer within `ASK_SECONDS`.
         """
-        if model not in self._can_compact:
-            import anthropic
+        try:
+            client = await self._ready()
+        except ModelError:
+            return None
+        known = self.capabilities.facts(model)
+        if known is not None:
+            return known
+        now = self._runtime.monotonic()
+        asking = self._asking.get(model)
+        if asking is None:
+            if now - self._failed_at.get(model, -ASK_AGAIN_SECONDS) < ASK_AGAIN_SECONDS:
+                return None
+            asking = self._asking[model] = asyncio.ensure_future(self._ask_model(client, model))
+        try:
+            return await asyncio.shield(asking)
+        finally:
+            if asking.done():
+                self._asking.pop(model, None)
 
-            try:
-                client = await self._ready()
-                async with asyncio.timeout(ASK_SECONDS):
-                    answer: Any = await client.get(
-                        f"/v1/models/{quote(model, safe='')}",
-                        cast_to=object,
-                        options=_options((COMPACTION_BETA,)),
-                    )
-            except (TypeError, TimeoutError, ModelError, anthropic.AnthropicError):
-                return False
-            found = answer.get("capabilities") if isinstance(answer, dict) else None
-            found = found.get("compaction") if isinstance(found, dict) else None
-            summarize = found.get("summarize") if isinstance(found, dict) else None
-            self._can_compact[model] = isinstance(summarize, dict) and summarize.get("supported") is True
-        return self._can_compact[model]
+    async def _ask_model(self, client: anthropic.AsyncAnthropic, model: str) -> ModelFacts | None:
+        """Ask for a model by its name, then in the list of all: other servers have only that."""
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                entry = await _get(client, f"/v1/models/{quote(model, safe='')}")
+                if not _says_limits(entry):
+                    entry = _entry_of(await _get(client, "/v1/models"), model) or entry
+                if entry is not None and not self.capabilities.is_api and not _says_limits(entry):
+                    entry = {**entry, **await self._ask_aside(client, model)}
+        except (TypeError, TimeoutError, ModelError):
+            self._failed_at[model] = self._runtime.monotonic()
+            return None
+        facts = described_facts(model, entry or {}, self._runtime.now())
+        self.capabilities.learn(facts)
+        return facts
+
+    async def _ask_aside(self, client: anthropic.AsyncAnthropic, model: str) -> dict[str, Any]:
+        """Return what a server that is not the API says of its limits elsewhere: llama.cpp, LiteLLM."""
+        props = await _get(client, "/props")
+        settings = props.get("default_generation_settings") if props else None
+        if isinstance(settings, dict) and isinstance(settings.get("n_ctx"), int):
+            return {"n_ctx": settings["n_ctx"]}
+        listed = await _get(client, "/v1/model/info")
+        for entry in (listed or {}).get("data") or []:
+            if isinstance(entry, dict) and entry.get("model_name") == model:
+                return {"model_info": entry.get("model_info")}
+        return {}
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, and keep what was found out of the server."""
+        for asking in self._asking.values():
+            asking.cancel()
+        await asyncio.to_thread(self.capabilities.save)
         if self._client is not None:
             await self._client.close()
             self._client = None
             self._preparing = None
+
+
+class _NoEndpointError(Exception):
+    """The server has no such endpoint."""
+
+
+async def _get(client: anthropic.AsyncAnthropic, path: str) -> dict[str, Any] | None:
+    """Return the JSON object at a path; None where there is none. Raises `ModelError` for want of an answer."""
+    import anthropic
+
+    try:
+        answer: Any = await client.get(path, cast_to=object, options=_options((COMPACTION_BETA,)))
+    except anthropic.APIStatusError as error:
+        typed = _typed(error)
+        if typed.may_pass or isinstance(typed, AuthenticationError):
+            raise typed from error  # it may say more another time
+        return None
+    except anthropic.AnthropicError as error:
+        raise _typed(error) from error
+    return answer if isinstance(answer, dict) else None
+
+
+def _says_limits(entry: dict[str, Any] | None) -> bool:
+    facts = described_facts("", entry or {}, 0.0)
+    return facts.described or (facts.context_window is not None and "n_ctx" not in str(entry))
+
+
+def _entry_of(listing: dict[str, Any] | None, model: str) -> dict[str, Any] | None:
+    """Return the entry of a model in a server's list; of a server with one model that one, whatever it is called."""
+    data = (listing or {}).get("data")
+    entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+    named = [entry for entry in entries if model in {entry.get("id"), entry.get("name")}]
+    return named[0] if named else entries[0] if len(entries) == 1 else None
 
 
 class _Batch:
@@ -394,9 +545,9 @@ _MEDIA = re.compile(rb'"[A-Za-z0-9+/=]{200,}"')
 """The data of an image or a document, in base64."""
 
 
-def _options(betas: Sequence[str]) -> RequestOptions:
+def _options(betas: Sequence[str]) -> SdkOptions:
     """Return the SDK's options for a request: no redirect is followed, as the key would go along to another host."""
-    options: RequestOptions = {"follow_redirects": False}
+    options: SdkOptions = {"follow_redirects": False}
     if betas:
         options["headers"] = {"anthropic-beta": ",".join(betas)}
     return options

@@ -39,6 +39,11 @@ class ModelError(Exception):
         self._transient = type(self).transient if transient is None else transient
 
     @property
+    def may_pass(self) -> bool:
+        """Whether the cause may be gone at another time, whatever had come of the response."""
+        return self._transient
+
+    @property
     def retryable(self) -> bool:
         """Whether sending the same request again can help and does no harm.
 

@@ -54,11 +54,10 @@ class Delta:
 class Response:
     """A whole response. `content` holds the blocks verbatim, signatures and all.
 
-    Text blocks with nothing in them are left out, as the API refuses them in a request; so are the calls of a model
-    that declined before a fallback model took over. `stop_detail` says more about a refusal or a stop sequence,
-    `stop_details` is the server's whole object. A tool_use whose input was no JSON object has the input
-    `{INVALID_JSON: raw text}`. `cache_miss_reason` is the diagnosis the server gave, if any. `reported` says which
-    figures of `usage` the server gave.
+    The tool calls of a model that declined before a fallback model took over are left out. `stop_detail` says more
+    about a refusal or a stop sequence, `stop_details` is the server's whole object. A tool_use whose input was no
+    JSON object has the input `{INVALID_JSON: raw text}`. `cache_miss_reason` is the server's diagnosis, if any.
+    `reported` says which figures of `usage` the server gave.
     """
 
     message_id: str
@@ -361,16 +360,10 @@ def _whole(block: _Block) -> dict[str, Any]:
 def sendable(content: list[JsonObject]) -> list[JsonObject]:
     """Return the blocks of an answer that a request may hold.
 
-    The API refuses text without a visible character. Before the last `fallback` block stands what another model
-    said before it declined: its tool calls are void.
+    Before the last `fallback` block stands what another model said before it declined: its tool calls are void.
     """
     handed_over = max((i for i, block in enumerate(content) if block.get("type") == "fallback"), default=0)
-    return [
-        block
-        for index, block in enumerate(content)
-        if not (block.get("type") == "text" and not str(block.get("text") or "").strip())
-        and not (index < handed_over and block.get("type") == "tool_use")
-    ]
+    return [b for i, b in enumerate(content) if i >= handed_over or b.get("type") != "tool_use"]
 
 
 def _index(event: dict[str, Any]) -> int:

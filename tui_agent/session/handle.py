@@ -7,12 +7,12 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact, narrowing_for
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
-from tui_agent.config.settings import LoadedSettings
+from tui_agent.config.settings import EFFORTS, Effort, LoadedSettings
 from tui_agent.context import History, Window, nested_memory
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
@@ -50,7 +50,7 @@ from tui_agent.journal import (
     SessionUnwritable,
 )
 from tui_agent.journal.lock import is_free
-from tui_agent.models import ModelClient, ModelError
+from tui_agent.models import ModelClient, ModelError, RequestOptions, retirement
 from tui_agent.permissions import (
     LoadedRules,
     NoSuchRequest,
@@ -170,7 +170,13 @@ class SessionHandle:
             config_dir=options.config_dir,
             steps_dir=journal.path.parent / "steps",
             tools=load_tools(),
-            client=ModelClient(base_url=backend.base_url, api_key=backend.api_key, runtime=self._runtime),
+            client=ModelClient(
+                base_url=backend.base_url,
+                api_key=backend.api_key,
+                runtime=self._runtime,
+                # The offline model has another address at each start.
+                capabilities_file=None if backend.offline else options.data_dir / "servers.json",
+            ),
             catalog=backend.catalog,
             broker=PermissionBroker(
                 self._runtime,
@@ -191,6 +197,7 @@ class SessionHandle:
             mode=lambda: self.state.conversation.mode,
             load_history=self._load_history,
             find_events=journal.read,
+            request_options=self._request_options,
             sandbox=self._sandbox,
         )
         self._blackbox = BlackBox(journal.path.parent)
@@ -614,11 +621,13 @@ class SessionHandle:
         title: str | None = None,
         model: str | None = None,
         mode: str | None = None,
+        effort: str | None = None,
         max_turns: int | None = None,
         limits: Mapping[str, float | None] | None = None,
     ) -> None:
         """Change settings of the session; they hold from the next turn. `max_turns` 0 lifts the limit.
 
+        `effort` is a level, or `default` for what the settings say.
         Under another mode requests that wait are decided anew: those that it allows or denies wait no longer.
         `limits` are by `scope.kind`, in turns, tokens, dollars or seconds; None lifts one. They count in place of
         the settings' and the flags'. Raises `SessionError` for an unknown mode or limit, and for `bypass`, which
@@ -629,6 +638,8 @@ class SessionHandle:
             if mode == "bypass":
                 raise SessionError("bypass comes only from the command line: tui-agent --mode bypass")
             checked_mode(mode)
+        if effort is not None and effort not in {*EFFORTS, "default"}:
+            raise SessionError(f"there is no effort {effort!r}; there are: {', '.join(EFFORTS)}, default")
         if model is not None:
             model = self._services.catalog.find(model).id
         layers: dict[str, dict[str, float | None]] = {}
@@ -637,7 +648,7 @@ class SessionHandle:
             layers["person"] = {**known.get("person", {}), **checked_limits(limits)}
             layers["start"] = {key: value for key, value in known.get("start", {}).items() if key not in limits}
         await self._recorder.record(
-            SessionConfigured(title=title, model=model, mode=mode, max_turns=max_turns, limits=layers)
+            SessionConfigured(title=title, model=model, mode=mode, effort=effort, max_turns=max_turns, limits=layers)
         )
         self._driver.limits_changed.set()
         if mode is not None:
@@ -726,6 +737,12 @@ class SessionHandle:
         loaded = (await self._load_history(MAIN_AGENT)).memory_loaded
         return found.with_memory(await asyncio.to_thread(nested_memory, workspace, found.files, loaded, home))
 
+    def _request_options(self) -> RequestOptions:
+        """Return what the settings and the session ask of every request."""
+        given = self.settings.settings
+        effort = cast("Effort | None", self.state.conversation.effort or given.effort)
+        return RequestOptions(display=given.thinking, effort=effort, fallbacks=given.fallbacks)
+
     def _writable(self) -> None:
         if self.read_only:
             raise SessionReadOnly(f"this session is read-only here: {self.read_only_because}")
@@ -763,6 +780,15 @@ class SessionHandle:
     async def _prepare(self) -> None:
         with contextlib.suppress(ModelError):  # the first request meets it again, and says so
             await self._services.client.prepare()
+        if self._backend.offline:
+            return
+        # Of a server that is not the API nothing is known: what it says of its models counts from the first turn.
+        model = self.state.conversation.model
+        facts = await self._services.client.ask_facts(model)
+        if facts is not None:
+            self._services.catalog.learn(facts)
+            if said := retirement(facts, self._runtime.now()):
+                await self._recorder.record(Notice(level="warning", code="retirement", message=said))
 
     async def _settle_budget(self) -> None:
         """Book what an earlier start left: the time of its run, requests that were cut off, the day's books."""

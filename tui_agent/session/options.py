@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tui_agent.runtime import Runtime
+
+if TYPE_CHECKING:
+    from tui_agent.config.settings import Effort
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOptions:
     """Where a session's files are, what it works on, and how.
 
-    `model` and `mode` empty mean: the settings' or, on a resume, the session's own. `base_url` and
-    `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
+    `model` and `mode` empty, and `effort` None, mean: the settings' or, on a resume, the session's own. `base_url`
+    and `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
     file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`.
     `move` brings a session that is resumed along to `workspace`; without it, it stays in its own folder.
     `unattended` sessions have nobody to ask: what would ask is denied.
@@ -25,6 +29,7 @@ class OpenOptions:
     workspace: Path
     model: str = ""
     mode: str = ""
+    effort: Effort | None = None
     max_turns: int | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     offline: bool = False

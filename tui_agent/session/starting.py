@@ -39,7 +39,7 @@ def created(options: OpenOptions, settings: Settings, backend: Backend) -> list[
         app_version=__version__,
         offline=backend.offline,
     )
-    return [about, SessionConfigured(limits=limit_layers(settings, options))]
+    return [about, SessionConfigured(limits=limit_layers(settings, options), effort=options.effort)]
 
 
 def changed(state: SessionState, options: OpenOptions, settings: Settings, backend: Backend) -> list[EventBase]:
@@ -56,10 +56,11 @@ def changed(state: SessionState, options: OpenOptions, settings: Settings, backe
     changes = SessionConfigured(
         mode=mode if mode != conversation.mode else None,
         model=model if model != conversation.model else None,
+        effort=options.effort if options.effort != conversation.effort else None,
         offline=backend.offline if backend.offline != conversation.offline else None,
         limits={name: layer for name, layer in layers.items() if state.budget.layers.get(name, {}) != layer},
     )
-    asked = changes.limits or changes.model_dump(include={"mode", "model", "offline"}, exclude_none=True)
+    asked = changes.limits or changes.model_dump(include={"mode", "model", "effort", "offline"}, exclude_none=True)
     return [changes] if asked else []
 
 

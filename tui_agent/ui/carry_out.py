@@ -30,9 +30,9 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 
 CARRIED_OUT = frozenset(
     {
-        *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "mode", "max-turns",
-        "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context", "receipt", "audit",
-        "trust",
+        *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "effort", "mode",
+        "max-turns", "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context", "receipt",
+        "audit", "trust",
     }
 )  # fmt: skip
 """Commands that work on the screen."""
@@ -110,6 +110,13 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
                 meanings = "\n".join(f"{name}: {meaning}" for name, meaning in MODES.items())
                 raise CommandError(f"The mode is {handle.state.conversation.mode}. Change it: /mode plan\n{meanings}")
             await handle.configure(mode=argument)
+        case "effort":
+            if not argument:
+                effort = handle.state.conversation.effort or handle.settings.settings.effort or "the server's default"
+                raise CommandError(
+                    f"The effort is {effort}. Change it: /effort low, medium, high, xhigh, max, default"
+                )
+            await handle.configure(effort=argument)
         case "title":
             if argument:
                 await handle.configure(title=argument)
@@ -242,6 +249,6 @@ async def switch(app: TuiAgentApp, choice: Choice) -> None:
         return
     else:
         # The flags were for the session they were given with; the other one has its own.
-        others = replace(options, model="", mode="", max_turns=None, limits={}, scenario=None)
+        others = replace(options, model="", mode="", effort=None, max_turns=None, limits={}, scenario=None)
         handle = await SessionHandle.resume(choice.session, others)
     await app.show_session(handle)

@@ -81,6 +81,7 @@ class Message:
         self._truncated = False
         if answer.thinking and request.thinking:
             thinking = self._fit(answer.thinking)
+            thinking = thinking if request.thinking_shown else ""
             signed = signature(request.prefix[-1].hash, thinking)
             self._append({"type": "thinking", "thinking": thinking, "signature": signed})
         if answer.compaction:

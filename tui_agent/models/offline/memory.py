@@ -108,17 +108,15 @@ class Memory:
 
 
 def _check_compaction(request: Request) -> None:
-    """Raise `ApiError` for a compaction block that is not as it was given, or not the first."""
+    """Raise `ApiError` for a compaction block that is not as it was given."""
     for number, message in enumerate(request.messages):
         for index, block in enumerate(message["content"]):
             if block["type"] != "compaction":
                 continue
             where = f"messages.{number}.content.{index}"
-            if number or index:
-                raise invalid(f"{where}: a `compaction` block must come first in `messages`")
             signed = signature(COMPACTED, block.get("content") or "")
             if not hmac.compare_digest(str(block.get("signature", "")).encode(), signed.encode()):
-                raise invalid(f"{where}: Invalid `signature` in `compaction` block")
+                raise invalid(f"{where}: Invalid `signature` in `compaction` block", "compaction_signature_invalid")
 
 
 def _digest(spelled: list[str]) -> str:

@@ -53,6 +53,11 @@ class Request:
         """Whether the request lets the model think."""
         return (self.body.get("thinking") or {}).get("type") in {"enabled", "adaptive"}
 
+    @property
+    def thinking_shown(self) -> bool:
+        """Whether the answer shows what was thought: by default it does not, as on the API's current models."""
+        return (self.body.get("thinking") or {}).get("display") == "summarized"
+
     @cached_property
     def tool_names(self) -> set[str]:
         """The names of the offered tools."""

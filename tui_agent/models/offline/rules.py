@@ -32,20 +32,65 @@ _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-class ApiError(Exception):
-    """An error response: HTTP status, the API's error type, its message, and headers to go with it."""
+COMPACTION_BETA = "compact-2026-09-04"
+FALLBACK_BETA = "server-side-fallback-2026-07-01"
 
-    def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+BETA_BLOCKS = {"compaction": COMPACTION_BETA, "fallback": FALLBACK_BETA}
+"""Content blocks that a request may hold only with a beta header."""
+
+
+class ApiError(Exception):
+    """An error response: HTTP status, the API's error type, its message, and headers to go with it.
+
+    `code` is the API's `error_code` in the error's details, where it has one.
+    """
+
+    def __init__(
+        self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None, code: str = ""
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
         self.message = message
         self.headers = dict(headers or {})
+        self.code = code
 
 
-def invalid(message: str) -> ApiError:
+def invalid(message: str, code: str = "") -> ApiError:
     """Return the API's answer to a request that breaks a rule."""
-    return ApiError(400, "invalid_request_error", message)
+    return ApiError(400, "invalid_request_error", message, code=code)
+
+
+def beta_headers(headers: Mapping[str, str]) -> frozenset[str]:
+    """Return the betas that a request names."""
+    return frozenset(name.strip() for name in headers.get("anthropic-beta", "").split(",") if name.strip())
+
+
+def check_blocks(body: Any, betas: frozenset[str]) -> None:
+    """Raise `ApiError` for a block that needs a beta header and has none, or a compaction block out of its place."""
+    messages = body.get("messages") if isinstance(body, dict) else None
+    compactions = 0
+    for number, message in enumerate(messages if isinstance(messages, list) else []):
+        content = message.get("content") if isinstance(message, dict) else None
+        for index, block in enumerate(content if isinstance(content, list) else []):
+            kind = block.get("type") if isinstance(block, dict) else None
+            if kind not in BETA_BLOCKS:
+                continue
+            where = f"messages.{number}.content.{index}"
+            if BETA_BLOCKS[kind] not in betas:
+                raise invalid(
+                    f"{where}: Input tag '{kind}' found using 'type' does not match any of the expected tags"
+                )
+            if kind == "compaction":
+                compactions += 1
+                if compactions > 1:
+                    raise invalid(
+                        f"{where}: `messages` holds more than one `compaction` block", "compaction_block_ambiguous"
+                    )
+                if number or index or message.get("role") == "system":
+                    raise invalid(
+                        f"{where}: a `compaction` block must come first in `messages`", "compaction_block_misplaced"
+                    )
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,15 @@ from tui_agent.models.offline.memory import Memory
 from tui_agent.models.offline.player import Player
 from tui_agent.models.offline.practice import summary
 from tui_agent.models.offline.request import Request
-from tui_agent.models.offline.rules import ApiError, check_body, check_headers, invalid
+from tui_agent.models.offline.rules import (
+    COMPACTION_BETA,
+    ApiError,
+    beta_headers,
+    check_blocks,
+    check_body,
+    check_headers,
+    invalid,
+)
 from tui_agent.models.offline.scenario import Scenario, load_scenario
 from tui_agent.runtime import Runtime
 
@@ -35,8 +43,6 @@ _STATUS_FAULTS: dict[str, tuple[int, str, str]] = {
     "permission": (403, "permission_error", "Your API key does not have permission to use this model."),
     "billing": (402, "billing_error", "Your credit balance is too low."),
 }
-
-COMPACTION_BETA = "compact-2026-09-04"
 
 _PAGE = b"<!DOCTYPE html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -205,8 +211,11 @@ class OfflineServer:
             writer.write(whole(200, ABOUT, "text/plain; charset=utf-8"))
             return True
         check_headers(http.headers)
+        betas = beta_headers(http.headers)
+        if http.method == "POST":
+            check_blocks(body, betas)
         if route == ("POST", "/v1/messages"):
-            self._check_compaction(body, http.headers)
+            self._check_compaction(body, betas)
             return await self._messages(body, reader, writer, request_id)
         if route == ("POST", "/v1/messages/count_tokens"):
             check_body(body, self._catalog, counting=True)
@@ -268,11 +277,11 @@ class OfflineServer:
         """Return the `usage` that the response reports; a server of a test may ask for more."""
         return usage
 
-    def _check_compaction(self, body: Any, headers: Mapping[str, str]) -> None:
+    def _check_compaction(self, body: Any, betas: frozenset[str]) -> None:
         """Raise `ApiError` for a request to compact that the beta would refuse."""
         if not isinstance(body, dict) or body.get("compaction") is None:
             return
-        if not self._compaction or COMPACTION_BETA not in headers.get("anthropic-beta", ""):
+        if not self._compaction or COMPACTION_BETA not in betas:
             raise invalid("compaction: Extra inputs are not permitted")
         config = body["compaction"]
         if not isinstance(config, dict) or config.get("type") != "summarize":
@@ -282,16 +291,34 @@ class OfflineServer:
         model = self._catalog.models.get(unquote(name))
         if model is None:
             raise ApiError(404, "not_found_error", f"model: {name}")
-        supported = {"supported": self._compaction}
+        yes, no, compacts = {"supported": True}, {"supported": False}, {"supported": self._compaction}
+        levels = ("low", "medium", "high", "xhigh", "max")
+        thinks = {"adaptive": yes, "disabled": yes, "enabled": yes, "between_tools": no}
         return {
             "type": "model",
             "id": model.id,
             "display_name": model.name,
             "created_at": "1970-01-01T00:00:00Z",
             "lifecycle": "active",
+            "deprecated_at": None,
+            "retires_at": None,
+            "line": None,
+            "allowed_fallback_models": [],
             "max_input_tokens": model.context_window,
             "max_tokens": model.max_output,
-            "capabilities": {"compaction": {**supported, "summarize": supported}},
+            "capabilities": {
+                "batch": no,
+                "citations": no,
+                "code_execution": no,
+                "compaction": {**compacts, "summarize": compacts},
+                "context_management": no,
+                "effort": {**yes, **dict.fromkeys(levels, yes)},
+                "image_input": {"supported": model.images},
+                "pdf_input": {"supported": model.documents},
+                "server_tools": {**no, "web_search": no, "code_execution": no},
+                "structured_outputs": yes,
+                "thinking": {"supported": model.thinking, "types": thinks},
+            },
         }
 
     def _next_fault(self) -> Fault | None:
@@ -391,9 +418,10 @@ _STREAM_FAULTS = {"cut", "malformed", "error_event", "stall"}
 
 
 def _error(error: ApiError, request_id: str) -> bytes:
+    details = {"details": {"error_code": error.code}} if error.code else {}
     body = {
         "type": "error",
-        "error": {"type": error.kind, "message": error.message},
+        "error": {"type": error.kind, "message": error.message, **details},
         "request_id": request_id,
     }
     headers = {name.replace("-", "_"): value for name, value in error.headers.items()}
