@@ -287,7 +287,7 @@ async def test_facts_are_kept_between_starts(serve: Any, tmp_path: Path) -> None
         assert facts.described
         assert facts.context_window == 1_000_000
         await client.close()
-    assert [request.path for request in server.requests] == ["/v1/models/claude-haiku-5-5"]
+    assert [request.path for request in server.all_requests] == ["/v1/models/claude-haiku-5-5"]
 
 
 async def test_strict_is_taken_out_of_every_request_of_a_server_that_refuses_it(old: Any, connect: Any) -> None:

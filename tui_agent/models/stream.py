@@ -479,16 +479,18 @@ def _one_usage(usage: dict[str, Any]) -> Usage:
 
 
 def _figures(usage: dict[str, Any]) -> dict[str, Any]:
-    written = _count(usage.get("cache_creation_input_tokens")) or 0
     created, tools = usage.get("cache_creation"), usage.get("server_tool_use")
     hour = _count(created.get("ephemeral_1h_input_tokens")) or 0 if isinstance(created, dict) else 0
     tools = tools if isinstance(tools, dict) else {}
+    # Of a prompt with one figure that cannot be, the others are worth nothing either.
+    usable = all(usage.get(key) is None or _count(usage[key]) is not None for key in _PROMPT_FIGURES)
+    fresh, read, written = (_count(usage.get(key)) or 0 if usable else 0 for key in _PROMPT_FIGURES)
     return {
-        "input_tokens": _count(usage.get("input_tokens")) or 0,
+        "input_tokens": fresh,
         "output_tokens": _count(usage.get("output_tokens")) or 0,
-        "cache_read_tokens": _count(usage.get("cache_read_input_tokens")) or 0,
+        "cache_read_tokens": read,
         "cache_write_tokens": max(0, written - hour),
-        "cache_write_1h_tokens": hour,
+        "cache_write_1h_tokens": min(hour, written),
         "web_searches": _count(tools.get("web_search_requests")) or 0,
         "web_fetches": _count(tools.get("web_fetch_requests")) or 0,
         "speed": str(usage.get("speed") or "")[:40],

@@ -31,8 +31,8 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "effort", "mode",
-        "max-turns", "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context", "receipt",
-        "audit", "trust",
+        "max-turns", "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context",
+        "receipt", "audit", "trust",
     }
 )  # fmt: skip
 """Commands that work on the screen."""

@@ -102,7 +102,12 @@ class OfflineServer:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The requests so far. Raises `RuntimeError` when the server was made without `record=True`."""
+        """The requests with a body so far. Raises `RuntimeError` when the server was made without `record=True`."""
+        return [request for request in self.all_requests if request.body is not None]
+
+    @property
+    def all_requests(self) -> list[RecordedRequest]:
+        """All requests so far, questions about models too. Raises as `requests` does."""
         if self._requests is None:
             raise RuntimeError("make the OfflineServer with record=True to see its requests")
         return self._requests
