@@ -70,10 +70,10 @@ def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 class _Positive(click.FloatRange):
-    """A number above 0."""
+    """A number above 0, or from 0 on."""
 
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True)
+    def __init__(self, *, zero: bool = False) -> None:
+        super().__init__(min=0, min_open=not zero)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
@@ -118,9 +118,9 @@ def _session_options(function: Decorated) -> Decorated:
         ),
         click.option(
             "--max-turns",
-            type=click.IntRange(1),
+            type=click.IntRange(0, 1_000_000),
             metavar="N",
-            help="Stop a run before its turn N + 1. Default: 50.",
+            help="Stop a run before its turn N + 1, whatever its agent type says; 0: no limit. Default: 500.",
         ),
         click.option(
             "--max-tokens",
@@ -130,9 +130,10 @@ def _session_options(function: Decorated) -> Decorated:
         ),
         click.option(
             "--max-cost",
-            type=_Positive(),
+            type=_Positive(zero=True),
             metavar="DOLLARS",
-            help="Stop a run before a turn that could take it over this cost. The practice model's is simulated.",
+            help="Stop a run before a turn that could take it over this cost; 0: no limit. Default: 5 dollars. The "
+            "practice model's cost is simulated.",
         ),
         click.option(
             "--max-time",

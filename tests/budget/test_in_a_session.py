@@ -13,8 +13,10 @@ import pytest
 
 from tests.budget.adversary import Adversary
 from tests.session.support import Watcher, opened, options
+from tui_agent.agents.agent_type import load_agent_types
 from tui_agent.events import BudgetStopped
 from tui_agent.journal import SessionIndex
+from tui_agent.models import load_catalog
 from tui_agent.models.offline import OfflineServer
 from tui_agent.models.offline.answer import Answer, Call
 from tui_agent.models.offline.faults import Fault
@@ -274,7 +276,7 @@ async def test_flags_hold_for_their_start_and_the_person_goes_before_them(tmp_pa
         assert session.handle.state.budget.limits["run.cost"] == 2.0
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
-        assert session.handle.state.budget.limits == {"run.turns": 50, "run.cost": 2.0}
+        assert session.handle.state.budget.limits == {"run.turns": 500, "run.cost": 2.0}
         with pytest.raises(SessionError, match=r"no limit 'week\.cost'"):
             await session.handle.configure(limits={"week.cost": 1.0})
         with pytest.raises(SessionError, match="above 0"):
@@ -331,4 +333,66 @@ async def test_subagents_side_by_side_draw_on_one_budget(tmp_path: Path) -> None
             stops = [stop for stop in session.of("budget.stopped") if stop.agent != "main"]
             assert [stop.limit for stop in stops] == ["output_tokens"]
             told = [str(step.result) for step in session.of("step.finished")]
-            assert sum("This agent stopped" in text for text in told) == 1
+            assert sum("stopped" in text for text in told) == 1
+
+
+async def test_a_default_limit_on_cost_does_not_refuse_a_model_without_a_price_and_says_so_once(
+    tmp_path: Path,
+) -> None:
+    catalog = load_catalog()
+    local = replace(catalog, models={**catalog.models, "my-own": catalog.find("my-own")})
+    with OfflineServer(catalog=local) as server:
+        await check_unpriced(at(server, tmp_path, model="my-own"))
+
+
+async def check_unpriced(given: OpenOptions) -> None:
+    async with opened(given) as session:
+        assert session.handle.state.budget.limits["run.cost"] == 5.0
+        assert not session.handle.asks_for_cost
+        for _ in range(2):
+            await session.prompt("say 5")
+        assert [event.outcome for event in session.of("run.finished")] == ["completed", "completed"]
+        told = [event.message for event in session.of("notice") if event.code == "no-price"]
+        assert len(told) == 1
+        assert "500 turns" in told[0]
+        await session.handle.configure(limits={"run.cost": 5.0})
+        await session.prompt("say 5")
+        stop = session.of("budget.stopped")[0]
+        assert stop.reason == "unknown_price"
+        assert "/budget run cost off" in stop.hint
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"max_turns": 2_000}, {"max_turns": 0}, {"limits": {"run.turns": 2_000.0}}, {"limits": {"run.turns": 0.0}}],
+)
+async def test_the_agent_types_own_limit_gives_way_to_what_the_user_said(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    (isolated / "a.txt").write_text("x\n")
+    general = replace(load_agent_types(tmp_path / "home")["general"], max_turns=2)
+    monkeypatch.setattr("tui_agent.agents.loop.load_agent_types", lambda home: {"general": general})
+    lines = " then ".join(["read a.txt"] * 3)
+    for given, outcome in ((options(tmp_path), "stopped"), (options(tmp_path, **changes), "completed")):
+        async with opened(given) as session:
+            await session.prompt(lines)
+            assert session.of("run.finished")[0].outcome == outcome
+            if outcome == "stopped":
+                assert "--max-turns" in session.of("budget.stopped")[0].hint
+
+
+async def test_the_first_start_with_a_priced_model_asks_what_a_run_may_cost_until_that_is_said(
+    tmp_path: Path, server: OfflineServer
+) -> None:
+    async with opened(options(tmp_path)) as practice:
+        assert not practice.handle.asks_for_cost
+    async with opened(at(server, tmp_path, limits={"run.cost": 1.0})) as said:
+        assert not said.handle.asks_for_cost
+    async with opened(at(server, tmp_path)) as first:
+        assert first.handle.asks_for_cost
+        await first.handle.say_cost(0)
+        assert "run.cost" not in first.handle.state.budget.limits
+        assert not first.handle.asks_for_cost
+    async with opened(at(server, tmp_path)) as second:
+        assert not second.handle.asks_for_cost
+        assert "run.cost" not in second.handle.state.budget.limits

@@ -157,8 +157,7 @@ class Agent:
                 return ending_of_answer(history.stop, self.services.budget(), self.services.runtime.now())
             if self._cut >= MAX_CUT_ANSWERS:
                 return Ending("truncated", f"{self._cut} answers in a row reached their output limit", _CUT_AGAIN)
-            active = self._active_run()
-            stop = agent_stop(active.turns if active else 0, self.type.max_turns)
+            stop = self._agent_stop()
             if stop is not None:
                 await self.recorder.record(stop)
                 return ending_of_stop(stop, recorded=True)
@@ -177,6 +176,16 @@ class Agent:
             else:
                 self._broken, self._repairs, self._squeezed = 0, 0, False
                 self._cut = self._cut + 1 if history.stop.cut else 0
+
+    def _agent_stop(self) -> BudgetStopped | None:
+        """Return the stop where this agent has taken all the turns that its type may have.
+
+        That is a default: for the main agent a limit on turns that the user set, or lifted, counts in its place.
+        """
+        budget, active = self.services.budget(), self._active_run()
+        if self._is_main and ("run.turns" in budget.chosen or self.type.max_turns >= (budget.max_turns or 0)):
+            return None
+        return agent_stop(active.turns if active else 0, self.type.max_turns)
 
     async def _note_changes(self, history: History) -> None:
         """Let the model know, once each change, of what holds for the session and of files that others changed."""

@@ -81,7 +81,7 @@ class MeteredRequest:
 
         async def commit(filled: TurnProjected) -> None:
             self._built(filled.max_output_tokens)
-            await self.recorder.record(filled, *started(self.request))
+            await self.recorder.record(filled, *started(self.request), *self.services.meter.unpriced(demand))
 
         outcome = await self.services.meter.reserve(demand, projected, commit)
         if isinstance(outcome, BudgetStopped):

@@ -14,8 +14,11 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 KINDS = ("turns", "input_tokens", "output_tokens", "tokens", "cost", "time")
 """What can be bounded: counts, dollars (`cost`) and wall-clock seconds (`time`)."""
 
-LAYERS = ("settings", "start", "person")
-"""Who sets limits, the weakest first: the settings, the flags of this start, the person in the session."""
+DEFAULTS = "default"
+"""The layer of the limits that hold where the user set none."""
+
+LAYERS = (DEFAULTS, "settings", "start", "person")
+"""Who sets limits, the weakest first: nobody, the settings, the flags of this start, the user in the session."""
 
 MIN_OUTPUT = 256
 """Output tokens below which an answer is of no use: the run stops before the request instead."""
@@ -83,6 +86,11 @@ def effective(layers: Layers) -> dict[str, float]:
             if value is not None:
                 found[f"{scope}.{kind}"] = value
     return found
+
+
+def chosen(layers: Layers) -> set[str]:
+    """Return the limits that the user set or lifted, by `scope.kind`."""
+    return {key for name in LAYERS if name != DEFAULTS for key in layers.get(name, {})}
 
 
 def amount(amounts: Amounts, kind: str) -> float:
@@ -216,7 +224,8 @@ def agent_stop(agent_turns: int, agent_maximum: int) -> BudgetStopped | None:
         used=agent_turns,
         projected=1,
         maximum=agent_maximum,
-        hint="This type of agent takes no more turns in one run; write a prompt to go on.",
+        hint="This type of agent takes no more turns in one run unless you set a limit of your own: /max-turns N, or "
+        "--max-turns at the start. Write a prompt to go on.",
     )
 
 

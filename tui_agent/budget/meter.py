@@ -67,6 +67,7 @@ class Meter:
         self._changed = asyncio.Condition()
         self._live: set[str] = set()
         self._doubts_told = False
+        self._unpriced_told: set[str] = set()
 
     def today(self) -> str:
         """Return the date (UTC) whose limits hold now."""
@@ -112,7 +113,7 @@ class Meter:
     ) -> TurnProjected | BudgetStopped | None:
         """Return the outcome, None to wait for others."""
         state, now = self._state(), self._runtime.now()
-        limits = state.limits
+        limits = state.limits_for(priced=demand.cost(0) is not None)
         scopes: list[Scope] = ["run", "session"] if state.run else ["session"]
         accounts = {scope: state.account(scope, now, beside=projected.turn) for scope in scopes}
         others = bool(self._live - {projected.turn})
@@ -270,6 +271,21 @@ class Meter:
 
         seen = await self._ledger.reserve(TIME_KEY, self.today(), decide)
         return max(0.0, leased), fit({"day.time": maximum}, {"day": seen}, demand)
+
+    def unpriced(self, demand: Demand) -> list[Notice]:
+        """Return the notice that a default limit on cost does not hold for a model, once for each model."""
+        limits, told = self._state().limits, self._unpriced_told
+        left_out = limits.keys() - self._state().limits_for(priced=demand.cost(0) is not None).keys()
+        if not left_out or demand.model in told:
+            return []
+        told.add(demand.model)
+        turns = limits.get("run.turns")
+        bound = f", and a run stops at {quantity('turns', turns)}" if turns is not None else ""
+        message = (
+            f"The price of {demand.model!r} is not known, so the default cost limit of a run does not hold for it. "
+            f"Turns and tokens are counted{bound}. To limit tokens: /budget run tokens N, or --max-tokens N."
+        )
+        return [Notice(level="info", code="no-price", message=message)]
 
     def doubted(self, what: str) -> list[Notice]:
         """Return the notice about a server whose figures cannot be true, the first time; `what` names them."""

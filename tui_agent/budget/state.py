@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from tui_agent.budget.estimate import Anchor, Calibration, anchored, calibrated, measured, without
-from tui_agent.budget.limits import LAYERS, Account, amount, effective, split
+from tui_agent.budget.limits import LAYERS, Account, amount, chosen, effective, split
 from tui_agent.events import (
     MAIN_AGENT,
     Amounts,
@@ -98,6 +98,22 @@ class BudgetState:
     def limits(self) -> dict[str, float]:
         """The limits that hold, by `scope.kind`."""
         return effective(self.layers)
+
+    @property
+    def chosen(self) -> set[str]:
+        """The limits that the user set or lifted, by `scope.kind`; the others are defaults."""
+        return chosen(self.layers)
+
+    def limits_for(self, *, priced: bool) -> dict[str, float]:
+        """Return the limits that a request must keep.
+
+        Without a known price a limit on cost cannot be kept: one that the user set then refuses the request, a
+        default does not hold.
+        """
+        if priced:
+            return self.limits
+        mine = self.chosen
+        return {key: value for key, value in self.limits.items() if key in mine or split(key)[1] != "cost"}
 
     @property
     def max_turns(self) -> int | None:

@@ -2,8 +2,9 @@
 
 Sources, weakest first: the defaults, `<config>/settings.toml`, the environment, and the project's own
 `<workspace>/.tui-agent/settings.toml`.
-The project's file comes from whoever wrote the project, so it may only tighten: its `max_turns` and `[limits.…]`
-count where they are lower, and nothing else may stand there. Flags of the command line are put on top by the caller.
+The project's file comes from whoever wrote the project, so it may only tighten: its `max_turns`, `max_cost` and
+`[limits.…]` count where they are lower, and nothing else may stand there. Flags of the command line are put on top by
+the caller.
 `mode` can never be `bypass` here: running without asking comes from the flag alone, for one start.
 """
 
@@ -21,7 +22,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from tui_agent.config.paths import Paths, project_settings
 from tui_agent.config.toml_file import Problem, TomlFile, TomlFileError, read_toml
 
-PROJECT_KEYS = frozenset({"max_turns", "limits"})
+DEFAULT_MAX_TURNS = 500
+"""Turns of one run: far more than work takes, so that only a run that has lost its way meets it."""
+
+DEFAULT_MAX_COST = 5.0
+"""Dollars of one run, until the user says otherwise."""
+
+PROJECT_KEYS = frozenset({"max_turns", "max_cost", "limits"})
 """What a project's file may set, and only downwards."""
 
 VARIABLES = {
@@ -103,7 +110,15 @@ class Settings(BaseModel):
     mode: Literal["ask", "accept-edits", "plan", "sandboxed"] = Field(
         default="ask", description="ask, accept-edits, plan or sandboxed; bypass comes from the command line only."
     )
-    max_turns: int = Field(default=50, ge=1, le=100_000, description="Turns of one run, at most.")
+    max_turns: int = Field(
+        default=DEFAULT_MAX_TURNS, ge=0, le=100_000, description="Turns of one run, at most; 0 for no limit."
+    )
+    max_cost: float = Field(
+        default=DEFAULT_MAX_COST,
+        ge=0,
+        allow_inf_nan=False,
+        description="Dollars of one run, at most; 0 for no limit. The default does not stop models without a price.",
+    )
     theme: Name | None = Field(default=None, description="Theme of the screen.")
     thinking: ThinkingDisplay = Field(
         default="summarized", description="Show what the model thinks: summarized, or omitted."
@@ -134,11 +149,26 @@ class Settings(BaseModel):
     notifications: bool = Field(default=True, description="Ring the bell when a decision waits.")
     limits: Limits = Field(default=Limits(), description="Hard limits of a run, a session, a day.")
 
-    def all_limits(self) -> dict[str, float]:
-        """Return every limit by `scope.kind`, `max_turns` among them; of two for one thing the lower."""
-        limits = self.limits.flat()
-        limits["run.turns"] = min(self.max_turns, limits.get("run.turns", self.max_turns))
-        return limits
+    def limit_layers(self) -> tuple[dict[str, float | None], dict[str, float | None]]:
+        """Return the limits that nobody set, and those that were set, by `scope.kind`; None lifts one.
+
+        Of `max_turns` and `[limits.run] turns` the lower counts where both are set; of the costs alike. The default
+        cost stays a default when the file repeats it, as the first start writes it there.
+        """
+        defaults: dict[str, float | None] = {}
+        set_: dict[str, float | None] = dict(self.limits.flat())
+        for key, value, default, given in (
+            ("run.turns", self.max_turns, DEFAULT_MAX_TURNS, "max_turns" in self.model_fields_set),
+            ("run.cost", self.max_cost, DEFAULT_MAX_COST, self.max_cost != DEFAULT_MAX_COST),
+        ):
+            limit = set_.get(key)
+            if given and limit is None:
+                set_[key] = value or None
+            elif given and value:
+                set_[key] = min(value, limit or value)
+            elif limit is None:
+                defaults[key] = default
+        return defaults, set_
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +189,19 @@ def load_settings(paths: Paths, workspace: Path, environment: Mapping[str, str])
     settings = Settings.model_validate(values)
     project = _read(project_settings(workspace), problems)
     return LoadedSettings(_tightened(settings, project, paths, problems), tuple(problems))
+
+
+def save_max_cost(path: Path, dollars: float) -> None:
+    """Write `max_cost` into the settings file at `path`, which sets none yet; all else in it stays as it is.
+
+    The file is replaced whole, so that a crash leaves the old or the new one. Raises OSError.
+    """
+    line = f"max_cost = {dollars:.10g}   # dollars that one run may cost, at most; 0: no limit\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.read_text() if path.exists() else ""
+    new = path.with_name(path.name + ".new")
+    new.write_text(line + before)
+    new.replace(path)
 
 
 def _read(path: Path, problems: list[Problem]) -> TomlFile | None:
@@ -263,9 +306,13 @@ def _tightened(settings: Settings, project: TomlFile | None, paths: Paths, probl
         else:
             allowed[key] = value
     values = _valid_values(TomlFile(project.path, project.text, allowed), problems)
-    lower = min(settings.max_turns, values.get("max_turns", settings.max_turns))
+    changes: dict[str, Any] = {}
+    for key in ("max_turns", "max_cost"):
+        known, wanted = getattr(settings, key), values.get(key)
+        if wanted and (not known or wanted < known):  # 0 is no limit
+            changes[key] = wanted
     limits = settings.limits.model_dump(exclude_none=True)
     for scope, table in values.get("limits", {}).items():
         for kind, value in table.items():
             limits[scope][kind] = min(value, limits[scope].get(kind, value))
-    return settings.model_copy(update={"max_turns": lower, "limits": Limits.model_validate(limits)})
+    return settings.model_copy(update={**changes, "limits": Limits.model_validate(limits)})

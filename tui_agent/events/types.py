@@ -56,9 +56,10 @@ class SessionConfigured(EventBase):
 
     `effort` is a level of the API, or `default` for what the settings say.
 
-    `limits` are the layers of limits that changed, each of them whole: `settings` (of this start), `start` (its
-    flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted. `max_turns` is the
-    person's `run.turns`, 0 for no limit. `workspace` is the folder that the session was moved to.
+    `limits` are the layers of limits that changed, each of them whole: `default` (set by nobody), `settings` (of this
+    start), `start` (its flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted.
+    `max_turns` is the person's `run.turns`, 0 for no limit. `workspace` is the folder that the session was
+    moved to.
     """
 
     type: Literal["session.configured"] = "session.configured"

@@ -75,6 +75,11 @@ class HeadlessRun:
 
     async def _work(self, prompt: str) -> None:
         await self._handle.start()
+        if self._handle.asks_for_cost:
+            self._err.write(
+                "note: a run may cost $5 at most, by default. Another limit: --max-cost DOLLARS, or max_cost in "
+                "settings.toml; 0 is no limit.\n"
+            )
         if self._answers is not None:
             self._answering = asyncio.create_task(self._take_answers(self._answers), name="answers")
         await self._until(lambda: self._handle.state.conversation.active_run is None)

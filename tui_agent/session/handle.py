@@ -12,7 +12,7 @@ from typing import Literal, cast
 from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact, narrowing_for
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
-from tui_agent.config.settings import EFFORTS, Effort, LoadedSettings
+from tui_agent.config.settings import DEFAULT_MAX_COST, EFFORTS, Effort, LoadedSettings, save_max_cost
 from tui_agent.context import History, Window, nested_memory
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
@@ -72,7 +72,7 @@ from tui_agent.session.errors import SessionBusy, SessionError, SessionNotFound,
 from tui_agent.session.folding import folded_state
 from tui_agent.session.forking import write_fork
 from tui_agent.session.histories import Histories
-from tui_agent.session.limits import checked_limits
+from tui_agent.session.limits import asks_for_cost, checked_limits
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.session.moving import folder_remark, moved
 from tui_agent.session.options import OpenOptions
@@ -653,6 +653,25 @@ class SessionHandle:
         self._driver.limits_changed.set()
         if mode is not None:
             await self._reconsider()
+
+    @property
+    def asks_for_cost(self) -> bool:
+        """Whether the user has not said yet what a run may cost at most; the default holds meanwhile."""
+        return not self.read_only and asks_for_cost(self.settings, self.state, self._backend.catalog)
+
+    async def say_cost(self, dollars: float) -> None:
+        """Keep what a run may cost at most, 0 for no limit, in the settings, and let it hold from here on.
+
+        Raises `SessionError` where the settings cannot be written; it holds for this session all the same.
+        """
+        self._writable()
+        if dollars != DEFAULT_MAX_COST:
+            await self.configure(limits={"run.cost": dollars or None})
+        path = Paths(self.options.data_dir, self.options.config_dir).settings
+        try:
+            await asyncio.to_thread(save_max_cost, path, dollars)
+        except (OSError, ValueError) as error:
+            raise SessionError(f"{path} could not be written: {error}") from error
 
     async def compact(self, instructions: str = "", *, before: int | None = None, since: int | None = None) -> None:
         """Put a summary in the transcript's place for the model; prompts wait meanwhile, `interrupt` ends it.

@@ -19,7 +19,8 @@ class OpenOptions:
 
     `model` and `mode` empty, and `effort` None, mean: the settings' or, on a resume, the session's own. `base_url`
     and `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
-    file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`.
+    file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`; 0 lifts
+    one, and `max_turns` 0 that on turns.
     `move` brings a session that is resumed along to `workspace`; without it, it stays in its own folder.
     `unattended` sessions have nobody to ask: what would ask is denied.
     """

@@ -124,7 +124,7 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
                 app.edit_in_prompt(f"/title {handle.state.conversation.title}")
         case "max-turns":
             if not argument.isdecimal():
-                raise CommandError("Write a number: /max-turns 50, or /max-turns 0 for no limit.")
+                raise CommandError("Write a number: /max-turns 500, or /max-turns 0 for no limit.")
             await handle.configure(max_turns=int(argument))
         case "copy":
             await _copy_answer(app, handle)

@@ -189,6 +189,10 @@ class SessionApp(App[int]):
             from tui_agent.ui.trust import mention_trust
 
             self.start(mention_trust(self, handle))
+            if handle.asks_for_cost:
+                from tui_agent.ui.cost_limit import ask_for_cost
+
+                self.start(ask_for_cost(self, handle))
         self._opening = False
         self._opened.set()
         if self._first_prompt:

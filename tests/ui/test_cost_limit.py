@@ -1,0 +1,30 @@
+"""The question at the first start: what one run may cost."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import App
+
+from tui_agent.ui.cost_limit import CostLimitDialog, parse_dollars
+
+
+@pytest.mark.parametrize(
+    ("text", "dollars"),
+    [("5", 5.0), (" $2.50 ", 2.5), ("0", 0.0), ("", None), ("x", None), ("-1", None), ("inf", None), ("nan", None)],
+)
+def test_an_amount_is_dollars_from_0_on(text: str, dollars: float | None) -> None:
+    assert parse_dollars(text) == dollars
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer"), [("enter", 5.0), ("escape", 5.0), ("0 enter", 0.0), ("x enter 2 enter", None)]
+)
+async def test_enter_takes_the_figure_and_escape_the_default(keys: str, answer: float | None) -> None:
+    answers: list[float | None] = []
+    app: App[None] = App()
+    async with app.run_test() as pilot:
+        app.push_screen(CostLimitDialog(), answers.append)
+        await pilot.pause()
+        await pilot.press(*keys.split())
+        await pilot.pause()
+        assert answers == ([] if answer is None else [answer])
