@@ -81,9 +81,10 @@ async def driven(
     mode: str = "",
     prompt: str = "",
     opened: bool = True,
+    scenario: Path | None = None,
 ) -> AsyncIterator[Driven]:
     """Run the app; `keys` are typed before the session is open."""
-    start = Start(Runtime(), workspace, resume=resume, offline=True, mode=mode)
+    start = Start(Runtime(), workspace, resume=resume, offline=True, mode=mode, scenario=scenario)
     app = TuiAgentApp(start.open, options=start.options, theme=theme, theme_folders=theme_folders, prompt=prompt)
     async with app.run_test(size=size) as pilot:
         me = Driven(app, pilot)

@@ -92,7 +92,7 @@ async def test_session_grant_shows_its_reach_first(workspace):
         await me.pilot.press("s")
         shown = me.queue.query_one("#waiting-text")._lines
         assert any(me.queue.current.scope in line for line, _ in shown)
-        assert "y grant it" in me.queue.query_one("#waiting-keys").content.plain
+        assert "y allow it" in me.queue.query_one("#waiting-keys").content.plain
         footer = me.app.query_one("#footer").content.plain
         assert "y grant for the session" in footer
         assert "allow once" not in footer
@@ -315,7 +315,7 @@ async def test_a_request_and_its_keys_are_in_view(workspace, size):
             return "\n".join(strip.text for strip in me.app.screen._compositor.render_strips())
 
         await me.until(lambda: "y once" in shown())
-        assert "why asked" in shown()
+        assert "no rule covers it" in shown()
 
 
 async def test_narrow_tabs_show_each_pane(workspace):

@@ -48,8 +48,8 @@ async def test_the_change_the_reason_and_the_keys_are_seen_at_once(workspace, si
             rows = [strip.text for strip in me.app.screen._compositor.render_strips()]
             return "\n".join(row[region.x : region.right] for row in rows[region.y : region.bottom])
 
-        await me.until(lambda: "y once" in seen() and "why" in seen().rpartition("all")[2])
-        for wanted in ("edit a.txt", "no rule", "-four", "+FOUR"):
+        await me.until(lambda: "y once" in seen() and "why" in seen().rpartition("full screen")[2])
+        for wanted in ("edit a.txt", "no rule covers it", "-four", "+FOUR"):
             assert wanted in seen()
         assert "--- " not in seen()
 

@@ -315,7 +315,7 @@ def _file_verdict(
         return "allow", "it only reads, inside the workspace", "path"
     if request.mode == "accept-edits":
         return "allow", "the mode is accept-edits, and it is inside the workspace", "mode"
-    return "ask", f"the mode is {request.mode}, and no rule allows it", "mode"
+    return "ask", f"Mode “{request.mode}”, and no rule covers it", "mode"
 
 
 def _some(paths: Sequence[str], workspace: str) -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tui_agent.ui.actions import PaneAction
     from tui_agent.ui.conversation import ConversationView
     from tui_agent.ui.permissions import PermissionQueue
+    from tui_agent.ui.waiting import Waiting
 
 LEAST_WIDTH, LEAST_HEIGHT = 40, 10
 """Cells, below which a message covers the screen."""
@@ -242,10 +243,17 @@ class TuiAgentApp(SessionApp):
 
     def on_permission_queue_preview_wanted(self, event: PermissionQueue.PreviewWanted) -> None:
         """Show a request in full size."""
+        self.start(self._show_request(event.entry))
+
+    async def _show_request(self, entry: Waiting) -> None:
         from tui_agent.ui.dialogs import TextDialog
 
+        lines = list(entry.lines)
+        if entry.call:
+            lines += [("", ""), ("The call as the model made it:", "muted"), *entry.call]
         foot = Content.styled("Only for reading: Esc goes back, then y, n …", "$foreground-muted")
-        self.push_screen(TextDialog("Request", event.entry.lines, foot))
+        if await self.push_screen_wait(TextDialog("Request", lines, foot)):
+            self.workbench.mark_read(entry.id)
 
     def on_permission_queue_wanted(self, event: PermissionQueue.Wanted) -> None:
         """Show why something is asked, or let the person change the call or the rules."""

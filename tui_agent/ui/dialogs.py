@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from tui_agent.ui.commands import ScreenCommand
 
 
-class TextDialog(ModalScreen[None]):
-    """Shows lines in full size. Nothing can be decided here, only read."""
+class TextDialog(ModalScreen[bool]):
+    """Shows lines in full size, only for reading. Its result says whether the end was in view."""
 
     AUTO_FOCUS = "#dialog-text"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,d,f1", "dismiss", "back"),
+        Binding("escape,q,d,ctrl+e,f1", "leave", "back"),
         Binding("down,j", "scroll(1)", "down", show=False),
         Binding("up,k", "scroll(-1)", "up", show=False),
         Binding("pagedown,space", "page(1)", "page down", show=False),
@@ -52,6 +52,10 @@ class TextDialog(ModalScreen[None]):
     def on_mount(self) -> None:
         """Fill in the text."""
         self.query_one(TextLines).set_lines(self._lines)
+
+    def action_leave(self) -> None:
+        """Go back, and say whether the last row was in view."""
+        self.dismiss(self.query_one(TextLines).end_seen)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by lines."""

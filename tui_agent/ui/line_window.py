@@ -464,10 +464,8 @@ class LineWindow(ScrollView, Generic[T, D], can_focus=True):
     def on_resize(self, event: events.Resize) -> None:
         self.settle()
 
-    def on_focus(self) -> None:
-        self.settle()
-
-    def on_blur(self) -> None:
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
         self.settle()
 
 

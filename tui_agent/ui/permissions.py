@@ -1,7 +1,8 @@
 """The permission queue: nothing is approved by accident.
 
 It never takes the focus by itself. Its keys act only while it has the focus, and not in the first half second
-after the focus, a request, or another request's turn arrived: whoever was typing then was not answering.
+after the focus, a request, or another request's turn arrived: whoever was typing then was not answering. What
+allows a call acts only once the end of the request was in view.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.text_lines import StyledLine, TextLines
 from tui_agent.ui.waiting import Waiting
 
+ALLOWING = frozenset({"allow", "session", "grant", "always"})
+"""Actions that allow a call or lead to it: they wait until the end of the request was in view."""
+
 _KINDS = {
     "allow": "permission",
     "session": "permission",
@@ -46,15 +50,12 @@ _KINDS = {
     "answer": "question",
 }
 
-CHANGED_SECONDS = 2.0
-"""How long the focus stays with an empty queue after a call was changed: it may be asked about again."""
-
 _MOVING_KEYS = frozenset({"left", "right", "up", "down", "pageup", "pagedown"})
 """Keys that only look about: they may come as fast as a held key repeats."""
 
 
 class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
-    """Shows what waits, one entry at a time, and takes the person's answer."""
+    """Shows what waits, one entry at a time, and takes the user's answer."""
 
     BORDER_TITLE = "Permissions"
 
@@ -63,14 +64,14 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         Binding("y", "allow", "allow once"),
         Binding("y", "approve_plan('ask')", "approve the plan; changes ask"),
         Binding("a", "approve_plan('accept-edits')", "approve the plan and edits inside the workspace"),
-        Binding("s", "session", "allow for session"),
+        Binding("s", "session", "allow for this session"),
         Binding("n", "ungrant", "back"),
-        Binding("n", "deny", "deny"),
-        Binding("N", "deny_comment", "deny and say why", key_display="N"),
+        Binding("n", "deny", "no"),
+        Binding("N", "deny_comment", "no, and tell the model why", key_display="N"),
         Binding("a", "always", "always, with a preview of the rule"),
         Binding("e", "edit", "edit the call"),
         Binding("p", "parts", "allow parts of a change"),
-        Binding("d", "preview", "show all"),
+        Binding("ctrl+e,d", "preview", "full screen", key_display="^E"),
         Binding("w", "why", "why was this asked"),
         Binding("h", "resolve('happened')", "it happened"),
         Binding("r", "resolve('run_again')", "run again"),
@@ -83,11 +84,13 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         Binding("up", "scroll(-1)", "scroll up", show=False),
         Binding("pagedown", "scroll(10)", "scroll a page down", show=False),
         Binding("pageup", "scroll(-10)", "scroll a page up", show=False),
+        Binding("end", "edge(False)", "scroll to the end", show=False),
+        Binding("home", "edge(True)", "scroll to the top", show=False),
     ]
 
     @dataclass
     class Decided(Message):
-        """The person decided on a permission request."""
+        """The user decided on a permission request."""
 
         request: str
         verdict: Literal["allow", "deny"]
@@ -97,27 +100,27 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
 
     @dataclass
     class Resolved(Message):
-        """The person said what became of an uncertain step."""
+        """The user said what became of an uncertain step."""
 
         step: str
         resolution: Literal["happened", "run_again", "skip"]
 
     @dataclass
     class Answered(Message):
-        """The person answered a question of the model."""
+        """The user answered a question of the model."""
 
         question: str
         text: str
 
     @dataclass
     class PreviewWanted(Message):
-        """The person wants to see the whole of a request, in full size."""
+        """The user wants to see the whole of a request, in full size."""
 
         entry: Waiting
 
     @dataclass
     class Wanted(Message):
-        """The person wants to see why something is asked, or to change the call or the rules before they decide."""
+        """The user wants to see why something is asked, or to change the call or the rules before they decide."""
 
         request: str
         what: Literal["why", "always", "edit", "parts"]
@@ -142,8 +145,9 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         self._answered: set[str] = set()
         self._granting = False
         self._hurried = False
-        self._changed_step = ""
         self._handed_over = 0.0
+        self._read: set[str] = set()
+        self._moved = False
         self._writing: Literal["", "comment", "answer"] = ""
 
     def compose(self) -> ComposeResult:
@@ -162,37 +166,34 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         return next((entry for entry in self.entries if entry.id == self._current), None)
 
     def show(self, entries: tuple[Waiting, ...]) -> None:
-        """Show what waits now. The entry in view stays in view as long as it waits."""
+        """Show what waits now.
+
+        The entry in view stays in view as long as it waits, also as its call is changed and asked about anew.
+        Without the focus the first one is in view: nobody is reading another.
+        """
         if entries == self.entries:
             return
         known = {entry.id for entry in self.entries}
         arrived = any(entry.id not in known for entry in entries)
+        step = self.current.step if self.current is not None else ""
         self.entries = entries
         self._answered &= {entry.id for entry in entries}
+        self._read &= {entry.id for entry in entries}
         before = self._current
-        changed = next((e for e in entries if e.id not in known and e.step and e.step == self._changed_step), None)
-        if changed is not None:
-            # What was changed is asked about again: it is what the person was busy with.
-            self._current, self._changed_step = changed.id, ""
+        if self.current is None:
+            changed = next((entry.id for entry in entries if step and entry.step == step), "")
+            self._current = changed or (entries[0].id if entries else "")
             self._granting = False
             self._stop_writing()
-        elif self.current is None:
-            self._current = entries[0].id if entries else ""
-            self._granting = False
-            self._stop_writing()
+        elif not self.has_focus_within and not self._moved:
+            self._current = entries[0].id
         if arrived or self._current != before:
             self._guard()
+        if self._current != before:
+            self._moved = False
         self._show(keep_scroll=self._current == before)
         if not entries and self.has_focus:
-            if self._changed_step:
-                self.set_timer(CHANGED_SECONDS, self._leave_if_empty)
-            else:
-                self._hand_over()
-
-    def _leave_if_empty(self) -> None:
-        self._changed_step = ""
-        if not self.entries and self.has_focus:
-            self._hand_over()  # what was changed is allowed, or denied, without a question
+            self._hand_over()
 
     def _show(self, *, keep_scroll: bool = False) -> None:
         entry = self.current
@@ -212,10 +213,22 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             if self._granting:
                 head += [("Allow for the whole session:", "warning"), (f"  {entry.scope}", "warning")]
             text.set_lines([*head, *entry.lines], keep_scroll=keep_scroll)
+            if not keep_scroll:
+                self.call_after_refresh(text.scroll_to_change)
         self._show_keys()
+
+    @property
+    def _whole(self) -> bool:
+        """Whether the end of the request in view was painted, here or in full size."""
+        return self._current in self._read or self.query_one("#waiting-text", TextLines).end_seen
 
     def _show_keys(self) -> None:
         self._hurried = self._hurried and not self._armed
+        text = self.query_one("#waiting-text", TextLines)
+        hints = [] if self.has_focus_within or self.current is None else ["F4 to answer"]
+        if self.current is not None and text.rows_below:
+            hints.append(f"↓ {text.rows_below} more row{'' if text.rows_below == 1 else 's'}")
+        self.border_subtitle = " · ".join(hints)
         keys = self.query_one("#waiting-keys", Line)
         keys.content = self._keys()
         keys.refresh(layout=True)  # they may need more rows than before
@@ -230,17 +243,20 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             return Content.styled("answered …", "$foreground-muted")
         if self._granting:
             style = "bold" if self._armed else "$foreground-muted"
-            return Content.assemble(("y", style), " grant it  ", ("n", style), " back")
+            return Content.assemble(("y", style), " allow it  ", ("n", style), " back")
         if self._writing:
             verb = "deny" if self._writing == "comment" else "send"
             return Content.assemble(("Enter", "bold"), f" {verb}  ", ("Esc", "bold"), " back")
-        if not self.has_focus:
-            return Content.styled("F4 to answer", "bold $accent")
+        if entry.kind == "changed":
+            return Content.styled("your change is being checked …", "$foreground-muted")
         keys: list[str | tuple[str, str]] = []
         match entry.kind:
             case "permission":
-                pairs = [("y", "once"), ("s", "session"), ("a", "always"), ("n", "deny"), ("N", "no, since…")]
-                pairs += [("e", "edit"), ("p", "parts"), ("d", "all"), ("w", "why")]
+                pairs = [("y", "once"), ("s", "session"), ("a", "always")]
+                if not self._whole:
+                    pairs = [("↓", "read to the end to allow it")]
+                pairs += [("n", "no"), ("N", "no, tell it why")]
+                pairs += [("e", "edit"), ("p", "parts"), ("^E", "full screen"), ("w", "why")]
                 pairs = [
                     (key, label)
                     for key, label in pairs
@@ -257,7 +273,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                     pairs.insert(0, (f"1-{min(9, len(entry.options))}", "choose"))
         if self._hurried:
             return Content.styled("one moment … press it again", "bold $text-warning")
-        armed = self._armed
+        live = self._armed and self.has_focus
         width, at = self.query_one("#waiting-keys", Line).size.width, 0
         for key, label in pairs:
             cells = cell_len(f"{key} {label}")
@@ -266,8 +282,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 keys.append(between)
                 at = 0 if between == "\n" else at + 2
             keys += [
-                (key, "bold" if armed else "$foreground-muted"),
-                (f" {label}", "" if armed else "$foreground-muted"),
+                (key, "bold" if live else "$foreground-muted"),
+                (f" {label}", "" if live else "$foreground-muted"),
             ]
             at += cells
         return Content.assemble(*keys)
@@ -308,7 +324,14 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
                 event.stop()
                 event.prevent_default()
                 return
-        if (text := typed_text(event)) and self._answerable(self.current):
+        if (text := typed_text(event)) and self.current is None:
+            # Nothing to answer: it was meant for the prompt.
+            event.stop()
+            event.prevent_default()
+            self._hand_over()
+            self.post_message(self.Stray(event))
+            return
+        if text and self._answerable(self.current):
             # Whoever types at a question answers it. Nothing is sent before Enter.
             event.stop()
             event.prevent_default()
@@ -328,16 +351,30 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         """Other keys fit in a row."""
         self.call_after_refresh(self._show_keys)
 
-    def on_focus(self) -> None:
-        """Wait half a second: these may be the last keys of a sentence."""
-        self._handed_over = 0.0
-        self._guard()
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Wait half a second after the focus came: these may be the last keys of a sentence.
+
+        Not `on_focus` and `on_blur`: these run before Textual has taken note of the change.
+        """
+        super().watch_has_focus(has_focus)
+        if not self.is_mounted:
+            self._guard()
+        elif has_focus:
+            self._handed_over = 0.0
+            self._guard()
+            self._show_keys()
+        else:
+            self._granting = False
+            self._show(keep_scroll=True)
+
+    def on_text_lines_rows_painted(self) -> None:
+        """Say how much of the request is out of view."""
         self._show_keys()
 
-    def on_blur(self) -> None:
-        """Show how to come back."""
-        self._granting = False
-        self._show(keep_scroll=True)
+    def mark_read(self, identifier: str) -> None:
+        """Take note that the end of this request was in view in full size."""
+        self._read.add(identifier)
+        self._show_keys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what fits the entry in view."""
@@ -348,6 +385,8 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
             if action in {"grant", "ungrant"}:
                 return self._granting
             if action in {"allow", "session", "always", "edit", "parts", "deny", "deny_comment"} and self._granting:
+                return False
+            if action in ALLOWING and not self._whole:
                 return False
             if action == "parts":
                 return entry.divisible
@@ -450,21 +489,25 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
     def _want(self, what: Literal["why", "always", "edit", "parts"]) -> None:
         if entry := self._ready():
             self._guard()  # keys that come before the dialog is up were meant for it
-            self._changed_step = entry.step if what in {"edit", "parts"} else ""
             self.post_message(self.Wanted(entry.id, what))
 
     def action_move(self, by: int) -> None:
         """Look at another entry."""
-        self._changed_step = ""
         if len(self.entries) > 1 and (entry := self.current):
             at = (self.entries.index(entry) + by) % len(self.entries)
             self._current = self.entries[at].id
+            self._moved = True
             self._guard()
             self._show()
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the request's text."""
         self.query_one("#waiting-text", TextLines).scroll_relative(y=lines, animate=False)
+
+    def action_edge(self, top: bool) -> None:
+        """Scroll the request's text to one end."""
+        text = self.query_one("#waiting-text", TextLines)
+        text.scroll_to(y=0 if top else text.max_scroll_y, animate=False)
 
     def reopen(self, identifier: str) -> None:
         """Let an entry be answered again, when its answer could not be taken."""
@@ -478,6 +521,7 @@ class PermissionQueue(Vertical, can_focus=True, can_focus_children=True):
         others = [other for other in self.entries if other.id not in self._answered]
         if others:
             self._current = others[0].id
+            self._moved = False
             self._guard()
         self._show()
         if not others:

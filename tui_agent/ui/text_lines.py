@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from rich.cells import cell_len, chop_cells
 from rich.segment import Segment
 from textual.geometry import Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -36,20 +37,50 @@ class TextLines(ScrollView):
     """
     ALLOW_SELECT = False
 
+    class RowsPainted(Message):
+        """Other rows are in view than before, or more of the text was in view than ever."""
+
     def __init__(self, *, id: str | None = None, can_focus: bool = False) -> None:
         super().__init__(id=id)
         self.can_focus = can_focus
         self._lines: list[StyledLine] = []
         self._wrapped: list[StyledLine] = []
+        self._sources: list[int] = []  # the number of the line that each row is of
         self._width = 0
+        self._seen = -1
+        self._below = 0
 
     def set_lines(self, lines: Iterable[StyledLine], *, keep_scroll: bool = False) -> None:
         """Show other lines, from the top unless `keep_scroll`; text may hold anything."""
+        before = self._lines
         self._lines = [(part, style) for text, style in lines for part in inert(text).expandtabs(4).split("\n")]
+        if self._lines == before and keep_scroll:
+            return
+        self._seen = -1
         self._width = 0
         self._wrap()
         if not keep_scroll:
             self.scroll_to(y=0, animate=False)
+
+    @property
+    def end_seen(self) -> bool:
+        """Whether the last row was painted at some time since these lines were set."""
+        return self._seen >= len(self._lines) - 1
+
+    @property
+    def rows_below(self) -> int:
+        """How many rows are below those in view."""
+        return max(0, len(self._wrapped) - round(self.scroll_y) - self.scrollable_content_region.height)
+
+    def scroll_to_change(self) -> None:
+        """Bring the first added or removed lines into view, where they do not fit below the first line."""
+        rows = [style in {"added", "removed"} for _, style in self._wrapped]
+        height = self.scrollable_content_region.height
+        if True not in rows or height < 1:
+            return
+        first = rows.index(True)
+        last = next((n for n in range(first, len(rows)) if not rows[n]), len(rows)) - 1
+        self.scroll_to(y=max(0, min(first - 1, last + 1 - height)), animate=False)
 
     def on_resize(self) -> None:
         """Wrap again for the new width."""
@@ -60,9 +91,11 @@ class TextLines(ScrollView):
         if width < 1 or width == self._width:
             return
         self._width = width
-        self._wrapped = []
-        for text, style in self._lines:
-            self._wrapped += ((piece, style) for piece in _wrapped(text, width))
+        self._wrapped, self._sources = [], []
+        for number, (text, style) in enumerate(self._lines):
+            pieces = [(piece, style) for piece in _wrapped(text, width)]
+            self._wrapped += pieces
+            self._sources += [number] * len(pieces)
         self.virtual_size = Size(width, len(self._wrapped))
         self.refresh()
 
@@ -71,9 +104,21 @@ class TextLines(ScrollView):
         base = self.rich_style
         if row >= len(self._wrapped):
             return Strip.blank(self.size.width, base)
+        self._note_painted()
         text, name = self._wrapped[row]
         style = base + self.get_component_rich_style(f"lines--{name}") if name else base
         return Strip([Segment(text, style)]).adjust_cell_length(self.size.width, base)
+
+    def _note_painted(self) -> None:
+        """Remember how far the text was in view; a line counts when its last row is."""
+        height = self.scrollable_content_region.height
+        row = min(int(self.scroll_y) + height, len(self._sources)) - 1
+        at = self._sources[row]
+        whole = row + 1 == len(self._sources) or self._sources[row + 1] != at
+        seen, below = max(self._seen, at if whole else at - 1), self.rows_below
+        if (seen, below) != (self._seen, self._below):
+            self._seen, self._below = seen, below
+            self.post_message(self.RowsPainted())
 
 
 def _wrapped(text: str, width: int) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""What waits for the person: permission requests, steps a crash left uncertain, questions of the model.
+"""What waits for the user: permission requests, steps a crash left uncertain, questions of the model.
 
 Pure functions from the session's state to what the queue shows.
 """
@@ -6,8 +6,10 @@ Pure functions from the session's state to what the queue shows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from os.path import normpath
 from typing import TYPE_CHECKING, Literal
 
@@ -18,15 +20,6 @@ if TYPE_CHECKING:
     from tui_agent.events import JsonObject, PermissionRequested
     from tui_agent.session import Question, SessionState, Step
 
-EFFECTS = {
-    "pure": "looks only",
-    "checkable": "changes files",
-    "supervised": "runs a command",
-    "keyed": "calls a service",
-    "irreversible": "cannot be undone",
-}
-"""The effect classes, in words."""
-
 
 PLAN_TOOL = "exit_plan"
 """The tool whose request is a plan to approve."""
@@ -36,11 +29,12 @@ PLAN_TOOL = "exit_plan"
 class Waiting:
     """One entry of the queue. `scope` is what a session-long grant would cover, empty if there is none.
 
-    `divisible` says that it changes a text, of which parts can be allowed. `step` is the step of a permission
-    request: a call that was changed is asked about by another request of the same step.
+    `step` is the id of the step it is about. `changed` stands for a call that the user changed and that is being
+    checked again: it keeps its place. `lines` are what the user decides on, `call` the call as the model made it,
+    where `lines` show it otherwise. `divisible` says that it makes several changes, of which some can be allowed.
     """
 
-    kind: Literal["permission", "plan", "uncertain", "question"]
+    kind: Literal["permission", "plan", "uncertain", "question", "changed"]
     id: str
     title: str
     agent: str
@@ -49,44 +43,58 @@ class Waiting:
     options: tuple[str, ...] = ()
     divisible: bool = False
     step: str = ""
+    call: tuple[StyledLine, ...] = ()
 
 
 def waiting(state: SessionState) -> tuple[Waiting, ...]:
-    """Return all that waits, permission requests first, each kind oldest first."""
-    edited = {step.id: step.edited for step in state.workflow.steps.values() if step.edited}
-    entries = [
-        _plan(request) if request.tool == PLAN_TOOL else _permission(request, request.step in edited)
+    """Return all that waits: permission requests, uncertain steps, questions; each kind in the order of the calls."""
+    known = state.workflow.steps
+    steps = sorted(known.values(), key=lambda step: step.order)
+    asked = [
+        (
+            known[request.step].order if request.step in known else inf,
+            _plan(request) if request.tool == PLAN_TOOL else _permission(request, known.get(request.step)),
+        )
         for request in state.permissions.pending
     ]
-    steps = sorted(state.workflow.steps.values(), key=lambda step: step.order)
+    asked += [(step.order, _changed(step)) for step in steps if step.edited and step.status == "planned"]
+    entries = [entry for _, entry in sorted(asked, key=lambda pair: pair[0])]
     entries += [_uncertain(step) for step in steps if step.status == "uncertain"]
     entries += [_question(question) for question in state.workflow.questions.values()]
     return tuple(entries)
 
 
-def _permission(request: PermissionRequested, edited: bool) -> Waiting:
-    lines: list[StyledLine] = [
-        (request.title or request.tool, "title"),
-        (f"{request.tool} · {request.tier} · {EFFECTS.get(request.effect, request.effect)}", "muted"),
-        (f"why asked: {request.why}", "muted"),
-    ]
-    if edited:
-        lines.append(("as you changed it; the model will be told", "warning"))
+def _permission(request: PermissionRequested, step: Step | None) -> Waiting:
+    title = request.title or request.tool
     preview = [*_change(request)]
-    if preview:
-        lines += [*preview, ("", ""), ("the call in full:", "muted")]
-    lines += input_lines(request.input)
+    call = list(input_lines(request.input)) if preview else []
+    command = request.input.get("command")
+    head = title
+    if isinstance(command, str) and command in request.preview:
+        head = " ".join(title.replace(command, "").split())  # the preview shows the command
+    lines: list[StyledLine] = [(head or request.tool, "title"), (request.why, "muted")]
+    if request.tier != "built-in":
+        lines.append((f"{request.tool} comes from a {request.tier}", "warning"))
+    if step is not None and step.edited:
+        lines.append(("as you changed it; the model will be told", "warning"))
+    lines += preview or input_lines(request.input)
+    if request.tool == "bash":  # in a command every invisible character counts; in a file's text they belong to words
+        lines, call = _strict(lines), _strict(call)
     return Waiting(
         "permission",
         request.request,
-        request.title or request.tool,
+        title,
         request.agent,
-        # In a command every invisible character counts; in the text of a file they belong to words.
-        tuple((inert_strict(text), style) for text, style in lines) if request.tool == "bash" else tuple(lines),
+        tuple(lines),
         request.session_scope,
-        divisible=request.tool in {"edit", "write"},
+        divisible=_parts(request) > 1,
         step=request.step,
+        call=tuple(call),
     )
+
+
+def _strict(lines: Iterable[StyledLine]) -> list[StyledLine]:
+    return [(inert_strict(text), style) for text, style in lines]
 
 
 def _plan(request: PermissionRequested) -> Waiting:
@@ -96,7 +104,22 @@ def _plan(request: PermissionRequested) -> Waiting:
         ("", ""),
     ]
     lines = (*head, *((line, "") for line in request.preview.splitlines()))
-    return Waiting("plan", request.request, request.title, request.agent, lines)
+    return Waiting("plan", request.request, request.title, request.agent, lines, step=request.step)
+
+
+def _parts(request: PermissionRequested) -> int:
+    """Return of how many parts a change of a file is made, 0 for other calls."""
+    if request.tool not in {"edit", "write"}:
+        return 0
+    edits = request.input.get("edits")
+    rows = [line[:1] in {"+", "-"} for line in request.preview.split("\n")[2:]]
+    runs = sum(changed and not before for before, changed in pairwise([False, *rows]))
+    return max(runs, len(edits) if isinstance(edits, list) else 0)
+
+
+def _changed(step: Step) -> Waiting:
+    lines = ((step.title or step.tool, "title"), ("Your change is being checked.", "muted"))
+    return Waiting("changed", f"changed {step.id}", step.title or step.tool, step.agent, lines, step=step.id)
 
 
 def _change(request: PermissionRequested) -> Iterator[StyledLine]:
@@ -118,7 +141,7 @@ def _uncertain(step: Step) -> Waiting:
         *((line, "") for line in step.evidence.splitlines()),
         *input_lines(step.input),
     ]
-    return Waiting("uncertain", step.id, step.title or step.tool, step.agent, tuple(lines))
+    return Waiting("uncertain", step.id, step.title or step.tool, step.agent, tuple(lines), step=step.id)
 
 
 def _question(question: Question) -> Waiting:

@@ -165,6 +165,11 @@ class Workbench(Container):
         if self._queue is not None:
             self._queue.reopen(identifier)
 
+    def mark_read(self, identifier: str) -> None:
+        """Take note that a request was read to its end in full size."""
+        if self._queue is not None:
+            self._queue.mark_read(identifier)
+
     def on_permission_queue_all_answered(self) -> None:
         """Go back to the prompt, in which a key that was meant for the queue does nothing but write."""
         self.tab = "conversation"
