@@ -65,7 +65,7 @@ class TextLines(ScrollView):
     @property
     def end_seen(self) -> bool:
         """Whether the last row was painted at some time since these lines were set."""
-        return self._seen >= len(self._lines) - 1
+        return self._seen >= len(self._lines) - 1 or (self._seen >= 0 and not self.rows_below)
 
     @property
     def rows_below(self) -> int:
