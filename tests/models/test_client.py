@@ -22,6 +22,7 @@ from tui_agent.models import (
     AuthenticationError,
     BillingError,
     ConnectionFailedError,
+    ContextTooLongError,
     CutStreamError,
     InvalidRequestError,
     MalformedResponseError,
@@ -38,7 +39,7 @@ from tui_agent.models import (
 )
 from tui_agent.models import client as client_module
 from tui_agent.models.client import _transport_error, credible_count
-from tui_agent.models.errors import with_hint
+from tui_agent.models.errors import error_type, with_hint
 from tui_agent.models.offline import Fault, parse_scenario
 from tui_agent.models.offline.answer import STOP_REASONS
 from tui_agent.runtime import Runtime
@@ -524,3 +525,52 @@ def test_importing_the_room_is_cheap() -> None:
         "assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+TOO_LONG = [
+    (400, "exceed_context_size_error", "the request exceeds the available context size, try increasing it"),
+    (400, None, "request (9012 tokens) exceeds the available context size (4096 tokens), try increasing it"),
+    (
+        400,
+        "BadRequestError",
+        "This model's maximum context length is 4096 tokens. However, you asked for 9000",
+    ),
+    (
+        400,
+        "invalid_request_error",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 9.",
+    ),
+    (400, None, "litellm.ContextWindowExceededError: OpenAIException - too long"),
+    (500, "api_error", "input length exceeds maximum context length"),
+    (400, "invalid_request_error", "Input is too long for requested model."),
+    (400, None, "ValidationException: The model returned: Too many input tokens. Max input tokens: 8192"),
+    (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
+    (400, "invalid_request_error", "input length and `max_tokens` exceed context limit: 190000 + 32000 > 200000"),
+    (400, None, "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."),
+    (400, None, "Requested tokens (9000) exceed context window of 4096"),
+    (400, "context_length_exceeded", "no"),
+    (413, "request_too_large", "Request exceeds the maximum size"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "message"), TOO_LONG)
+async def test_a_prompt_that_is_too_long_is_known_in_any_servers_words(status, kind, message, raw, connect) -> None:
+    body = json.dumps({"type": "error", "error": {"type": kind, "message": message}}).encode()
+    head = f"HTTP/1.1 {status} No\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    with pytest.raises(ContextTooLongError) as caught:
+        await connect(await raw(head + body)).send("hi")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "wanted"),
+    [
+        ("invalid_request_error", "max_tokens: 200000 > 128000, which is the maximum allowed", "invalid_request"),
+        ("invalid_request_error", "messages.0.content.0.text: the maximum is 5", "invalid_request"),
+        ("rate_limit_error", "You exceed the limit of input tokens per minute", "rate_limited"),
+        ("authentication_error", "prompt is too long", "authentication"),
+        ("api_error", "Internal server error", "api_error"),
+    ],
+)
+def test_other_errors_are_no_prompt_that_is_too_long(kind: str, message: str, wanted: str) -> None:
+    assert error_type(kind, 400, message).kind == wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from tui_agent.events import JsonObject, Usage
@@ -176,15 +177,37 @@ _BY_STATUS: dict[int, type[ModelError]] = {
 }
 
 
+_TOO_LONG_TYPES = frozenset({"exceed_context_size_error", "context_length_exceeded", "ContextWindowExceededError"})
+"""Error types of llama.cpp, of OpenAI and its kin, and of LiteLLM."""
+
+_TOO_LONG = re.compile(
+    r"prompt is too long"  # the API
+    r"|input (?:length )?(?:and|plus) `?max_tokens`? exceed"  # the API, LiteLLM
+    r"|exceed_context_size_error|exceeds? the available context size|context shift is disabled"  # llama.cpp
+    r"|maximum context length (?:is|of)|context_length_exceeded"  # OpenAI, vLLM, LiteLLM, OpenRouter
+    r"|max_model_len|maximum model length|longer than the (?:maximum )?model"  # vLLM
+    r"|ContextWindowExceeded"  # LiteLLM
+    r"|input (?:length|prompt)\b.{0,40}(?:exceeds?|too long|longer than).{0,40}(?:context|maximum|limit)"  # Ollama
+    r"|input is too long|too many (?:input )?tokens|input tokens? exceeds?"  # Bedrock
+    r"|exceeds? (?:the )?(?:model'?s? )?(?:maximum )?context (?:window|length|size|limit)"
+    r"|input token count.{0,40}exceeds"  # Vertex
+    r"|prompt (?:exceeds|is longer than|tokens? exceed)|larger than the context|greater than the context length"
+    r"|requested tokens? \(\d+\) exceed",  # LM Studio, llama-cpp-python
+    re.IGNORECASE,
+)
+
+
 def error_type(kind: str | None, status: int, message: str) -> type[ModelError]:
     """Return the error class for the API's error `type` and the HTTP `status` (200 for a mid-stream error).
 
-    The API has no type or code for a prompt that is too long: its documented message is the only sign.
+    Neither the API nor most other servers have a type or code for a prompt that is too long: `_TOO_LONG` knows their
+    words.
     """
     found = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status)
     if found is None:
         found = ServerError if status >= 500 or status == 200 else InvalidRequestError
-    if found is InvalidRequestError and "prompt is too long" in message:
+    may_be = found in {InvalidRequestError, ServerError, MalformedResponseError} or kind in _TOO_LONG_TYPES
+    if kind in _TOO_LONG_TYPES or (may_be and _TOO_LONG.search(message)):
         return ContextTooLongError
     return found
 
