@@ -141,6 +141,16 @@ def _session_options(function: Decorated) -> Decorated:
             metavar="SECONDS",
             help="Stop a run after this wall-clock time, in the middle of a turn too.",
         ),
+        click.option(
+            "--memory-files",
+            type=click.Choice(["ask", "always", "never"]),
+            help="Whether the folder's AGENTS.md and CLAUDE.md go to the model. Default: once you agreed.",
+        ),
+        click.option(
+            "--append-system-prompt",
+            metavar="TEXT",
+            help="Add this to the system prompt of a new session.",
+        ),
         click.option("--offline", is_flag=True, help="Use the built-in practice model; needs no key and no network."),
         click.option(
             "--scenario",
@@ -178,6 +188,8 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
         scenario=given["scenario"],
         data_dir=given["data_dir"],
         unattended=unattended,
+        memory_files=given["memory_files"] or "",
+        system_prompt=given["append_system_prompt"] or "",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tui_agent.config.paths import Paths, find_paths
 from tui_agent.runtime import Runtime
@@ -35,6 +35,8 @@ class Start:
     unattended: bool = False
     move: bool = False
     on_screen: bool = False
+    memory_files: Literal["", "ask", "always", "never"] = ""
+    system_prompt: str = ""
 
     @property
     def paths(self) -> Paths:
@@ -59,6 +61,8 @@ class Start:
             scenario=self.scenario,
             move=self.move,
             unattended=self.unattended,
+            memory_files=self.memory_files,
+            system_prompt=self.system_prompt,
             runtime=self.runtime,
         )
 

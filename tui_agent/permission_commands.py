@@ -284,14 +284,27 @@ def what_if(
 @_data_dir
 @click.pass_context
 def trust(ctx: click.Context, /, *, cwd: Path, yes: bool, data_dir: Path | None) -> None:
-    """Let a folder's own rule files allow what they want to, as they are now.
+    """Let a folder's own rule files allow what they want to, and its memory files go to the model, as they are now.
 
     When one of them changes, trust is gone: what they would allow asks again until you trust them anew.
     """
     found = _audit(ctx, data_dir)
     rules = found.rules(str(cwd))
+    held = found.held_memory(str(cwd))
+    for line in held:
+        click.echo(f"  for the model: {inert_line(line)}")
+    if held:
+        if not yes:
+            click.confirm("Give these files to the model?", abort=True)
+        try:
+            found.agree_to_memory(str(cwd))
+        except OSError as error:
+            raise click.ClickException(inert(f"The agreement cannot be kept: {error}")) from error
+        click.echo("They go to the model, as long as they stay as they are.")
+        if not rules.held_back:
+            return
     if not rules.project_hash:
-        raise click.ClickException(f"{inert_line(str(cwd))} has no rules of its own; there is nothing to trust.")
+        raise click.ClickException(f"{inert_line(str(cwd))} has no rules or memory files to trust.")
     if rules.trusted:
         click.echo("It is trusted already.")
         return

@@ -23,6 +23,7 @@ def options(tmp_path: Path, **changes: Any) -> OpenOptions:
             config_dir=tmp_path / "config",
             workspace=tmp_path / "workspace",
             offline=True,
+            memory_files="always",
             runtime=Runtime(home=tmp_path / "home", environment={"PATH": "/usr/bin:/bin"}),
         ),
         **changes,

@@ -355,3 +355,18 @@ async def test_a_plan_is_read_in_the_queue_sent_back_and_approved(workspace):
         assert me.state.conversation.mode == "accept-edits"
         await ask(me, "write a.txt: x")
         await me.until((workspace / "a.txt").exists, "the edit is made")
+
+
+async def test_memory_files_are_agreed_to_once_before_the_first_prompt(workspace):
+    (workspace / "AGENTS.md").write_text("use tabs\n")
+    async with driven(workspace) as me:
+        await me.ask("say 3")
+        await me.until(lambda: isinstance(me.app.screen, ConfirmDialog), "the question about the files")
+        assert "AGENTS.md (1 line, 8 bytes)" in shown(me)
+        me.app.screen._armed_from = 0.0
+        await me.pilot.press("y")
+        await me.idle()
+        assert await me.handle.held_memory() == []
+    async with driven(workspace) as me:
+        await me.ask("say 3")
+        await me.idle()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from tui_agent.agents.agent_type import AgentType, load_agent_types
 from tui_agent.agents.calls import call_problem
 from tui_agent.agents.services import Services
-from tui_agent.context import AnswerStop, History, nested_memory
+from tui_agent.context import AnswerStop, History, is_agreed, nested_memory
 from tui_agent.events import (
     MAIN_AGENT,
     JsonObject,
@@ -175,9 +175,11 @@ class Hands:
             return [], []
         loaded = self.history.memory_loaded
         found = nested_memory(self.services.workspace, outcome.effects, loaded, self.services.runtime.home)
-        paths = [str(memory.path) for memory in found]
+        if not is_agreed(found.project, self.services.memory_files, self.services.config_dir):
+            return [], []
+        paths = [str(memory.path) for memory in found.files]
         loaded.update(paths)
-        return [{"type": "text", "text": memory.block()} for memory in found], paths
+        return [{"type": "text", "text": memory.block()} for memory in found.files], paths
 
     async def _ask(self, step: Step, text: str, options: list[str]) -> str:
         """Ask the person, or wait on for a question that an earlier boot asked."""

@@ -8,7 +8,7 @@ a crash cut off goes on by entering the loop again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,8 @@ from tui_agent.context import (
     assemble_context,
     build_request,
     changed_facts,
+    choose_memory,
+    describe_held,
     facts_note,
     find_cut,
     guard_prefix,
@@ -44,6 +46,7 @@ from tui_agent.events import (
     BudgetStopped,
     ContextNoted,
     ContextStale,
+    Notice,
     PoolAssembled,
     PromptAccepted,
     RunFinished,
@@ -328,19 +331,24 @@ class Agent:
         services = self.services
         pool = self.hands.new_pool
         memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace, services.runtime.home)
+        chosen = await asyncio.to_thread(choose_memory, memory, services.memory_files, services.config_dir)
         loaded = await asyncio.to_thread(
             assemble_context,
             prompt=self.type.prompt,
             workspace=services.workspace,
             model=services.conversation().model,
-            memory=memory,
+            memory=chosen.given,
             tools=pool.api_tools(),
+            added=services.system_prompt if self._is_main else "",
             facts=await self._facts([tool.name for tool in pool.tools]),
             runtime=services.runtime,
             reason=reason,
         )
         assembled = PoolAssembled(agent_type=self.type.name, entries=list(pool.entries))
-        await self.recorder.record(assembled, loaded)
+        problems = [Notice(level="warning", code="memory", message=problem) for problem in memory.problems]
+        if chosen.held:
+            problems.append(held_notice(describe_held(chosen.held), attended=not services.broker.unattended))
+        await self.recorder.record(assembled, loaded, *(problems if self._is_main else ()))
 
     async def _facts(self, offered: Collection[str]) -> dict[str, str]:
         """Return what holds for the session now, by name, as the model reads it; `offered` are its tools."""
@@ -448,6 +456,13 @@ def longest_answer(model: Model, effort: Effort | None) -> int:
     """Return the output tokens that a turn may have: more at high effort, where the window has room for it."""
     much = effort in {"xhigh", "max"} and model.context_window >= 4 * MAX_OUTPUT_HIGH
     return min(model.max_output, MAX_OUTPUT_HIGH if much else MAX_OUTPUT)
+
+
+def held_notice(held: Sequence[str], *, attended: bool) -> Notice:
+    """Return the notice of memory files that wait for the user's agreement."""
+    how = "/trust shows them and asks" if attended else "run `tui-agent trust` here, or pass --memory-files always"
+    message = f"Not given to the model, as you have not agreed to it yet: {', '.join(held)}. To agree, {how}."
+    return Notice(level="info" if attended else "warning", code="memory", message=message)
 
 
 _TIME_UP = "The time limit stopped this call."

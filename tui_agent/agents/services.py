@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tui_agent.budget import BudgetState, Meter
-from tui_agent.context import ConversationState, History
+from tui_agent.context import ConversationState, History, MemoryChoice
 from tui_agent.events import BudgetStopped, Event
 from tui_agent.journal import Journal
 from tui_agent.models import Catalog, Model, ModelClient, RequestOptions
@@ -61,6 +61,8 @@ class Services:
     naming: asyncio.Lock = field(default_factory=asyncio.Lock)
     subagents: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     stopping: set[str] = field(default_factory=set)
+    memory_files: MemoryChoice = "ask"
+    system_prompt: str = ""
     interrupting: bool = False
     interrupt_reason: str = ""
     time_up: BudgetStopped | None = None

@@ -146,6 +146,11 @@ class Settings(BaseModel):
         strict=False,
         description="Domains that sandboxed commands may reach; *.example.org for all below one.",
     )
+    memory_files: Literal["ask", "always", "never"] = Field(
+        default="ask",
+        description="Whether a project's AGENTS.md and CLAUDE.md go to the model: once you agreed, always, never.",
+    )
+    append_system_prompt: str = Field(default="", description="Text that is added to the system prompt.")
     notifications: bool = Field(default=True, description="Ring the bell when a decision waits.")
     limits: Limits = Field(default=Limits(), description="Hard limits of a run, a session, a day.")
 

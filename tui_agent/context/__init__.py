@@ -1,5 +1,6 @@
 """What the model sees, and what a person sees of it: conversation, message history, request, compaction."""
 
+from tui_agent.context.agreement import Chosen, MemoryChoice, agree, choose_memory, describe_held, is_agreed
 from tui_agent.context.cache import miss_reason
 from tui_agent.context.claims import find_doubts
 from tui_agent.context.compaction import (
@@ -14,7 +15,7 @@ from tui_agent.context.compaction import (
 from tui_agent.context.conversation import ActiveRun, ConversationState
 from tui_agent.context.facts import SessionFacts, changed_facts, facts_note
 from tui_agent.context.history import INTERRUPTED, History, LastTurn, fold_history
-from tui_agent.context.memory import MemoryFile, load_memory, nested_memory
+from tui_agent.context.memory import Memory, MemoryFile, load_memory, nested_memory
 from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
 from tui_agent.context.record import read_record
 from tui_agent.context.repair import find_fault
@@ -29,30 +30,37 @@ __all__ = [
     "ActiveRun",
     "AnswerStop",
     "CarryOver",
+    "Chosen",
     "ConversationState",
     "FileWatch",
     "History",
     "LastTurn",
+    "Memory",
+    "MemoryChoice",
     "MemoryFile",
     "PrefixRewritten",
     "Request",
     "SessionFacts",
     "Window",
     "WindowPart",
+    "agree",
     "assemble_context",
     "begin_anew",
     "build_request",
     "can_cut",
     "changed_facts",
+    "choose_memory",
     "choose_person",
     "compaction_due",
     "cut_before",
+    "describe_held",
     "facts_note",
     "find_cut",
     "find_doubts",
     "find_fault",
     "fold_history",
     "guard_prefix",
+    "is_agreed",
     "load_memory",
     "mark_stale",
     "miss_reason",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,8 +45,8 @@ class FileWatch:
         seen = self._seen.get(path)
         if seen is not None and seen[0] == identity:
             return seen[1]
-        if status.st_size > LARGEST:
-            return unknown
+        if status.st_size > LARGEST or not stat.S_ISREG(status.st_mode):
+            return unknown  # a pipe would never end
         try:
             sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
         except OSError:

@@ -29,15 +29,19 @@ def assemble_context(
     tools: list[JsonObject],
     facts: Mapping[str, str],
     runtime: Runtime,
+    added: str = "",
     reason: str = "",
 ) -> ContextLoaded:
     """Return the head as the event that fixes it for the rest of the session. Blocking: runs git.
 
-    `facts` are the session's facts, by name, as the model reads them; `reason` says why the head replaces an
+    `facts` are the session's facts, by name, as the model reads them; `added` is what the user adds to the prompt by
+    a setting or a flag; `reason` says why the head replaces an
     earlier one.
     """
     environment = _environment(workspace, model, facts, runtime)
     parts = {"agent prompt": prompt.strip(), "how the program works": harness_text(), "environment": environment}
+    if added:
+        parts["added by the user"] = f"Added by the user:\n\n{added}"
     system: list[JsonObject] = [{"type": "text", "text": "\n\n".join(parts.values())}]
     sources = [
         *(_source("system", name, text) for name, text in parts.items()),

@@ -8,6 +8,7 @@ from tui_agent.permissions.narrowing import Narrowing, read_narrowing, together
 from tui_agent.permissions.policy import MODES, PLAN_APPROVAL, SandboxState
 from tui_agent.permissions.rule_sources import LoadedRules, load_rules
 from tui_agent.permissions.rules import RuleSet
+from tui_agent.permissions.sensitive import secret_level
 from tui_agent.permissions.state import Grant, PermissionsState
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "hash_call",
     "load_rules",
     "read_narrowing",
+    "secret_level",
     "together",
 ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tui_agent.agents.agent_type import narrowing_of
 from tui_agent.config.paths import Paths
+from tui_agent.context.agreement import agree, choose_memory, describe_held
+from tui_agent.context.memory import load_memory
 from tui_agent.events import PermissionRevoked
 from tui_agent.journal import Journal, Recorder
 from tui_agent.permissions.audit import Redecider, RulesOf, WhatIf
@@ -121,6 +123,15 @@ class Audit:
     def add_rule(self, text: str, verdict: RuleVerdict) -> Path:
         """Add a rule to the person's file and return that. Raises `RuleFileError`."""
         return add_rule(self.paths.config, text, verdict, str(self.runtime.home))
+
+    def held_memory(self, workspace: str) -> list[str]:
+        """Return the memory files of a folder that wait for the user's agreement. Blocking."""
+        memory = load_memory(self.paths.config, Path(workspace), self.runtime.home)
+        return describe_held(choose_memory(memory, "ask", self.paths.config).held)
+
+    def agree_to_memory(self, workspace: str) -> None:
+        """Let a folder's memory files go to the model, as they are. Blocking. Raises `OSError`."""
+        agree(load_memory(self.paths.config, Path(workspace), self.runtime.home), self.paths.config)
 
     def trust(self, workspace: str) -> LoadedRules:
         """Let the files of a project allow what they want to, as they are now; return the rules that hold then.

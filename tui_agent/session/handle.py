@@ -13,13 +13,25 @@ from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
 from tui_agent.config.settings import DEFAULT_MAX_COST, EFFORTS, Effort, LoadedSettings, save_max_cost
-from tui_agent.context import History, Window, nested_memory
+from tui_agent.context import (
+    Chosen,
+    History,
+    Memory,
+    Window,
+    agree,
+    choose_memory,
+    describe_held,
+    is_agreed,
+    load_memory,
+    nested_memory,
+)
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
     MAIN_AGENT,
     BudgetBooked,
     BudgetClocked,
     ContextCompacted,
+    ContextNoted,
     EventBase,
     JsonObject,
     Notice,
@@ -199,6 +211,8 @@ class SessionHandle:
             find_events=journal.read,
             request_options=self._request_options,
             sandbox=self._sandbox,
+            memory_files=options.memory_files or settings.settings.memory_files,
+            system_prompt=_joined(settings.settings.append_system_prompt, options.system_prompt),
         )
         self._blackbox = BlackBox(journal.path.parent)
         self._driver = Driver(self._services, self._view, self._spawn, self._ledger.release)
@@ -541,6 +555,25 @@ class SessionHandle:
         await self._reconsider()
         return rules
 
+    async def held_memory(self) -> list[str]:
+        """Return the project's memory files that wait for the user's agreement, a line for each with its size."""
+        return describe_held((await self._choose_memory())[1].held)
+
+    async def agree_to_memory(self) -> None:
+        """Give the project's memory files to the model from now on, as they are. Raises `OSError`."""
+        self._writable()
+        memory, chosen = await self._choose_memory()
+        await asyncio.to_thread(agree, memory, self.options.config_dir)
+        history = await self._load_history(MAIN_AGENT)
+        if history.system and chosen.held:
+            text = "\n\n".join(file.block() for file in chosen.held)
+            await self._recorder.record(ContextNoted(text=f"<memory>\n{text}\n</memory>"))
+
+    async def _choose_memory(self) -> tuple[Memory, Chosen]:
+        services, config = self._services, self.options.config_dir
+        memory = await asyncio.to_thread(load_memory, config, services.workspace, services.runtime.home)
+        return memory, await asyncio.to_thread(choose_memory, memory, services.memory_files, config)
+
     async def why(self, step: str) -> list[EventBase]:
         """Return what was asked, changed and decided about a step, oldest first."""
         types = ["permission.requested", "permission.decided", "step.edited"]
@@ -754,7 +787,10 @@ class SessionHandle:
         if not found.files:
             return found
         loaded = (await self._load_history(MAIN_AGENT)).memory_loaded
-        return found.with_memory(await asyncio.to_thread(nested_memory, workspace, found.files, loaded, home))
+        memory = await asyncio.to_thread(nested_memory, workspace, found.files, loaded, home)
+        choice, config = self._services.memory_files, self.options.config_dir
+        agreed = await asyncio.to_thread(is_agreed, memory.project, choice, config)
+        return found.with_memory(memory.files if agreed else ())
 
     def _request_options(self) -> RequestOptions:
         """Return what the settings and the session ask of every request."""
@@ -922,6 +958,10 @@ async def _folded(journal: Journal, runtime: Runtime) -> tuple[Journal, SessionS
     except BaseException:
         await journal.close()
         raise
+
+
+def _joined(*texts: str) -> str:
+    return "\n\n".join(text.strip() for text in texts if text.strip())
 
 
 def _problems(settings: LoadedSettings) -> list[EventBase]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tui_agent.runtime import Runtime
 
@@ -22,7 +22,8 @@ class OpenOptions:
     file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`; 0 lifts
     one, and `max_turns` 0 that on turns.
     `move` brings a session that is resumed along to `workspace`; without it, it stays in its own folder.
-    `unattended` sessions have nobody to ask: what would ask is denied.
+    `unattended` sessions have nobody to ask: what would ask is denied. `memory_files` empty means
+    as the settings say; `system_prompt` is added to the system prompt of a new session, after the settings' own.
     """
 
     data_dir: Path
@@ -39,4 +40,6 @@ class OpenOptions:
     api_key: str | None = None
     move: bool = False
     unattended: bool = False
+    memory_files: Literal["", "ask", "always", "never"] = ""
+    system_prompt: str = ""
     runtime: Runtime = field(default_factory=Runtime)

@@ -61,6 +61,7 @@ class SessionApp(App[int]):
         self._open_session = open_session
         self._options = options
         self._first_prompt = prompt
+        self._memory_asked = ""
         self._opened = asyncio.Event()
         self._opening = open_session is not None
         self._failed = ""
@@ -365,6 +366,7 @@ class SessionApp(App[int]):
                     if question := self._open_question():
                         await self.handle.answer(question.id, chosen_option(question.options, text))
                     else:
+                        await self._agree_to_memory(self.handle)
                         await self.handle.submit(text)
                     if self._history is not None:
                         self._history.reset()
@@ -408,6 +410,15 @@ class SessionApp(App[int]):
         """Return the question that has waited longest, None if there is none: what is sent now answers it."""
         questions = self.handle.state.workflow.questions if self.handle is not None else {}
         return next(iter(questions.values()), None)
+
+    async def _agree_to_memory(self, handle: SessionHandle) -> None:
+        """Before the first prompt of a session, ask about memory files that the user has not agreed to yet."""
+        if handle.state.conversation.prompts or handle.session == self._memory_asked:
+            return
+        from tui_agent.ui.trust import offer_memory
+
+        self._memory_asked = handle.session
+        await offer_memory(self, handle)
 
     def _give_back(self, text: str) -> None:
         prompt = self.workbench.prompt

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 async def offer_trust(app: TuiAgentApp, handle: SessionHandle) -> None:
-    """Ask whether the folder's files may allow what they want to."""
+    """Ask whether the folder's memory files may go to the model, and its rules allow what they want to."""
+    asked = await offer_memory(app, handle)
     found = await asyncio.to_thread(handle.audit.rules, handle.state.conversation.workspace)
     if not found.held_back:
+        if asked:
+            return
         app.notify("This folder's files want nothing that they may not." if not found.trusted else "It is trusted.")
         return
     lines: list[StyledLine] = [("Its own files would allow without asking:", "title")]
@@ -30,6 +33,20 @@ async def offer_trust(app: TuiAgentApp, handle: SessionHandle) -> None:
     if await app.push_screen_wait(dialog):
         await handle.trust()
         app.notify("Trusted, as long as these files stay as they are.", timeout=3)
+
+
+async def offer_memory(app: App[int], handle: SessionHandle) -> bool:
+    """Ask whether the folder's memory files may go to the model; return whether there was anything to ask."""
+    held = await handle.held_memory()
+    if not held:
+        return False
+    lines: list[StyledLine] = [("This folder has instructions for the model:", "title")]
+    lines += [(f"  {inert(line)}", "warning") for line in held]
+    lines.append(("What they say steers the agent. You are asked again when one of them changes.", "muted"))
+    dialog = ConfirmDialog("Give these files to the model?", lines, "give them", "not now")
+    if await app.push_screen_wait(dialog):
+        await handle.agree_to_memory()
+    return True
 
 
 async def mention_trust(app: App[int], handle: SessionHandle) -> None:
