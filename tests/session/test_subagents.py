@@ -52,6 +52,7 @@ async def test_one_of_two_agents_is_ended_alone(tmp_path: Path) -> None:
         stopped = await session.event("step.finished", 6)
         await session.until(lambda: any(done.tool == "task" for done in session.of("step.finished")))
         (stopped,) = (done for done in session.of("step.finished") if done.tool == "task")
+        assert stopped.outcome == "error"
         assert "user stopped this agent" in str(stopped.result)
         assert "made1.txt" in str(stopped.result)
         (question,) = session.handle.state.workflow.questions.values()

@@ -58,7 +58,7 @@ from tui_agent.journal import Recorder
 from tui_agent.models import Model
 from tui_agent.permissions import PLAN_APPROVAL
 from tui_agent.registry import lacks_tools
-from tui_agent.workflow import Step
+from tui_agent.workflow import Step, ToolError
 
 MAX_OUTPUT = 32_000
 """Output tokens one turn may have; enough for long files, and small against every current window."""
@@ -428,7 +428,7 @@ class Agent:
             if child.agent not in services.stopping or task is None or task.cancelling():
                 raise
             said = "[The user stopped this agent. Do not start it again unless they ask for that.]"
-            return f"{said}\n{await work_until_end(services, step, order)}"
+            raise ToolError(f"{said}\n{await work_until_end(services, step, order)}") from None
         finally:
             services.subagents.pop(child.agent, None)
             services.stopping.discard(child.agent)
