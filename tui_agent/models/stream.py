@@ -283,10 +283,6 @@ class ResponseBuilder:
             raise MalformedResponseError("The server ended a response without a stop reason.")
         if not all(block.complete for block in self._blocks.values()):
             raise MalformedResponseError("The server ended a response with a block that it had not ended.")
-        calls = [block.body["id"] for block in self._blocks.values() if block.body.get("type") == "tool_use"]
-        if len(set(calls)) < len(calls):
-            # A result could not say which of the calls it is of: none of them may run.
-            raise MalformedResponseError("The server gave two tool calls of one answer the same id.")
 
     @property
     def content(self) -> list[JsonObject]:
