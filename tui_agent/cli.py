@@ -26,6 +26,8 @@ from tui_agent.text import inert, inert_line
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from tui_agent.session import SessionSummary
+
 PROGRAM = "tui-agent"
 COMPLETION_VARIABLE = "_TUI_AGENT_COMPLETE"
 CHOOSE = "?"
@@ -307,34 +309,52 @@ def demo(ctx: click.Context, /, *, data_dir: Path | None) -> None:
 
 
 @cli.command()
+@click.option("--here", is_flag=True, help="Only those of this folder.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @_data_dir
 @click.pass_context
-def sessions(ctx: click.Context, /, *, as_json: bool, data_dir: Path | None) -> None:
-    """List all sessions, the one used last first."""
+def sessions(ctx: click.Context, /, *, here: bool, as_json: bool, data_dir: Path | None) -> None:
+    """List the sessions, one a line, the one used last first.
+
+    On a terminal, more than fit on it are shown in the pager ($PAGER).
+    """
     import json
-    import time
+    import shutil
     from dataclasses import asdict
 
     from tui_agent.session import list_sessions
 
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
-    found = _await(lambda: list_sessions(paths.data))
+    folder = current_folder() if here else None
+    found = _await(lambda: list_sessions(paths.data, folder))
     if as_json:
         click.echo(json.dumps([asdict(session) for session in found], default=str, indent=2))
         return
-    for session in found:
-        if session.problem:
-            click.echo(f"{session.id}  {inert_line(session.problem)}")
-            continue
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated))
-        title = inert_line(session.title) or "(no prompt yet)"
-        prompts = f"{session.prompts:>3} prompt{' ' if session.prompts == 1 else 's'}"
-        spent = f"{prompts}  ${session.cost:.2f}{' simulated' if session.offline else ''}"
-        click.echo(f"{session.id}  {used}  {spent}  {session.state_words:<11}  {title}")
-        click.echo(f"    {inert_line(str(session.workspace))}")
+    lines = [_session_line(session, ctx.obj.home, in_folder=here) for session in found]
+    if sys.stdout.isatty() and len(lines) >= shutil.get_terminal_size().lines:
+        click.echo_via_pager("\n".join(lines) + "\n")
+    else:
+        for line in lines:
+            click.echo(line)
     if not found:
-        click.echo(f"No sessions in {inert_line(str(paths.sessions))} yet.", err=True)
+        where = f"of {folder} " if folder else ""
+        click.echo(inert_line(f"No sessions {where}in {paths.sessions} yet."), err=True)
+
+
+def _session_line(session: SessionSummary, home: Path, *, in_folder: bool) -> str:
+    import time
+
+    if session.problem:
+        return f"{session.id}  {inert_line(session.problem)}"
+    used = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.updated))
+    prompts = f"{session.prompts:>3} prompt{' ' if session.prompts == 1 else 's'}"
+    spent = f"{prompts}  ${session.cost:.2f}{' simulated' if session.offline else ''}"
+    workspace = session.workspace
+    if workspace == str(home) or workspace.startswith(f"{home}/"):
+        workspace = "~" + workspace[len(str(home)) :]
+    where = "" if in_folder else f"  ({inert_line(workspace)})"
+    title = inert_line(session.title) or "(no prompt yet)"
+    return f"{session.id}  {used}  {spent}  {session.state_words:<11}  {title}{where}"
 
 
 @cli.command()

@@ -7,6 +7,7 @@ escape sequences that move the cursor, set the clipboard (OSC 52) or reorder wha
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -76,6 +77,8 @@ def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     if code < 0x100:
         return f"\\x{code:02x}"
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
     if code < 0x10000:
         return f"\\u{code:04x}"
     return f"\\U{code:08x}"
@@ -123,3 +126,26 @@ def well_formed(text: str) -> str:
 def inert_line(text: str) -> str:
     r"""Return `text` inert and on one line: newlines and tabs become ``\n`` and ``\t`` for all to see."""
     return inert(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def dumps_any(value: object) -> str:
+    """Return compact JSON: in ASCII with escapes where the value holds lone surrogates, which no UTF-8 can hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text
+
+
+_ESCAPED = "\x01json:"
+
+
+def storable(text: str) -> str:
+    """Return `text` as SQLite can store it; `stored` gives it back. Only a name that is not UTF-8 is changed."""
+    return text if well_formed(text) == text else _ESCAPED + json.dumps(text)
+
+
+def stored(text: str) -> str:
+    """Return the text that `storable` was given."""
+    return str(json.loads(text.removeprefix(_ESCAPED))) if text.startswith(_ESCAPED) else text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -163,3 +164,21 @@ def test_notices_name_the_step() -> None:
     finished = StepFinished(step="s", tool="bash", outcome="error", result=[], summary="exit 1")
     assert notice_of(finished, {"s": "bash make"}) == "✗ bash make (error): exit 1"
     assert notice_of(delta("x"), {}) == ""
+
+
+def test_sessions_are_listed_one_a_line_all_or_those_of_this_folder(tmp_path: Path, isolated: Path) -> None:
+    from click.testing import CliRunner
+
+    from tui_agent.cli import cli
+    from tui_agent.runtime import Runtime
+
+    other = tmp_path / "other"
+    other.mkdir()
+    for folder in (isolated, other):
+        asked = ["run", "--offline", "--cwd", str(folder), "-p", "say 5"]
+        assert CliRunner().invoke(cli, asked, obj=Runtime()).exit_code == 0
+    everywhere = CliRunner().invoke(cli, ["sessions"], obj=Runtime()).stdout.splitlines()
+    here = CliRunner().invoke(cli, ["sessions", "--here"], obj=Runtime()).stdout.splitlines()
+    assert len(everywhere) == 2
+    assert any(str(other) in line for line in everywhere)
+    assert len(here) == 1

@@ -122,9 +122,17 @@ async def test_a_bad_transaction_fails_alone(journal: Journal, path: Path) -> No
 
 async def test_an_event_without_a_form_as_json_is_refused(journal: Journal) -> None:
     with pytest.raises(InvalidEvent, match="notice"):
-        await journal.append(Notice(level="info", code="c", message="\ud800"))
+        await journal.append(Notice.model_construct(level="info", code="c", message=b"\xff"))
     await journal.append(created())
     assert journal.last_seq == 1
+
+
+async def test_a_name_that_is_not_utf_8_comes_back_as_it_was(journal: Journal) -> None:
+    await journal.append(Notice(level="info", code="c", message="caf\udce9"))
+    (read,) = await journal.read()
+    assert isinstance(read, Notice)
+    assert read.message == "caf\udce9"
+    assert (await journal.verify()).ok
 
 
 async def test_a_cancelled_append_is_whole_and_published(path: Path) -> None:

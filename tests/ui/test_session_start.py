@@ -131,3 +131,11 @@ async def test_a_window_that_only_looks_says_when_the_other_has_left_and_a_promp
             await two.idle(2)
             assert not two.handle.read_only
             assert two.app.workbench.prompt.text == ""
+
+
+def test_whole_words_rank_before_beginnings_and_parts():
+    from tui_agent.ui.browser import _fit
+
+    texts = ["say number 17", "say number 7", "say number 70"]
+    ranked = sorted(texts, key=lambda text: _fit(["number", "7"], text))
+    assert ranked == ["say number 7", "say number 70", "say number 17"]

@@ -38,6 +38,7 @@ from tui_agent.events import (
     TurnFinished,
     TurnStarted,
 )
+from tui_agent.text import well_formed
 
 CONTINUE_AFTER_CRASH = (
     "[The program stopped while you were writing. What had arrived is above. Continue from where it broke off.]"
@@ -59,8 +60,12 @@ MEDIA_TOKENS = 1_500
 
 
 def encode(value: object) -> bytes:
-    """Return compact JSON, the same bytes for the same value."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    """Return compact JSON, the same bytes for the same value; U+FFFD for what is not UTF-8 in a file's name."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return well_formed(text).encode()
 
 
 @dataclass(slots=True)

@@ -6,6 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from tui_agent.text import dumps_any
+
 JsonObject = dict[str, JsonValue]
 
 MAIN_AGENT = "main"
@@ -42,6 +44,17 @@ class EventBase(Part):
     seq: int | None = None
     hash: str | None = None
 
+    def model_dump_json(self, **kwargs: Any) -> str:
+        """Return the event as JSON.
+
+        A name that is not UTF-8 holds lone surrogates, in Python's way (PEP 383): then all is ASCII, and they are
+        escaped, so that the name comes back as it was.
+        """
+        try:
+            return super().model_dump_json(**kwargs)
+        except ValueError:  # pydantic's serialization error is one
+            return dumps_any(self.model_dump(mode="json", **kwargs))
+
     @property
     def subject(self) -> str:
         """The id of what the event is about; events of one subject make one item of a pane.
@@ -60,6 +73,4 @@ class UnknownEvent(EventBase):
 
     def model_dump_json(self, **kwargs: Any) -> str:
         """Return the event as it was written, so that reading and writing it again loses nothing."""
-        import json
-
-        return json.dumps(self.body, ensure_ascii=False, separators=(",", ":"))
+        return dumps_any(self.body)

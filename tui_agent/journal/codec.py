@@ -27,15 +27,12 @@ def encode(event: EventBase) -> Envelope:
     Raises InvalidEvent when it has no form as UTF-8 JSON.
     """
     from tui_agent.events import MAIN_AGENT, UnknownEvent
+    from tui_agent.text import dumps_any
 
     try:
         if isinstance(event, UnknownEvent):
             kept = {key: value for key, value in event.body.items() if key not in _NOT_IN_BODY}
-            body = json.dumps(
-                {**kept, "session": event.session, "time": event.time},
-                ensure_ascii=False,
-                separators=(",", ":"),
-            )
+            body = dumps_any({**kept, "session": event.session, "time": event.time})
         else:
             body = event.model_dump_json(exclude=_NOT_IN_BODY)
         body.encode()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_agent.journal.errors import JournalError
 from tui_agent.journal.transaction import transaction
+from tui_agent.text import storable, stored
 
 if TYPE_CHECKING:
     from tui_agent.events import EffectClass, Event, JsonObject, Judgement, PermissionDecided
@@ -270,6 +271,7 @@ def _stored(connection: sqlite3.Connection, session: str) -> Part:
     if row is None:
         return Part(session)
     seq, signature, workspace, steps = row
+    workspace = stored(workspace)
     grants = connection.execute(
         "SELECT pattern, step, granted FROM live_grant WHERE session = ? ORDER BY granted", (session,)
     )
@@ -297,7 +299,7 @@ def _store(connection: sqlite3.Connection, part: Part) -> None:
         )
         connection.execute(
             "INSERT OR REPLACE INTO trail VALUES (?, ?, ?, ?, ?)",
-            (part.session, part.seq, part.signature, part.workspace, json.dumps(part.open_steps)),
+            (part.session, part.seq, part.signature, storable(part.workspace), json.dumps(part.open_steps)),
         )
 
 
@@ -309,7 +311,7 @@ def _row(entry: AuditEntry) -> tuple[object, ...]:
         entry.tool,
         entry.agent,
         entry.decision.verdict,
-        entry.workspace,
+        storable(entry.workspace),
         entry.effect,
         json.dumps(entry.input),
         json.dumps(entry.granted),
@@ -321,12 +323,12 @@ def _entry(row: tuple[Any, ...]) -> AuditEntry:
     from tui_agent.events import PermissionDecided
 
     session, seq, workspace, effect, call_input, granted, event = row
-    decision = PermissionDecided.model_validate_json(event).model_copy(update={"seq": seq})
+    decision = PermissionDecided.model_validate(json.loads(event)).model_copy(update={"seq": seq})
     return AuditEntry(
         session=session,
         seq=seq,
         time=decision.time,
-        workspace=workspace,
+        workspace=stored(workspace),
         agent=decision.agent,
         step=decision.step,
         tool=decision.tool,

@@ -17,6 +17,7 @@ from tui_agent.journal.lock import FileLock
 from tui_agent.journal.migrations import MIGRATIONS, read_header, require_current, schema_version
 from tui_agent.journal.opening import build_file, make_folder, put_in_place, refuse_existing, with_suffix
 from tui_agent.journal.schema import EVENT_COLUMNS, connect
+from tui_agent.text import dumps_any
 
 if TYPE_CHECKING:
     from tui_agent.events import Event
@@ -36,7 +37,7 @@ def export_jsonl(path: Path, redactor: Redactor) -> Iterator[str]:
             rows = connection.execute("SELECT type, CAST(body AS BLOB), seq, hash FROM event ORDER BY seq")
             for type, body, seq, hashed in rows:
                 told = redactor.value(_body(path, seq, type, body))
-                yield json.dumps({**told, "seq": seq, "hash": hashed.hex()}, ensure_ascii=False)
+                yield dumps_any({**told, "seq": seq, "hash": hashed.hex()})
     except sqlite3.Error as error:
         raise explain(error, path) from error
 

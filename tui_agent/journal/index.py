@@ -15,13 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui_agent.journal import decisions, ledger
 from tui_agent.journal.errors import JournalError, explain, is_damage
 from tui_agent.journal.schema import can_write, connect, standing_file
 from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
 from tui_agent.journal.transaction import transaction
+from tui_agent.text import storable, stored
 
 if TYPE_CHECKING:
     from tui_agent.events import Amounts, EventBase
@@ -125,7 +126,8 @@ class SessionIndex:
 
         def select(connection: sqlite3.Connection) -> list[SessionSummary]:
             rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM session")
-            summaries = [SessionSummary(*row) for row in rows]
+            texts: list[list[Any]] = [[stored(v) if isinstance(v, str) else v for v in row] for row in rows]
+            summaries = [SessionSummary(*row) for row in texts]
             known = {summary.id: replace(summary, offline=bool(summary.offline)) for summary in summaries}
             there = {path.parent.name: path for path in self._sessions.glob("*/session.db")}
             found = [summary for name, summary in known.items() if name in there]
@@ -449,7 +451,8 @@ def _create(connection: sqlite3.Connection, script: str, version: int) -> None:
 
 def _record(connection: sqlite3.Connection, summary: SessionSummary, events: Sequence[EventBase] = ()) -> None:
     with transaction(connection):
-        connection.execute(_UPSERT, [getattr(summary, name) for name in _COLUMNS])
+        values = (getattr(summary, name) for name in _COLUMNS)
+        connection.execute(_UPSERT, [storable(value) if isinstance(value, str) else value for value in values])
         for event in events:
             _record_event(connection, summary.id, event)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import EventBase
 from tui_agent.permissions.state import PermissionsState
 from tui_agent.permissions.state import apply as apply_permissions
+from tui_agent.text import dumps_any
 from tui_agent.workflow.state import WorkflowState
 from tui_agent.workflow.state import apply as apply_workflow
 
@@ -76,7 +78,11 @@ def _adapter() -> TypeAdapter[SessionState]:
 
 def dump_state(state: SessionState) -> str:
     """Return the state as JSON with its `FOLD_VERSION`, the same text for the same state."""
-    return f'{{"fold":{FOLD_VERSION},"state":{_adapter().dump_json(state).decode()}}}'
+    try:
+        text = _adapter().dump_json(state).decode()
+    except ValueError:  # a name that is not UTF-8, see `EventBase.model_dump_json`
+        text = dumps_any(_adapter().dump_python(state, mode="json"))
+    return f'{{"fold":{FOLD_VERSION},"state":{text}}}'
 
 
 def snapshot_version(text: str) -> int:
@@ -90,6 +96,8 @@ def load_state(text: str) -> SessionState:
     match = _SNAPSHOT.fullmatch(text)
     if match is None or int(match[1]) != FOLD_VERSION:
         raise ValueError(f"a snapshot of fold version {snapshot_version(text)}; this program has {FOLD_VERSION}")
+    if "\\ud" in match[2]:  # perhaps a lone surrogate, which pydantic's own reader refuses
+        return _adapter().validate_python(json.loads(match[2]))
     return _adapter().validate_json(match[2])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -109,10 +110,14 @@ class SessionBrowser(ModalScreen[Choice | None]):
         chosen = self._highlighted()
         listing.clear_options()
         found = {hit.session: hit for hit in reversed(hits)}
+        fitting: list[tuple[int, SessionSummary]] = []
         for session in self._sessions:
             haystack = f"{session.title} {session.workspace} {session.id}".casefold()
             if session.id in found or all(word in haystack for word in wanted):
-                listing.add_option(Option(self._row(session, found.get(session.id)), id=session.id))
+                hit = found.get(session.id)
+                fitting.append((_fit(wanted, f"{haystack} {hit.snippet.casefold() if hit else ''}"), session))
+        for _, session in sorted(fitting, key=lambda pair: pair[0]):  # of the same fit, the last used first
+            listing.add_option(Option(self._row(session, found.get(session.id)), id=session.id))
         if listing.option_count:
             kept = [n for n, option in enumerate(listing.options) if option.id == chosen]
             listing.highlighted = kept[0] if kept else 0
@@ -137,7 +142,8 @@ class SessionBrowser(ModalScreen[Choice | None]):
         )
         if hit is None:
             return row
-        return Content.assemble(row, "\n  ", (f"{hit.kind}: {inert_line(hit.snippet)}", "$foreground"))
+        snippet = inert_line(" ".join(hit.snippet.split()))
+        return Content.assemble(row, "\n  ", (f"{hit.kind}: {snippet}", "$foreground"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter by what is known at once, then by what the prompts and answers say."""
@@ -217,3 +223,10 @@ def ago(seconds: float) -> str:
             count = int(seconds // size)
             return f"{count} {name}{'' if count == 1 else 's'} ago"
     return "just now"
+
+
+def _fit(words: Sequence[str], text: str) -> int:
+    """Return how well a text fits: 0 where all words are whole words of it, 1 where they begin words, 2 otherwise."""
+    if all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) for word in words):
+        return 0
+    return 1 if all(re.search(rf"(?<!\w){re.escape(word)}", text) for word in words) else 2
