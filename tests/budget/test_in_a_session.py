@@ -179,8 +179,10 @@ async def test_every_attempt_is_checked_again(tmp_path: Path, server: OfflineSer
 @pytest.mark.parametrize("scope", ["run", "session", "day"])
 async def test_the_time_ends_a_turn_in_the_middle(tmp_path: Path, scope: str) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.configure(limits={f"{scope}.time": 0.6})
-        await session.prompt("say 2000 at 100")
+        await session.handle.submit("say 2000 at 100")
+        await session.until(lambda: len(session.of("turn.delta")) > 2)
+        await session.handle.configure(limits={f"{scope}.time": 0.1})
+        await session.idle()
         stop = session.of("budget.stopped")[0]
         assert (stop.limit, stop.scope) == ("time", scope)
         failed = session.of("turn.failed")[0]
@@ -188,31 +190,90 @@ async def test_the_time_ends_a_turn_in_the_middle(tmp_path: Path, scope: str) ->
         assert failed.partial
         assert failed.usage.prompt_tokens > 0
         assert session.of("run.finished")[0].outcome == "stopped"
-        assert session.handle.state.budget.run_seconds >= 0.5
+        assert session.handle.state.budget.run_seconds >= 0.1
         await session.handle.configure(limits={f"{scope}.time": 1000})
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
 
 
+class Clocks:
+    """The system's clock, which can be set, and the monotonic one, which cannot."""
+
+    def __init__(self) -> None:
+        self.wall, self.monotonic = 1_000_000.0, 50.0
+
+    def passes(self, seconds: float) -> None:
+        self.wall += seconds
+        self.monotonic += seconds
+
+    def options(self, given: OpenOptions) -> OpenOptions:
+        runtime = replace(given.runtime, now=lambda: self.wall, monotonic=lambda: self.monotonic)
+        return replace(given, runtime=runtime)
+
+
 async def test_time_in_which_nothing_ran_is_nobodys(tmp_path: Path) -> None:
-    clock = [1_000_000.0]
-    given = options(tmp_path)
-    given = replace(given, runtime=replace(given.runtime, now=lambda: clock[0]))
+    clocks = Clocks()
+    given = clocks.options(options(tmp_path))
     async with opened(given) as session:
         await session.handle.submit("ask which?")
         await session.event("question.asked")
-        clock[0] += 5
+        clocks.passes(5)
         await session.handle.configure(title="x")
         name = session.handle.session
-    clock[0] += 10_000
+    clocks.passes(10_000)
     async with opened(given, name) as session:
         await session.until(lambda: session.handle.state.budget.run_seconds > 0)
         assert session.handle.state.budget.run_seconds == pytest.approx(5)
-        clock[0] += 2
+        clocks.passes(2)
         (question,) = session.handle.state.workflow.questions
         await session.handle.answer(question, "this")
         await session.idle()
         assert session.handle.state.budget.seconds == pytest.approx(7)
+
+
+@pytest.mark.parametrize("jump", [2 * 86_400.0, -2 * 86_400.0])
+async def test_setting_the_systems_clock_neither_ends_a_run_nor_gives_it_time(tmp_path: Path, jump: float) -> None:
+    clocks = Clocks()
+    async with opened(clocks.options(options(tmp_path, limits={"run.time": 60.0}))) as session:
+        await session.handle.submit("ask which? then say 3")
+        await session.event("question.asked")
+        clocks.passes(20)
+        clocks.wall += jump
+        await session.handle.configure(limits={"session.time": 1_000.0})  # the clock is looked at
+        await session.until(lambda: session.handle.state.budget.run_seconds > 0)
+        assert session.handle.state.budget.run_seconds == pytest.approx(20)
+        gauges = {(scope, kind): used for scope, kind, used, _, _ in session.handle.state.budget.gauges()}
+        assert gauges["run", "time"] == pytest.approx(20)
+        clocks.passes(15)
+        (question,) = session.handle.state.workflow.questions
+        await session.handle.answer(question, "this")
+        await session.idle()
+        end = session.of("run.finished")[-1]
+        assert (end.outcome, end.seconds) == ("completed", pytest.approx(35))
+        assert session.of("budget.stopped") == []
+
+
+async def test_a_run_without_a_new_turn_is_stopped_by_the_time_that_has_passed(tmp_path: Path) -> None:
+    clocks = Clocks()
+    async with opened(clocks.options(options(tmp_path, limits={"run.time": 60.0}))) as session:
+        await session.handle.submit("ask which?")
+        await session.event("question.asked")
+        clocks.wall -= 86_400
+        clocks.monotonic += 61
+        await session.handle.configure(limits={"session.time": 1_000.0})
+        await session.idle()
+        assert session.of("run.finished")[-1].outcome == "stopped"
+
+
+async def test_between_two_runs_nothing_of_a_runs_limits_is_used(tmp_path: Path) -> None:
+    async with opened(options(tmp_path, max_turns=7)) as session:
+        await session.prompt("say 5")
+        used = {(scope, kind): used for scope, kind, used, _, _ in session.handle.state.budget.gauges()}
+        assert used["run", "turns"] == used["run", "cost"] == 0
+        name = session.handle.session
+    async with opened(options(tmp_path, max_turns=7), name) as session:
+        used = {(scope, kind): used for scope, kind, used, _, _ in session.handle.state.budget.gauges()}
+        assert used["run", "turns"] == 0
 
 
 async def test_a_turn_that_was_cut_off_is_booked_and_its_reservation_ends(tmp_path: Path) -> None:

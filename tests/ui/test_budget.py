@@ -8,6 +8,7 @@ import pytest
 
 from tui_agent.events import (
     Amounts,
+    BudgetClocked,
     RunStarted,
     SessionConfigured,
     SessionCreated,
@@ -35,6 +36,7 @@ def state(offline: bool) -> SessionState:
         TurnProjected(turn="t", model="m", input_tokens=12_000, max_output_tokens=4_000, max_cost=0.07),
         TurnStarted(turn="t", model="m", number=1),
         TurnFinished(turn="t", model="m", content=[], stop_reason="end_turn", usage=usage, cost=0.42, time=130.0),
+        BudgetClocked(seconds=30.0, day="2027-01-15", time=130.0),
         TurnProjected(
             turn="u", model="m", input_tokens=20_000, max_output_tokens=4_000, max_cost=0.09, expected_cost=0.01,
             day="2027-01-15", day_used=Amounts(cost=19.5), time=130.0,

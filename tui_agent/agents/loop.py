@@ -376,8 +376,11 @@ class Agent:
         active = self._active_run()
         if active is None:
             return
-        now = self.services.runtime.now()
-        waited = await self._waited(now)
+        waited = await self._waited(self.services.runtime.now())
+        seconds = self.services.meter.run_seconds()
+        if not self._is_main:  # its start is known by the system's clock alone, which can have been set meanwhile
+            seconds = min(seconds, max(0.0, self.services.runtime.now() - active.started))
+        clocked = self.services.meter.clocked() if self._is_main else []
         taken = self.services.budget().spend_of(self.run_id)
         finished = RunFinished(
             outcome=ending.outcome,
@@ -387,12 +390,11 @@ class Agent:
             stop_reason=stop_reason,
             note=INTERRUPTED if ending.outcome == "interrupted" else "",
             turns=taken.turns,
-            seconds=max(0.0, now - active.started),
-            waited=waited,
+            seconds=seconds,
+            waited=min(waited, seconds),
             usage=taken.usage,
             cost=taken.known_cost,
         )
-        clocked = self.services.meter.clocked() if self._is_main else []
         await self.recorder.record(*([ending.stop] if ending.stop else []), *clocked, finished)
 
     async def _waited(self, now: float) -> float:

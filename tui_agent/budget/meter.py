@@ -32,6 +32,12 @@ ESTIMATE_ENOUGH = 0.5
 TIME_SLICE = 10.0
 """Seconds of a day's time that a run reserves at once."""
 
+LEAST_BOOKED = 1.0
+"""Seconds that are worth an event of their own while a run goes on."""
+
+MOST_MARKS = 4
+"""Beginnings of unbooked time that are remembered: the present one, and one that is just being written."""
+
 TIME_KEY = "time"
 """The key of a run's reservation of time; others are `turn.attempt`."""
 
@@ -66,12 +72,32 @@ class Meter:
         self._ledger = ledger
         self._changed = asyncio.Condition()
         self._live: set[str] = set()
+        self._marks: dict[float, float] = {}
         self._doubts_told = False
         self._unpriced_told: set[str] = set()
 
     def today(self) -> str:
         """Return the date (UTC) whose limits hold now."""
         return datetime.fromtimestamp(self._runtime.now(), UTC).date().isoformat()
+
+    def time(self) -> float:
+        """Return the time up to which the run has run, in seconds on the scale of the state's `since`.
+
+        It goes on by the monotonic clock from when the time that is not booked yet began: setting the system's clock
+        neither ends a run nor gives it time. Time that the machine is suspended does not count, as far as the
+        system's monotonic clock leaves it out (Linux and macOS do).
+        """
+        since, tick = self._state().since, self._runtime.monotonic()
+        if since is None:
+            return self._runtime.now()
+        begun = self._marks.setdefault(since, tick)
+        self._marks = dict(list(self._marks.items())[-MOST_MARKS:])
+        return since + max(0.0, tick - begun)
+
+    def run_seconds(self) -> float:
+        """Return how long the run in progress has run, what is not booked yet included."""
+        state = self._state()
+        return state.run_seconds + (self.time() - state.since if state.since is not None else 0.0)
 
     def counting_needed(self, demand: Demand) -> bool:
         """Whether a limit is so near that an estimate of the input is not enough.
@@ -84,7 +110,7 @@ class Meter:
             scope, kind = split(key)
             if scope == "day" and state.day.date != self.today():
                 return True  # what others used today is not known yet
-            account = state.account(scope, self._runtime.now())
+            account = state.account(scope, self.time())
             taken = amount(account.used, kind) + amount(account.reserved, kind) + amount(worst, kind)
             if kind not in {"turns", "time"} and taken > maximum * ESTIMATE_ENOUGH:
                 return True
@@ -112,7 +138,7 @@ class Meter:
         self, demand: Demand, projected: TurnProjected, commit: Callable[[TurnProjected], Awaitable[None]]
     ) -> TurnProjected | BudgetStopped | None:
         """Return the outcome, None to wait for others."""
-        state, now = self._state(), self._runtime.now()
+        state, now = self._state(), self.time()
         limits = state.limits_for(priced=demand.cost(0) is not None)
         scopes: list[Scope] = ["run", "session"] if state.run else ["session"]
         accounts = {scope: state.account(scope, now, beside=projected.turn) for scope in scopes}
@@ -208,7 +234,7 @@ class Meter:
             scope, kind = split(key)
             if scope == "run" and not state.run:
                 continue
-            used = amount(state.account(scope, self._runtime.now()).used, kind)
+            used = amount(state.account(scope, self.time()).used, kind)
             reached = max((share for share in WARN_AT if used >= share * maximum), default=0.0)
             warning = BudgetWarned(scope=scope, limit=kind, used=used, maximum=maximum, fraction=reached)
             if reached > state.warned.get(warning_key(warning, state.day.date), 0.0):
@@ -217,10 +243,10 @@ class Meter:
 
     def clocked(self) -> list[BudgetClocked]:
         """Return the event that books the run's time up to now; nothing when no run goes."""
-        state, now = self._state(), self._runtime.now()
-        if state.since is None:
+        since = self._state().since
+        if since is None:
             return []
-        return [BudgetClocked(seconds=max(0.0, now - state.since), day=self.today(), time=now)]
+        return [self._clocked(self.time() - since, self.today())]
 
     def clocked_until(self, last: float) -> list[BudgetClocked]:
         """Return the event that books a run's time up to `last`, when an earlier start last wrote something.
@@ -231,26 +257,32 @@ class Meter:
         if since is None:
             return []
         day = datetime.fromtimestamp(since, UTC).date().isoformat()
-        return [BudgetClocked(seconds=max(0.0, last - since), day=day)]
+        return [self._clocked(max(0.0, last - since), day)]
+
+    def _clocked(self, seconds: float, day: str) -> BudgetClocked:
+        """Return the event that books time; what is not booked yet begins with it."""
+        now = self._runtime.now()
+        self._marks[now] = self._runtime.monotonic()
+        return BudgetClocked(seconds=seconds, day=day, time=now)
 
     async def time_left(self, recorder: Recorder) -> tuple[float | None, BudgetStopped | None]:
         """Return the seconds until time has to be looked at again, None if no limit bounds it, or the stop.
 
-        Where the day is bounded, the time used is booked and the next slice reserved.
+        The time used is booked at each look, so that the screen shows it; where the day is bounded, the next slice is
+        reserved.
         """
-        state, now = self._state(), self._runtime.now()
+        state, now = self._state(), self.time()
         limits = {key: maximum for key, maximum in state.limits.items() if split(key)[1] == "time"}
         if not limits or state.since is None:
             return None, None
-        if "day.time" in limits:
+        if "day.time" in limits or now - state.since >= LEAST_BOOKED:
             clocked = self.clocked()
             await recorder.record(*clocked)
-            await self._ledger.book(clocked)
-            state, now = self._state(), self._runtime.now()
-        left = min(
-            (limits[key] - state.account(split(key)[0], now).used.seconds for key in limits if key != "day.time"),
-            default=TIME_SLICE,
-        )
+            if "day.time" in limits:
+                await self._ledger.book(clocked)
+            state, now = self._state(), self.time()
+        lefts = [limits[key] - state.account(split(key)[0], now).used.seconds for key in limits if key != "day.time"]
+        left = min(TIME_SLICE, *lefts) if lefts else TIME_SLICE
         demand = Demand("", 0, 0, 0, 0.0, 0.0)
         accounts: dict[Scope, Account] = {scope: state.account(scope, now) for scope in ("run", "session")}
         stop = fit({key: limits[key] for key in limits if key != "day.time"}, accounts, demand)

@@ -151,12 +151,15 @@ class BudgetState:
                 held += reservation(projected)
         return Account(used, held)
 
-    def gauges(self, now: float) -> list[tuple[Scope, str, float, float, float]]:
-        """Return scope, kind, used, reserved and limit of each limit that holds; the day as this session knows it."""
+    def gauges(self) -> list[tuple[Scope, str, float, float, float]]:
+        """Return scope, kind, used, reserved and limit of each limit that holds; the day as this session knows it.
+
+        Time is what is booked of it. Between two runs nothing of a run's limits is used: they hold for the next one.
+        """
         found = []
         for key, maximum in self.limits.items():
             scope, kind = split(key)
-            account = self.account(scope, now)
+            account = self.account(scope, self.since or 0.0) if scope != "run" or self.run else Account()
             found.append((scope, kind, amount(account.used, kind), amount(account.reserved, kind), maximum))
         return found
 

@@ -180,7 +180,7 @@ def budget_data(state: SessionState) -> BudgetData:
     budget = state.budget
     projection = budget.projection
     return BudgetData(
-        gauges=tuple(Gauge(*figures) for figures in budget.gauges(state.conversation.updated)),
+        gauges=tuple(Gauge(*figures) for figures in budget.gauges()),
         context_tokens=budget.context_tokens,
         tokens=budget.usage.total_tokens,
         cached=budget.usage.cache_read_tokens,
