@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 
@@ -361,3 +362,21 @@ async def test_what_was_allowed_for_the_sandbox_does_not_run_without_one(
         assert session.of("permission.decided")[0].judgement.winner == "sandbox"
         assert session.of("step.finished")[0].outcome == "error"
         assert not (isolated / "made").exists()
+
+
+async def test_a_rule_holds_for_a_name_however_its_accents_are_composed(tmp_path: Path, isolated: Path) -> None:
+    stored, asked = normalize("NFD", "café.txt"), normalize("NFC", "café.txt")
+    (isolated / stored).write_text("x\n")
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "permissions.toml").write_text(f'deny = ["Read(./{stored})"]\n')
+    async with opened(options(tmp_path)) as session:
+        await session.prompt(f"read {asked}")
+        assert session.of("permission.decided")[0].verdict == "deny"
+
+
+async def test_a_link_with_accents_leads_no_read_out_of_the_workspace_unasked(tmp_path: Path, isolated: Path) -> None:
+    (tmp_path / "outside").write_text("x\n")
+    (isolated / normalize("NFD", "é")).symlink_to(tmp_path / "outside")
+    async with opened(options(tmp_path, unattended=True)) as session:
+        await session.prompt(f"read {normalize('NFC', 'é')}")
+        assert session.of("permission.decided")[0].verdict == "deny"

@@ -8,6 +8,7 @@ import struct
 import zlib
 from random import Random
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -276,3 +277,22 @@ def test_titles(bench: Bench) -> None:
     assert tool.title(bench.call("read", path="a")) == "read a"
     assert tool.title(bench.call("read", path="a", offset=3, limit=2)) == "read a:3-4"
     assert tool.title(bench.call("read", path="a", offset=3)) == "read a:3-"
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("NFD", "NFC"), ("NFC", "NFD")])
+async def test_a_name_is_read_as_one_sees_it(bench: Bench, stored: str, asked: str) -> None:
+    bench.file(f"{normalize(stored, 'Bücher')}/{normalize(stored, 'café.txt')}", "here\n")
+    assert "here" in text(await bench.do("read", path=normalize(asked, "Bücher/café.txt")))
+
+
+async def test_of_two_names_that_look_alike_the_one_that_was_written_is_read(bench: Bench) -> None:
+    bench.file(normalize("NFD", "é"), "two characters\n")
+    bench.file(normalize("NFC", "é"), "one character\n")
+    assert "one" in text(await bench.do("read", path=normalize("NFC", "é")))
+    assert "two" in text(await bench.do("read", path=normalize("NFD", "é")))
+
+
+async def test_a_near_name_that_looks_the_same_is_shown_with_its_characters(bench: Bench) -> None:
+    bench.file("my\u00a0notes.txt", "x")
+    with pytest.raises(ToolError, match=r"my\\xa0notes\.txt"):
+        await bench.do("read", path="my notes.txt")

@@ -5,6 +5,7 @@ A decision is bound to the hash of one exact call; a grant says for how long oth
 
 from tui_agent.permissions.broker import EXACT, NoSuchRequest, PermissionBroker, hash_call
 from tui_agent.permissions.narrowing import Narrowing, read_narrowing, together
+from tui_agent.permissions.paths import as_spelled
 from tui_agent.permissions.policy import MODES, PLAN_APPROVAL, SandboxState
 from tui_agent.permissions.rule_sources import LoadedRules, load_rules
 from tui_agent.permissions.rules import RuleSet
@@ -23,6 +24,7 @@ __all__ = [
     "PermissionsState",
     "RuleSet",
     "SandboxState",
+    "as_spelled",
     "hash_call",
     "load_rules",
     "read_narrowing",

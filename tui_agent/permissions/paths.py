@@ -13,6 +13,7 @@ import os
 import stat
 import struct
 import sys
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,6 +56,7 @@ def look_at(path: str, *, purpose: Literal["read", "write"], cwd: str, places: P
     joined = os.path.join(cwd, path)
     if places.temporary is not None:
         joined = places.temporary.locate(joined, reading=purpose == "read")
+    joined = as_spelled(joined)
     try:
         real = os.path.realpath(joined)
     except OSError as error:
@@ -78,6 +80,29 @@ def look_at(path: str, *, purpose: Literal["read", "write"], cwd: str, places: P
                 return PathFinding(path, real, inside, level, reason)
     reason = odd_file(real, purpose)
     return PathFinding(path, real, inside, "ask" if reason else "pass", reason)
+
+
+def as_spelled(path: str) -> str:
+    """Return an absolute path with the names as they stand on disk, where only the Unicode form differs.
+
+    One sees no difference between an é of one character and one of two (NFC and NFD): where a name is not there and
+    exactly one other in its folder is the same in NFC, that one is meant. The check of a path and its use both see
+    it so. Blocking.
+    """
+    if path.isascii() or os.path.lexists(path):
+        return path
+    found = "/" if path.startswith("/") else ""
+    for part in path.split("/"):
+        name = part
+        if part and not part.isascii() and not os.path.lexists(os.path.join(found, part)):
+            wanted = unicodedata.normalize("NFC", part)
+            try:
+                names = [other for other in os.listdir(found or ".") if unicodedata.normalize("NFC", other) == wanted]
+            except OSError:
+                return path
+            name = names[0] if len(names) == 1 else part
+        found = os.path.join(found, name)
+    return found
 
 
 def odd_file(real: str, purpose: Literal["read", "write"]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_agent.events import FileState
+from tui_agent.permissions import as_spelled
 from tui_agent.runtime import Runtime
 from tui_agent.workflow import ToolError
 
@@ -56,7 +57,7 @@ def resolve(text: str, workspace: Path, home: Path) -> Target:
     root = Path(os.path.realpath(workspace))
     written = Path(os.path.normpath(workspace / text))
     try:
-        real = Path(os.path.realpath(workspace / text))
+        real = Path(os.path.realpath(as_spelled(str(workspace / text))))
     except OSError as error:
         raise ToolError(f"{text}: {error.strerror}") from error
     inside = real.is_relative_to(root)

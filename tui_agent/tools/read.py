@@ -7,6 +7,7 @@ import base64
 import itertools
 import os
 import stat
+import unicodedata
 from dataclasses import replace
 
 from tui_agent.events import Intent, JsonObject
@@ -226,8 +227,14 @@ def _neighbours(target: Target) -> str:
         names = [display(entry.name) for entry in target.real.parent.iterdir()]
     except OSError:
         return ""
-    near = get_close_matches(target.real.name, names, n=3)
+    wanted = target.real.name
+    near = [f"{name} ({name!a})" if _looks_like(name, wanted) else name for name in get_close_matches(wanted, names)]
     return f" Near it are: {', '.join(near)}." if near else ""
+
+
+def _looks_like(name: str, wanted: str) -> bool:
+    """Say whether one cannot see how two names differ, as with other kinds of blanks."""
+    return unicodedata.normalize("NFKC", name) == unicodedata.normalize("NFKC", wanted)
 
 
 def _number(value: object, default: int) -> int:

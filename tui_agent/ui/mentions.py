@@ -6,6 +6,7 @@ Pure text; the files to choose from come from outside.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -40,11 +41,16 @@ def mention_text(path: str) -> str:
 
 def matching_files(files: Iterable[str], typed: str) -> list[str]:
     """Return the files that `typed` may mean, the likeliest first: every letter of it, in order, in the path."""
-    wanted = typed.casefold()
+    wanted = _folded(typed)
     ranked = sorted(
-        (rank, len(path), path) for path in files if '"' not in path and (rank := _rank(path.casefold(), wanted)) < 9
+        (rank, len(path), path) for path in files if '"' not in path and (rank := _rank(_folded(path), wanted)) < 9
     )
     return [path for _, _, path in ranked[:SHOWN]]
+
+
+def _folded(text: str) -> str:
+    """Return a text without regard to case, and to how its accents are composed."""
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).casefold()
 
 
 def _rank(path: str, wanted: str) -> int:
