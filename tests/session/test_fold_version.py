@@ -17,7 +17,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, verify_session
 from tui_agent.session.state import FOLD_VERSION, SessionState, digest, dump_state, load_state, snapshot_version
 
-PINNED = (5, "284b413a60932990")
+PINNED = (6, "1f0a03d453bbd96f")
 """The fold version, and the hash of the state's JSON schema that belongs to it."""
 
 

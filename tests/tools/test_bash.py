@@ -49,7 +49,7 @@ async def test_long_output_is_cut_in_the_middle(bench: Bench) -> None:
     assert result.startswith("1\n2\n")
     assert result.endswith("\n99999\n100000")
     assert len(result) < 25_000
-    assert f"bytes in {bench.root}/steps/step_1/output; read it with offset" in result
+    assert f"bytes in {bench.root}/outputs/step_1.txt; read it with offset" in result
 
 
 async def test_live_output_becomes_a_trickle(bench: Bench) -> None:
@@ -251,3 +251,7 @@ async def test_a_long_progress_bar_hides_nothing_around_it(bench: Bench) -> None
     command = r'echo first; for i in $(seq 1 9000); do printf "\rFrame %d" $i; done; echo; echo last'
     outcome = await bench.do("bash", command=command)
     assert text(outcome) == "first\nFrame 9000\nlast"
+
+
+async def test_bash_output_without_an_id_lists_what_runs(bench: Bench) -> None:
+    assert text(await bench.do("bash_output")) == "No command runs in the background."

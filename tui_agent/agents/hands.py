@@ -160,6 +160,7 @@ class Hands:
                 step.tool, paths, folder, agent=self.recorder.agent, mode=services.mode()
             ),
             sandbox=services.sandbox,
+            background=lambda: {step: each.title for step, each in services.workflow().background.items()},
             mode=services.mode,
             set_mode=set_mode,
             chosen_mode=step.decision.mode if step.decision else "",

@@ -362,6 +362,8 @@ class Agent:
             domains=services.sandbox.domains if services.sandbox is not None and kind == "bubblewrap" else (),
             attended=not services.broker.unattended,
             now=services.runtime.now(),
+            background=list(services.workflow().background.values()),
+            ended=services.workflow().ended,
         )
         return facts.sentences()
 

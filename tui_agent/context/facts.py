@@ -12,6 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui_agent.workflow.state import BackgroundCommand
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class SessionFacts:
     `mode` is the session's mode, empty for agents that only ever read; `offers_exit_plan` says whether the agent
     can hand in a plan. `sandbox` is what commands run in: `none`, `reduced`, or a kind of full sandbox; `domains`
     are the hosts that they reach without the user's approval. `attended` says that the user is there. `now` is in
-    seconds since the epoch.
+    seconds since the epoch. `background` are the commands that run in the background, `ended` says how others ended.
     """
 
     mode: str
@@ -30,6 +34,8 @@ class SessionFacts:
     domains: Sequence[str]
     attended: bool
     now: float
+    background: Sequence[BackgroundCommand] = ()
+    ended: Sequence[str] = ()
 
     def sentences(self) -> dict[str, str]:
         """Return each fact by its name, as the model reads it."""
@@ -48,7 +54,18 @@ class SessionFacts:
             told["network"] = (
                 texts["network"]["domains"].format(domains=domains) if domains else texts["network"]["none"]
             )
+        if self.background or self.ended:
+            told["background"] = self._background()
         return told
+
+    def _background(self) -> str:
+        """Return which commands run in the background, and how the last ones ended."""
+        running = [
+            f"{command.step} ({command.title}), until {time.strftime('%H:%M', time.gmtime(command.until))} UTC"
+            for command in self.background
+        ]
+        text = f"Running in the background: {'; '.join(running) if running else 'nothing'}."
+        return text + (f" Ended: {'; '.join(self.ended)}." if self.ended else "")
 
 
 def changed_facts(told: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from tui_agent.events.base import MAIN_AGENT, EventBase, JsonObject, UnknownEven
 from tui_agent.events.parse import EVENT_TYPES, Event, event_adapter, parse_event
 from tui_agent.events.spend import Spent, spent
 from tui_agent.events.types import (
+    BackgroundEnded,
     BlockReplaced,
     BudgetBooked,
     BudgetClocked,
@@ -74,6 +75,7 @@ __all__ = [
     "EVENT_TYPES",
     "MAIN_AGENT",
     "Amounts",
+    "BackgroundEnded",
     "BlockReplaced",
     "BudgetBooked",
     "BudgetClocked",

@@ -32,6 +32,7 @@ KnownEvent = (
     | t.StepFinished
     | t.StepRecovered
     | t.StepResolved
+    | t.BackgroundEnded
     | t.PermissionRequested
     | t.PermissionDecided
     | t.PermissionRevoked

@@ -608,6 +608,17 @@ class ContextLoaded(EventBase):
     reason: str = ""
 
 
+class BackgroundEnded(EventBase):
+    """A command that ran in the background ended; `step` is the one that started it, `summary` says how it ended."""
+
+    type: Literal["background.ended"] = "background.ended"
+    in_timeline: ClassVar[bool] = True
+    step: str
+    title: str = ""
+    summary: str = ""
+    exit_code: int | None = None
+
+
 class ContextNoted(EventBase):
     """What the program tells the model on its own account; it goes with the next message, exactly as `text`.
 

@@ -211,6 +211,10 @@ async def run_headless(
         waiting = waiting_for_person(handle.state)
         for line in waiting:
             err.write(inert_line(line) + "\n")
+        for command in handle.background:
+            err.write(inert_line(f"ended with this run: {command.title}") + "\n")
+        if handle.background:
+            await handle.end_background()
         if waiting:
             err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
         return code

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
+from tui_agent import sandbox
 from tui_agent.agents import BudgetRefusedError, NothingToCompactError, Services, compact, narrowing_for
 from tui_agent.budget import Meter
 from tui_agent.config import Paths, find_paths
@@ -28,6 +29,7 @@ from tui_agent.context import (
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
     MAIN_AGENT,
+    BackgroundEnded,
     BudgetBooked,
     BudgetClocked,
     ContextCompacted,
@@ -97,6 +99,8 @@ from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
 from tui_agent.tools.grants import grant_scope
+from tui_agent.tools.spool import describe_end, newest_spool
+from tui_agent.workflow.state import BackgroundCommand
 
 FOLLOW_SECONDS = 1.0
 """How often a read-only session looks for what another window has written."""
@@ -107,6 +111,12 @@ MODES_AFTER_PLAN = ("ask", "accept-edits", "sandboxed")
 HELD = "another window holds it"
 LEFT = "the other window has left it; a prompt takes over"
 """Why a session is read-only: while its lock is held, and after that."""
+
+BACKGROUND_SECONDS = 1.0
+"""How often the commands in the background are looked at."""
+
+END_SECONDS = 6.0
+"""How long to wait for commands that were told to end; they are killed after 2."""
 
 SNAPSHOT_EVERY = 500
 """Events between snapshots of the folded state: what a start has to fold anew at most."""
@@ -162,6 +172,8 @@ class SessionHandle:
         self._ledger = self._sessions.ledger(journal.session)
         self._since_snapshot = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._background_begun = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
         self._rule_problems: tuple[str, ...] = ()
         self._last_written = state.conversation.updated  # before this start writes anything
         self._closed = False
@@ -295,6 +307,7 @@ class SessionHandle:
             await self._recorder.record(*problems)
         await self._settle_budget()
         self._loop = asyncio.get_running_loop()
+        self._watching = watched(asyncio.create_task(self._watch_background(), name="background"), self._spawn)
         await asyncio.to_thread(self._rules)
         self._spawn(self._probe_sandbox())
         self._spawn(self._check_file())
@@ -315,7 +328,7 @@ class SessionHandle:
             return
         self._closed = True
         self._services.closing = True
-        own = [task for task in (self._preparing, self._compacting) if task is not None]
+        own = [task for task in (self._preparing, self._compacting, self._watching) if task is not None]
         working = [*self._driver.tasks, *own]
         for task in working:
             task.cancel()
@@ -340,6 +353,59 @@ class SessionHandle:
                 await asyncio.to_thread(self._blackbox.disarm)
         finally:
             await self._sessions.close()
+
+    # Commands in the background
+
+    @property
+    def background(self) -> list[BackgroundCommand]:
+        """The commands that go on in the background."""
+        return list(self.state.workflow.background.values())
+
+    async def end_background(self, step: str = "") -> None:
+        """End a background command, all of them without `step`, and wait until that is recorded.
+
+        Raises `SessionError` for one that is not running.
+        """
+        self._writable()
+        running = self.state.workflow.background
+        if step and step not in running:
+            known = ", ".join(running) or "none"
+            raise SessionError(f"no background command is {step!r}; running are: {known}")
+        for known in [step] if step else list(running):
+            spool = await asyncio.to_thread(newest_spool, self._services.steps_dir, known)
+            if spool is not None:
+                await asyncio.to_thread(sandbox.kill, spool)
+        end_at = self._runtime.monotonic() + END_SECONDS
+        while any(known in self.state.workflow.background for known in ([step] if step else list(running))):
+            if self._runtime.monotonic() > end_at:
+                return
+            await self._look_at_background()
+            await self._runtime.sleep(0.05)
+
+    async def _watch_background(self) -> None:
+        """Record the end of each command in the background, when it comes."""
+        while True:
+            if not self.state.workflow.background:
+                self._background_begun.clear()
+                await self._background_begun.wait()
+            await self._look_at_background()
+            await self._runtime.sleep(BACKGROUND_SECONDS)
+
+    async def _look_at_background(self) -> None:
+        for command in self.background:
+            spool = await asyncio.to_thread(newest_spool, self._services.steps_dir, command.step)
+            record = await asyncio.to_thread(sandbox.inspect, spool) if spool is not None else None
+            if record is not None and record.state in ("running", "never_started"):
+                continue
+            if command.step not in self.state.workflow.background:
+                continue  # another look has recorded it
+            died = record is None or record.state == "died"
+            summary = "died; how far it got is not known" if died or record is None else describe_end(record, None)
+            code = record.exit_code if record is not None else None
+            await self._recorder.record(
+                BackgroundEnded(step=command.step, title=command.title, summary=summary, exit_code=code),
+                Notice(level="info", code="background", message=f"{command.title}: {summary}"),
+            )
 
     def let_go(self) -> None:
         """Prepare for the end of the program: from here on, cancelling the work ends no command that runs."""
@@ -813,6 +879,8 @@ class SessionHandle:
         listed = [part.event for part in committed if isinstance(part.event, _LISTED)]
         if listed:
             self._spawn(self._sessions.record(self.session, self.state, listed))
+        if self.state.workflow.background:
+            self._background_begun.set()
         if any(isinstance(part.event, PermissionDecided | PermissionRevoked) for part in committed):
             self._spawn(self._sessions.take_decisions(self.session))
 

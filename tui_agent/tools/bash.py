@@ -16,10 +16,10 @@ from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spill import link_output
 from tui_agent.tools.spool import changed_note, describe_end, left_note, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
+from tui_agent.workflow.state import BACKGROUND_TIMEOUT
 
 DEFAULT_TIMEOUT = 120.0
-BACKGROUND_TIMEOUT = 3600.0
-"""Seconds a command may run if the call does not say."""
+"""Seconds a command may run if the call does not say; in the background `BACKGROUND_TIMEOUT`."""
 
 LIVE_BYTES = 256 * 1024
 """Bytes of a running command's output shown live; after that only a little of each piece is."""

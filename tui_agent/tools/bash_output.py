@@ -8,7 +8,7 @@ import re
 from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool
-from tui_agent.tools.spool import changed_note, describe_end, newest_spool, output_view
+from tui_agent.tools.spool import changed_note, describe_end, left_note, newest_spool, output_view
 from tui_agent.tools.views import count
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
 
@@ -20,17 +20,24 @@ class BashOutput(PureTool):
 
     def title(self, call: Call) -> str:
         """Return the id and whether the command is to be ended."""
-        return f"bash_output {call.input['id']}" + (" (kill)" if call.input.get("kill") is True else "")
+        return f"bash_output {call.input.get('id', '')}".rstrip() + (
+            " (kill)" if call.input.get("kill") is True else ""
+        )
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Look, after waiting as long as was asked for."""
+        if "id" not in call.input:
+            rows = [f"{step}: {title}" for step, title in context.background().items()]
+            text = "\n".join(rows) or "No command runs in the background."
+            return Outcome(text_result(text), summary=count(len(rows), "command"), view=text)
         step = str(call.input["id"])
         # The id becomes part of a path.
         spool = None
         if re.fullmatch(r"[A-Za-z0-9_-]+", step):
             spool = await asyncio.to_thread(newest_spool, context.spool.parent, step)
         if spool is None:
-            raise ToolError(f"no command of this session has the id {step!r}")
+            running = ", ".join(context.background()) or "none"
+            raise ToolError(f"no command of this session has the id {step!r}; running in the background: {running}")
         given = call.input.get("wait", 0)
         seconds = float(given) if isinstance(given, int | float) else 0.0
         if call.input.get("kill") is True:
@@ -57,6 +64,8 @@ class BashOutput(PureTool):
             changed = await context.sandbox.after(spool)
         if changed:
             state += f"; {changed_note(changed)}"
+        if left := left_note(record):
+            state += f"; {left}"
         return Outcome(
             text_result(f"{view or '(no output yet)'}\n[{state}; {count(record.output_bytes, 'byte')} of output]"),
             summary=state,

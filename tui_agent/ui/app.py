@@ -110,6 +110,7 @@ class TuiAgentApp(SessionApp):
         self._quit_asked = -QUIT_SECONDS
         self._blind_until = 0.0
         self._leaving, self._leave_code = False, 0
+        self._background_settled = False
         loaded = load_themes([packaged_themes(), *theme_folders])
         for own in loaded.themes.values():
             self.register_theme(own)
@@ -314,6 +315,11 @@ class TuiAgentApp(SessionApp):
         self._leave_code = max(self._leave_code, code)
         if self._leaving:
             return
+        handle = self.handle
+        waits = handle is not None and not handle.read_only and handle.background and not self._background_settled
+        if handle is not None and waits and not code:
+            self.start(self._settle_background(handle))
+            return
         self._leaving = True
         try:
             if self._opening and self._submitting.locked():
@@ -323,6 +329,14 @@ class TuiAgentApp(SessionApp):
             await self.leave_session()
         finally:
             self.exit(self._leave_code)
+
+    async def _settle_background(self, handle: SessionHandle) -> None:
+        """Ask what becomes of the commands in the background, then leave."""
+        from tui_agent.ui.leaving import ask_about_background
+
+        self._background_settled = True
+        await ask_about_background(self, handle)
+        await self.action_leave()
 
     async def carry_out(self, name: str, argument: str) -> None:
         from tui_agent.ui.carry_out import carry_out

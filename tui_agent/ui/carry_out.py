@@ -20,6 +20,7 @@ from tui_agent.ui.audit import show_audit, show_what_if
 from tui_agent.ui.browser import Choice, SessionBrowser
 from tui_agent.ui.commands import ScreenCommand
 from tui_agent.ui.context import show_context, show_receipt
+from tui_agent.ui.render.words import clock
 from tui_agent.ui.trust import offer_trust
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             app.start(offer_trust(app, handle))
         case "interrupt":
             await app.interrupt()
+        case "background":
+            await _background(handle, argument)
         case "stop":
             await handle.stop_agent(argument)
         case "fork":
@@ -136,6 +139,17 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             if argument not in {"", "tools", "commands"}:
                 raise CommandError("Write /registry, /registry tools or /registry commands.")
             await reports.registry(app, handle, argument)
+
+
+async def _background(handle: SessionHandle, argument: str) -> None:
+    """Show the commands that run in the background, or end one, or all."""
+    verb, _, which = argument.partition(" ")
+    if verb == "end" and which.strip():
+        await handle.end_background("" if which.strip() == "all" else which.strip())
+        return
+    rows = [f"{command.step}  {command.title}, until {clock(command.until)}" for command in handle.background]
+    listed = "\n".join(rows) or "No command runs in the background."
+    raise CommandError(listed + ("\nEnd one: /background end ID, or all" if rows else ""))
 
 
 async def _audit(app: TuiAgentApp, handle: SessionHandle, argument: str) -> None:

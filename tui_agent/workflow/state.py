@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from tui_agent.events import (
+    BackgroundEnded,
     EffectClass,
     EventBase,
     Intent,
@@ -72,13 +73,36 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class BackgroundCommand:
+    """A command that goes on in the background. `started` and `until`, its time-out, are seconds since the epoch."""
+
+    step: str
+    title: str
+    started: float
+    until: float
+
+
+BACKGROUND_TIMEOUT = 3600.0
+"""Seconds a command in the background may run if its call does not say."""
+
+MOST_ENDED = 5
+"""Commands of the background whose ends the state keeps."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """Unfinished steps by id, open questions by id, the todo list, and how many steps finished."""
+    """Unfinished steps by id, open questions by id, the todo list, and how many steps finished.
+
+    `background` are the commands that go on in the background, by the step that started them; `ended` how the last of
+    them ended, oldest first.
+    """
 
     steps: Mapping[str, Step] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
     todo: tuple[TodoItem, ...] = ()
     finished: int = 0
+    background: Mapping[str, BackgroundCommand] = field(default_factory=dict)
+    ended: tuple[str, ...] = ()
 
 
 def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
@@ -110,13 +134,25 @@ def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
         case StepFinished():
             if event.step not in state.steps:
                 return state
+            step = state.steps[event.step]
+            background = state.background
+            if step.tool == "bash" and step.input.get("background") is True and event.outcome == "ok":
+                given = step.input.get("timeout")
+                seconds = float(given) if isinstance(given, int | float) else BACKGROUND_TIMEOUT
+                begun = step.started or event.time
+                command = BackgroundCommand(event.step, step.title, begun, begun + seconds)
+                background = {**background, event.step: command}
             questions = {k: q for k, q in state.questions.items() if q.step != event.step}
             return replace(
                 state,
                 steps=_without(state.steps, event.step),
                 questions=questions,
                 finished=state.finished + 1,
+                background=background,
             )
+        case BackgroundEnded():
+            ended = (*state.ended, f"{event.step} ({event.title}): {event.summary}")[-MOST_ENDED:]
+            return replace(state, background=_without(state.background, event.step), ended=ended)
     known = state.steps.get(getattr(event, "step", ""))
     if known is None:
         return state

@@ -50,8 +50,9 @@ class ToolContext:
     the next start. `sandbox` is what commands run
     in; without one they run unconfined. `environment` are variables that the decision on the call demands, `hidden`
     the files and folders that it keeps out. `left_out` returns which of some files (real paths) a search by the
-    tool of this call in a folder does not show; it reads the rules from disk, so it belongs into a thread. `mode` is
-    the session's mode; `set_mode` changes it, to `chosen_mode` where the user chose one with their decision.
+    tool of this call in a folder does not show; `background` returns the titles of the commands that run in the
+    background, by their steps. `left_out` reads the rules from disk, so it belongs into a thread. `mode` is the
+    session's mode; `set_mode` changes it, to `chosen_mode` where the user chose one with their decision.
     """
 
     runtime: Runtime
@@ -69,6 +70,7 @@ class ToolContext:
     hidden: Sequence[str] = ()
     left_out: Callable[[Sequence[str], str], set[str]] = lambda paths, folder: set()
     sandbox: Sandbox | None = None
+    background: Callable[[], Mapping[str, str]] = dict
     mode: Callable[[], str] = lambda: "ask"
     set_mode: Callable[[str], Awaitable[None]] = _keep_mode
     chosen_mode: str = ""
