@@ -5,6 +5,7 @@ Prints the number, or in words why there is none, and then ends with 1.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import resource
@@ -16,7 +17,8 @@ MOST_MEMORY = 2 * 1024**3
 
 def main() -> int:
     """Do it; return the exit code."""
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    with contextlib.suppress(OSError, ValueError):  # macOS has no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     logging.disable()
     from pypdf import PdfReader
 
