@@ -367,6 +367,16 @@ def drawn(*events: EventBase, unfolded: bool = False, width: int = 60) -> list[s
     return texts(drawing.lines)
 
 
+def test_the_end_of_a_run_repeats_nothing_that_stands_above_it() -> None:
+    end = RunFinished(run="r", outcome="truncated", reason="the answer was cut", hint="Say more.", told=True)
+    (row,) = drawn(end, width=200)
+    assert row.startswith("! cut off: Say more · 0 turns")
+    (row,) = drawn(end.model_copy(update={"told": False}), width=200)
+    assert row.startswith("! cut off: the answer was cut. Say more · 0 turns")
+    (row,) = drawn(RunFinished(run="r", outcome="completed", seconds=65.0, waited=60.0), width=200)
+    assert "5.00 s · waited 1 min 00 s for you" in row
+
+
 def test_a_step_folded_and_unfolded() -> None:
     events = step("s", view="out\nput")
     assert drawn(*events) == ["▸ ✓ read src/login.py  84 lines"]
