@@ -16,8 +16,9 @@ from tui_agent.budget.limits import (
     effective,
     fit,
     stop_text,
+    warning_text,
 )
-from tui_agent.events import Amounts, BudgetStopped
+from tui_agent.events import Amounts, BudgetStopped, BudgetWarned
 
 DEMAND = Demand("m", turns=1, input_tokens=1_000, output_tokens=4_000, input_price=2.5e-6, output_price=1e-5)
 
@@ -127,3 +128,16 @@ def test_the_person_goes_before_the_flags_and_these_before_the_settings() -> Non
         "person": {"day.cost": None, "run.cost": 2.0},
     }
     assert effective(layers) == {"run.turns": 9.0, "run.cost": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "maximum", "words"),
+    [
+        ("turns", 1, 2, "50% of the run's turn limit is used: 1 of 2 turns"),
+        ("input_tokens", 800, 1_000, "80% of the run's input token limit is used: 800 of 1,000 input tokens"),
+        ("cost", 2.5, 5, "50% of the run's cost limit is used: $2.50 of $5.00"),
+        ("time", 30, 60, "50% of the run's time limit is used: 30 of 60 s"),
+    ],
+)
+def test_a_warning_names_the_unit_once(limit: str, used: float, maximum: float, words: str) -> None:
+    assert warning_text(BudgetWarned(scope="run", limit=limit, used=used, maximum=maximum, fraction=0.5)) == words

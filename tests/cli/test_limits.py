@@ -55,7 +55,7 @@ def test_text_says_why_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "config" / "settings.toml").write_text("[limits.day]\ntokens = 900\n")
     done = run("-p", "say 5")
     assert done.exit_code == 3
-    assert "Stopped: the day's tokens limit of 900 tokens leaves no room" in done.stderr
+    assert "Stopped: the day's token limit of 900 tokens leaves no room" in done.stderr
     assert "/budget day tokens AMOUNT" in done.stderr
 
 

@@ -237,13 +237,18 @@ def quantity(kind: str, value: float) -> str:
         case "time":
             return f"{value:,.0f} s"
         case "turns" | "agent turns":
-            return f"{value:,.0f} turns"
+            return f"{value:,.0f} turn" if value == 1 else f"{value:,.0f} turns"
     return f"{value:,.0f} {kind.replace('_', ' ')}"
+
+
+def limit_name(kind: str) -> str:
+    """Return what a limit is called before the word limit: `turn`, `input token`, `cost`."""
+    return kind.replace("_", " ").removesuffix("s")
 
 
 def stop_reason(stop: BudgetStopped) -> str:
     """Return why a run stopped, in a line: which limit, what is used, what the turn would have needed."""
-    name = stop.limit.replace("_", " ")
+    name = limit_name(stop.limit)
     if stop.reason == "unknown_price":
         return f"the {stop.scope}'s limit on cost cannot be kept: the model's price is not known"
     limit = f"the {stop.scope}'s {name} limit of {quantity(stop.limit, stop.maximum)}"
@@ -265,7 +270,9 @@ def warning_text(warning: BudgetWarned) -> str:
     """Return a warning in a line."""
     share = warning.used / warning.maximum if warning.maximum else 1.0
     used, maximum = quantity(warning.limit, warning.used), quantity(warning.limit, warning.maximum)
-    return f"{share:.0%} of the {warning.scope}'s {warning.limit.replace('_', ' ')} limit: {used} of {maximum}"
+    if warning.limit != "cost":
+        used = used.partition(" ")[0]  # the unit stands behind the limit
+    return f"{share:.0%} of the {warning.scope}'s {limit_name(warning.limit)} limit is used: {used} of {maximum}"
 
 
 def limits_text(layer: Mapping[str, float | None]) -> str:
