@@ -381,7 +381,7 @@ async def test_a_file_read_back_different_is_an_error(bench: Bench) -> None:
 async def test_what_git_runs_is_not_covered_by_a_grant_for_the_workspace(bench: Bench) -> None:
     ordinary = await bench.plan(bench.call("write", path="a.txt", content="x"))
     hook = await bench.plan(bench.call("write", path=".git/hooks/pre-commit", content="x"))
-    assert ordinary.scope == "Edit(./**)"
+    assert ordinary.scope == "Edit(./a.txt)"
     assert hook.scope == ""
 
 

@@ -20,7 +20,7 @@ async def test_entries_by_line_and_enter_names_the_subject() -> None:
         assert rows[-1] == "00:00:00 ✓ read     src/last.py                       4 ms"
         assert any("▲ edit" in row and row.endswith("waiting") for row in rows)
         view.focus()
-        await pilot.press("enter", "up", "enter")
+        await pilot.press("o", "up", "o")
         subjects = [m.subject for m in app.said if isinstance(m, TimelineView.EntrySelected)]
         assert subjects[0] == "last"
         assert subjects[1] == session.all_entries[session.entry_count - 2].subject
@@ -61,3 +61,42 @@ async def test_its_state_comes_back() -> None:
         await app.workers.wait_for_complete()
         assert "f120.py" in screen_text(view)[0]
         assert view.view_state() == {"item": 120, "offset": 0, "follow": False, "cursor": 121}
+
+
+async def test_an_entry_unfolds_to_its_whole_text() -> None:
+    from tests.ui.panes import PaneApp, Session, screen_text
+    from tui_agent.events import TurnFinished, TurnStarted, Usage
+
+    view, session = TimelineView(), Session()
+    why = "the server does not say why, and the request began with the same tools as before"
+    session.add(
+        TurnStarted(turn="t", model="m", number=1),
+        TurnFinished(
+            turn="t",
+            model="m",
+            content=[],
+            stop_reason="end_turn",
+            usage=Usage(input_tokens=9),
+            cache_miss_reason=why,
+        ),
+    )
+    async with PaneApp(view).run_test(size=(50, 12)) as pilot:
+        view.show(session)
+        view.focus()
+        await pilot.pause()
+        assert why not in " ".join(screen_text(view))
+        await pilot.press("enter")
+        await pilot.pause()
+        unfolded = " ".join(row.replace("│", "").strip() for row in screen_text(view))
+        assert why in " ".join(unfolded.split())
+        await pilot.press("enter")
+        await pilot.pause()
+        assert why not in " ".join(" ".join(screen_text(view)).split())
+
+
+def test_an_agent_is_told_by_its_short_name() -> None:
+    from tui_agent.ui.timeline import agent_name
+
+    assert agent_name("explore_0mwyinsy07t0j4ct") == "explore"
+    assert agent_name("explore-1") == "explore-1"
+    assert agent_name("my_reviewer-2") == "my_reviewer-2"

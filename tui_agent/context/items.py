@@ -343,6 +343,8 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             return replace(base, state=state, detail=f"{event.kind}: {event.message}{retry}")
         case StepPlanned():
             return replace(base, state="waiting", name=event.tool, detail=event.title)
+        case StepEdited():
+            return replace(base, detail=event.title)
         case PermissionDecided() if event.verdict == "deny":
             return replace(base, state="error", detail=f"{base.detail} · denied")
         case StepStarted():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -36,6 +37,10 @@ class Change:
     new: str
     done: str
     """What to tell the model once it is done, without the file's name: `2 replacements`."""
+
+
+_PLAIN_PATH = re.compile(r"[^*?\[\]{}!()\\~/][^*?\[\]{}!()\\]*")
+"""A path in the workspace without any character that means something in a rule."""
 
 
 class FileChange(ABC):
@@ -163,5 +168,10 @@ class FileChange(ABC):
 
 
 def _scope(target: Target) -> str:
-    """Return the rule that a grant would be: the workspace's files, but none for those that git runs."""
-    return "Edit(./**)" if target.inside and ".git" not in target.real.parts else ""
+    """Return the rule that a grant would be: this file, but none for those that git runs.
+
+    None for a name that a rule would read as a pattern, either: the grant is for exactly the call then.
+    """
+    if not target.inside or ".git" in target.real.parts or not _PLAIN_PATH.fullmatch(target.shown):
+        return ""
+    return f"Edit(./{target.shown})"

@@ -57,7 +57,7 @@ class EditDialog(ModalScreen["JsonObject | None"]):
             yield Editor(self._text, id="dialog-editor", soft_wrap=True)
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
-                ("Ctrl+S", "bold"), " take it, to be decided anew  ", ("Esc", "bold"), " back"
+                ("Ctrl+S", "bold"), " use this (it is checked again)  ", ("Esc", "bold"), " back"
             )
             yield foot
 
@@ -78,18 +78,21 @@ class RuleDialog(ModalScreen["str | None"]):
     AUTO_FOCUS = "#dialog-input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "back", priority=True),
+        Binding("down", "offer(1)", "next rule", show=False),
+        Binding("up", "offer(-1)", "previous rule", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("pageup", "page(-1)", "page up", show=False),
     ]
 
     def __init__(
         self,
-        rule: str,
+        rules: Sequence[str],
         preview: Callable[[str], Awaitable[RulePreview]],
         clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__()
-        self._rule = rule
+        self._rules = list(rules)
+        self._offered = 0
         self._preview = preview
         self._clock = clock
         self._armed_from = clock() + GUARD_SECONDS
@@ -99,13 +102,23 @@ class RuleDialog(ModalScreen["str | None"]):
         """Lay out the rule, what it covers, and the keys."""
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Always allow"
-            yield LineInput(inert_line(self._rule), id="dialog-input", select_on_focus=False)
+            yield LineInput(inert_line(self._rules[0]), id="dialog-input", select_on_focus=False)
             yield TextLines(id="dialog-text")
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
-                ("Enter", "bold"), " save to your permissions.toml  ", ("Esc", "bold"), " back"
+                ("↑↓" if len(self._rules) > 1 else "", "bold"),
+                f" one of {len(self._rules)} rules  " if len(self._rules) > 1 else "",
+                ("Enter", "bold"),
+                " save to your permissions.toml  ",
+                ("Esc", "bold"),
+                " back",
             )
             yield foot
+
+    def action_offer(self, by: int) -> None:
+        """Put the next rule that is offered into the line."""
+        self._offered = (self._offered + by) % len(self._rules)
+        self.query_one(Input).value = inert_line(self._rules[self._offered])
 
     def on_mount(self) -> None:
         """Whoever was typing did not mean this."""
@@ -151,9 +164,8 @@ def preview_lines(found: RulePreview) -> list[StyledLine]:
         word = "is denied" if found.verdict == "deny" else "would still ask"
         lines = [(f"This call {word}: {found.reason}", "warning")]
     count = len(found.allowed)
-    calls = f"Of {found.calls} call{'' if found.calls == 1 else 's'} in 30 days,"
-    what = f"{count} that asked or were denied" if count else "none that asked or was denied"
-    lines += [("", ""), (f"{calls} {what} would have run{':' if count else '.'}", "title")]
+    saved = f"{count} question{'' if count == 1 else 's'}:" if count else "no question."
+    lines += [("", ""), (f"In the last 30 days this rule would have saved {saved}", "title")]
     for entry in reversed(found.allowed[-_MOST_LISTED:]):
         shown = entry.input.get("command", entry.input.get("path", ""))
         style = "removed" if entry.decision.verdict == "deny" else ""
@@ -190,7 +202,7 @@ class PartsDialog(ModalScreen["frozenset[int] | None"]):
                 ("Space", "bold"),
                 " leave out or take in  ",
                 ("Ctrl+S", "bold"),
-                " take the marked ones, to be decided anew  ",
+                " use the marked ones (they are checked again)  ",
                 ("Esc", "bold"),
                 " back",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Literal
 
 from textual.content import Content
@@ -51,7 +52,8 @@ async def _always(app: TuiAgentApp, handle: SessionHandle, request: PermissionRe
     rule = suggested_rule(request)
     if request.tool == "bash" and not request.session_scope:
         rule = await handle.suggest_rule(request.request) or rule
-    dialog = RuleDialog(rule, lambda rule: handle.preview_rule(request.request, rule))
+    offers = [rule, *(wider for wider in wider_rules(rule) if wider != rule)]
+    dialog = RuleDialog(offers, lambda rule: handle.preview_rule(request.request, rule))
     chosen = await app.push_screen_wait(dialog)
     if chosen is not None:
         path = await handle.always(chosen)
@@ -69,7 +71,7 @@ async def _edit(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequ
 async def _parts(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
     hunks = await handle.hunks(request.request)
     if len(hunks) < 2:
-        app.notify("It is one change: allow it, deny it, or edit it.", timeout=4)
+        app.notify("This change has only one part.", timeout=4)
         return
     chosen = await app.push_screen_wait(PartsDialog(request.title, hunks))
     if chosen is not None and len(chosen) < len(hunks):
@@ -87,6 +89,15 @@ def suggested_rule(request: PermissionRequested) -> str:
         name = "Edit" if request.tool in {"write", "edit"} else "Read"
         return f"{name}({'/' + path if path.startswith('/') else path if path.startswith('~') else './' + path})"
     return request.tool
+
+
+def wider_rules(rule: str) -> list[str]:
+    """Return what else is offered beside the rule for one file: its folder, and all files of the workspace."""
+    match = re.fullmatch(r"(Edit|Read)\(\./([^*]+)\)", rule)
+    if match is None:
+        return []
+    folder = match[2].rpartition("/")[0]
+    return [*([f"{match[1]}(./{folder}/**)"] if folder else []), f"{match[1]}(./**)"]
 
 
 def editable(request: PermissionRequested) -> tuple[str, str]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 
 if TYPE_CHECKING:
     from tui_agent.ui.app import TuiAgentApp
@@ -39,25 +41,32 @@ class CommandProvider(Provider):
     """The command palette: every command, every theme, and every action of a pane."""
 
     @property
-    def _entries(self) -> Iterable[tuple[str, str, Callable[[], Any]]]:
+    def _entries(self) -> Iterable[tuple[str, str, str, Callable[[], Any]]]:
+        """Each entry's name, the argument it takes, its description, and what it does."""
         from tui_agent.ui.actions import pane_actions
 
         app: TuiAgentApp = self.app  # type: ignore[assignment]  # the palette is only ever this app's
         for command in app.commands:
             label = command.name.replace("-", " ")
             run = partial(app.offer_command, command)
-            yield label + (f" {command.argument}" if command.argument else ""), command.description, run
+            yield label, command.argument, command.description, run
         for name in app.own_themes:
-            yield f"theme {name}", "Use this theme", partial(app.use_theme, name)
+            yield f"theme {name}", "", "Use this theme", partial(app.use_theme, name)
         for action in pane_actions():
-            yield action.label, action.keys, partial(app.start_pane_action, action)
+            yield action.label, "", action.keys, partial(app.start_pane_action, action)
 
     async def discover(self) -> Hits:
-        for label, description, run in self._entries:
-            yield DiscoveryHit(label, run, help=description)
+        for label, argument, description, run in self._entries:
+            yield DiscoveryHit(_shown(Content(label), argument), run, text=label, help=escape(description))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
-        for label, description, run in self._entries:
+        for label, argument, description, run in self._entries:
             if (score := matcher.match(label)) > 0:
-                yield Hit(score, matcher.highlight(label), run, help=description)
+                shown = _shown(matcher.highlight(label), argument)
+                yield Hit(score, shown, run, text=label, help=escape(description))
+
+
+def _shown(label: Content, argument: str) -> Content:
+    """Return an entry's row: what an argument holds in brackets is no markup."""
+    return Content.assemble(label, (f" {argument}", "dim")) if argument else label

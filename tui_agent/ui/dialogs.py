@@ -80,6 +80,10 @@ class ConfirmDialog(ModalScreen[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "yes"),
         Binding("n,escape", "dismiss(False)", "no"),
+        Binding("down,j", "scroll(1)", "down", show=False),
+        Binding("up,k", "scroll(-1)", "up", show=False),
+        Binding("pagedown,space", "scroll(10)", "page down", show=False),
+        Binding("pageup", "scroll(-10)", "page up", show=False),
     ]
 
     def __init__(
@@ -111,10 +115,28 @@ class ConfirmDialog(ModalScreen[bool]):
         """Fill in the text; whoever was typing was not answering."""
         self.query_one(TextLines).set_lines(self._lines)
         self._armed_from = self._clock() + GUARD_SECONDS
+        self.call_after_refresh(self._fit)
+
+    def on_resize(self) -> None:
+        """Be as high as the text needs at this width."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        text = self.query_one(TextLines)
+        self.query_one("#dialog").styles.height = max(6, text.virtual_size.height + 3)
+
+    def on_text_lines_rows_painted(self) -> None:
+        """Say what is out of view: nobody agrees to what they cannot have seen."""
+        below = self.query_one(TextLines).rows_below
+        self.query_one("#dialog").border_subtitle = f"↓ {below} more rows" if below else ""
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll the text."""
+        self.query_one(TextLines).scroll_relative(y=lines, animate=False)
 
     def action_confirm(self) -> None:
-        """Take the yes."""
-        if self._clock() >= self._armed_from:
+        """Take the yes, once the end of the text was in view."""
+        if self._clock() >= self._armed_from and self.query_one(TextLines).end_seen:
             self.dismiss(True)
 
 

@@ -282,7 +282,8 @@ class Prompt(Editor):
         row, column = self.cursor_location
         word = self.document[row][:column]
         if row == 0 and _SLASH.fullmatch(word):
-            self.completions = tuple(entry for entry in self.commands if entry[0].startswith(word))
+            fitting = (entry for entry in self.commands if entry[0].startswith(word))
+            self.completions = tuple(sorted(fitting, key=lambda entry: entry[0] != word))
             return
         mention = mention_before(word)
         if mention is None:

@@ -1,4 +1,4 @@
-"""The timeline: one line for each thing that happened."""
+"""The timeline: one line for each thing that happened, and all of its text when it is unfolded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.timer import Timer
 
-from tui_agent.text import inert_line
+from tui_agent.text import inert, inert_line
 from tui_agent.ui.paged_view import PagedView
-from tui_agent.ui.render.lines import Line, clip
+from tui_agent.ui.render.lines import Line, Prefix, clip, plain
 from tui_agent.ui.render.palette import Palette
 from tui_agent.ui.render.words import clock, duration
 
@@ -40,19 +40,22 @@ class EntrySource(Protocol):
 
 
 class EntryDrawing:
-    """An entry's only line, and what it was drawn from."""
+    """An entry's lines, and what they were drawn from: the entry, its seconds so far, and whether it is unfolded."""
 
     __slots__ = ("drawn", "lines")
 
-    def __init__(self, drawn: tuple[TimelineEntry, int], line: Line) -> None:
+    def __init__(self, drawn: tuple[TimelineEntry, int, bool], lines: list[Line]) -> None:
         self.drawn = drawn
-        self.lines = [line]
+        self.lines = lines
 
 
 class TimelineView(PagedView["TimelineEntry", EntryDrawing]):
     """Shows the entries of a session; `now` is the clock (seconds since the epoch) for what still runs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Show")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,space", "toggle_fold", "Unfold"),
+        Binding("o", "select", "Show in the conversation"),
+    ]
 
     class EntrySelected(Message):
         """The person chose an entry; `subject` is the id of what it is about, empty if it stands alone."""
@@ -73,10 +76,12 @@ class TimelineView(PagedView["TimelineEntry", EntryDrawing]):
         self._source: EntrySource | None = None
         self._now = now or _system_clock()
         self._ticker: Timer | None = None
+        self._unfolded: set[int] = set()
 
     def show(self, source: EntrySource) -> None:
         """Show the entries of a source from now on, from the end."""
         self._source = source
+        self._unfolded.clear()
         self.reset(source.entry_count)
 
     async def fetch(self, start: int, stop: int) -> Mapping[int, TimelineEntry]:
@@ -86,9 +91,13 @@ class TimelineView(PagedView["TimelineEntry", EntryDrawing]):
         self, position: int, item: TimelineEntry, drawing: EntryDrawing | None, palette: Palette, width: int
     ) -> EntryDrawing:
         elapsed = max(0, int(self._now() - (item.started or item.time))) if item.state == "running" else 0
-        if drawing is not None and drawing.drawn == (item, elapsed):
+        drawn = (item, elapsed, position in self._unfolded)
+        if drawing is not None and drawing.drawn == drawn:
             return drawing
-        return EntryDrawing((item, elapsed), entry_line(item, elapsed, palette, width - 1))
+        lines = [entry_line(item, elapsed, palette, width - 1)]
+        if drawn[2]:
+            lines += entry_body(item, palette, width - 1)
+        return EntryDrawing(drawn, lines)
 
     def settle(self, pin: tuple[int, int, int] | None = None) -> None:
         super().settle(pin)
@@ -102,11 +111,35 @@ class TimelineView(PagedView["TimelineEntry", EntryDrawing]):
             self._ticker.stop()
             self._ticker = None
 
+    def action_toggle_fold(self) -> None:
+        """Show the whole text of the entry under the cursor, or its one line again."""
+        if self.item(self.cursor) is not None:
+            self._unfolded ^= {self.cursor}
+            self.settle()
+            self.reveal(self.cursor, line=max(0, self._rows_of(self.cursor) - 1))
+            self.reveal(self.cursor)
+
     def action_select(self) -> None:
         """Say which entry the cursor is on."""
         entry = self.item(self.cursor)
         if entry is not None:
             self.post_message(self.EntrySelected(entry.subject))
+
+
+def entry_body(entry: TimelineEntry, palette: Palette, width: int) -> list[Line]:
+    """Return the whole text of an entry, wrapped; parts that the one line joins stand on lines of their own."""
+    bar = [Prefix("  │ ", palette.rule)]
+    parts = [f"agent {entry.agent}"] if entry.agent else []
+    parts += [part for part in inert(entry.detail).split(" · ") if part] or [entry.name]
+    if entry.seconds:
+        parts.append(duration(entry.seconds))
+    return [line for part in parts for line in plain(part, palette.base, width, bar)]
+
+
+def agent_name(agent: str) -> str:
+    """Return the short name of a subagent: older sessions gave it a random id after the name of its type."""
+    name, _, rest = inert_line(agent).rpartition("_")
+    return name if name and len(rest) >= 12 else inert_line(agent)
 
 
 def entry_line(entry: TimelineEntry, elapsed: int, palette: Palette, width: int) -> Line:
@@ -121,7 +154,7 @@ def entry_line(entry: TimelineEntry, elapsed: int, palette: Palette, width: int)
     name = inert_line(entry.name)
     detail = inert_line(entry.detail).removeprefix(f"{name} ")
     if entry.agent:
-        detail = f"[{inert_line(entry.agent)}] {detail}"
+        detail = f"{agent_name(entry.agent)} · {detail}"
     if entry.state == "waiting":
         ending = "waiting"
     elif entry.state == "running":
@@ -129,6 +162,8 @@ def entry_line(entry: TimelineEntry, elapsed: int, palette: Palette, width: int)
     else:
         ending = duration(entry.seconds) if entry.seconds else ""
     time = f"{clock(entry.time)} " if width >= 40 else ""
+    if entry.agent and name != "run":
+        name = f"  {name}"  # below the step that started the subagent
     name = clip(name, NAME_CELLS if width < 60 else 2 * NAME_CELLS)
     name += " " * (NAME_CELLS - cell_len(name))
     room = width - len(time) - 3 - cell_len(name) - len(ending) - (1 if ending else 0)

@@ -23,13 +23,13 @@ async def offer_trust(app: TuiAgentApp, handle: SessionHandle) -> None:
     if not found.held_back:
         if asked:
             return
-        app.notify("This folder's files want nothing that they may not." if not found.trusted else "It is trusted.")
+        app.notify("This folder has no rules of its own." if not found.trusted else "It is trusted.")
         return
     lines: list[StyledLine] = [("Its own files would allow without asking:", "title")]
     for rule in found.held_back_rules:
         lines.append((f"  {rule.text}  ({rule.origin.file}:{rule.origin.line})", "warning"))
     lines.append(("It holds until one of these files changes.", "muted"))
-    dialog = ConfirmDialog("Trust this folder?", lines, "trust them as they are", "do not")
+    dialog = ConfirmDialog("Trust this folder?", lines, "trust", "cancel")
     if await app.push_screen_wait(dialog):
         await handle.trust()
         app.notify("Trusted, as long as these files stay as they are.", timeout=3)
@@ -54,7 +54,5 @@ async def mention_trust(app: App[int], handle: SessionHandle) -> None:
     found = await asyncio.to_thread(handle.audit.rules, handle.state.conversation.workspace)
     if found.held_back:
         count = f"{found.held_back} rule{'' if found.held_back == 1 else 's'}"
-        text = (
-            f"This folder's own files would allow {count}. They do not count until you trust it: /trust shows them."
-        )
+        text = f"This folder brings {count} that would allow things. They are off until you trust it: /trust"
         app.notify(inert(text), title="Not trusted", severity="warning", timeout=10, markup=False)
