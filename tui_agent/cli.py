@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,9 @@ PROGRAM = "tui-agent"
 COMPLETION_VARIABLE = "_TUI_AGENT_COMPLETE"
 CHOOSE = "?"
 """The value of `--resume` without a session: choose one on screen."""
+
+DUMB_TERMINALS = frozenset({"", "dumb", "unknown"})
+"""Values of `TERM` of terminals that can do nothing but write lines."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -296,7 +299,7 @@ def demo(ctx: click.Context, /, *, data_dir: Path | None) -> None:
     The project is copied to a temporary folder, and a scenario plays the model's part: it is no language
     model. It asks before it edits and before it runs a command; you decide.
     """
-    _need_terminal("tui-agent run --scenario FILE -p PROMPT")
+    _need_terminal("tui-agent run --scenario FILE -p PROMPT", ctx.obj.environment)
     import tempfile
 
     from tui_agent.models.offline.demo import copy_demo, demo_scenario, demo_scenario_file
@@ -488,14 +491,18 @@ def _find(paths: Paths, name: str) -> str:
         raise _Unusable(inert(str(error))) from error
 
 
-def _need_terminal(instead: str) -> None:
+def _need_terminal(instead: str, environment: Mapping[str, str]) -> None:
+    term = environment.get("TERM", "")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(f"The full-screen app needs a terminal. Without one: {instead}")
+    if term in DUMB_TERMINALS:
+        name = f"TERM is {term!r}" if term else "TERM is not set"
+        raise click.UsageError(f"The full-screen app needs a terminal with a cursor, but {name}. Without: {instead}")
 
 
 def _screen(start: Start, *, prompt: str, choose: bool = False) -> None:
     """Run the app; exits with its code unless that is 0."""
-    _need_terminal('tui-agent run -p "PROMPT"')
+    _need_terminal('tui-agent run -p "PROMPT"', start.runtime.environment)
     from tui_agent.config.early import early_theme
     from tui_agent.ui import run_app
 

@@ -19,12 +19,14 @@ from tests.waiting import MAX_WAIT_SECONDS
 class Terminal:
     """Starts `tui-agent` in a pty and reads its screen."""
 
-    def __init__(self, workspace: Path, *arguments: str, columns: int = 110, rows: int = 34) -> None:
+    def __init__(
+        self, workspace: Path, *arguments: str, columns: int = 110, rows: int = 34, program: list[str] | None = None
+    ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.written = b""
         self.process = ptyprocess.PtyProcess.spawn(
-            [sys.executable, "-m", "tui_agent", "--offline", *arguments],
+            program or [sys.executable, "-m", "tui_agent", "--offline", *arguments],
             cwd=str(workspace),
             env=dict(os.environ),
             dimensions=(rows, columns),

@@ -24,8 +24,10 @@ from tui_agent.ui.header import Header, HeaderData
 from tui_agent.ui.hints import KeyHints
 from tui_agent.ui.keys import in_burst, typed_text
 from tui_agent.ui.line import Line
+from tui_agent.ui.line_input import Editor, LineInput
 from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.session_app import SessionApp
+from tui_agent.ui.terminal import has_job_control
 from tui_agent.ui.terminal_cells import TerminalCells
 from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
@@ -91,6 +93,8 @@ class TuiAgentApp(SessionApp):
         Binding("alt+down", "resize(0, 5)", "taller timeline", show=False, priority=True),
         Binding("alt+up", "resize(0, -5)", "shorter timeline", show=False, priority=True),
         Binding("ctrl+c", "copy_or_quit", "copy, or quit on the second press", show=False),
+        Binding("ctrl+l", "repaint", "paint the screen again", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "suspend; fg comes back", show=False, priority=True),
         Binding("ctrl+q", "leave", "quit", show=False, priority=True),
     ]
 
@@ -107,6 +111,7 @@ class TuiAgentApp(SessionApp):
         super().__init__(open_session, options=options, prompt=prompt, driver_class=driver_class)
         self._early: list[events.Event] | None = []
         self._cells = TerminalCells()
+        self._cursor_shown = False
         self._quit_asked = -QUIT_SECONDS
         self._blind_until = 0.0
         self._leaving, self._leave_code = False, 0
@@ -135,14 +140,47 @@ class TuiAgentApp(SessionApp):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         """Paint only the cells that change; Textual has no other place to say so."""
-        if isinstance(renderable, CompositorUpdate):
-            renderable = self._cells.update(renderable)
-        super()._display(screen, renderable)
+        if not isinstance(renderable, CompositorUpdate):
+            super()._display(screen, renderable)
+            return
+        # Where a field stands is known only once the layout is done; input methods open their window there.
+        focused = self.focused
+        field = focused if isinstance(focused, Editor | LineInput) else None
+        if field is not None:
+            self.cursor_position = field.cursor_screen_offset
+        self._show_cursor(self._cursor_shown and self._sync_available)  # else it would be seen running about
+        super()._display(screen, self._cells.update(renderable))
+        self._show_cursor(field is not None)
+
+    def _show_cursor(self, shown: bool) -> None:
+        """Show or hide the terminal's own cursor, which blinks without a byte being written."""
+        if (
+            shown != self._cursor_shown
+            and self._driver is not None
+            and self.terminal_cursor
+            and not self._batch_count
+        ):
+            self._cursor_shown = shown
+            self._driver.write("\x1b[?25h" if shown else "\x1b[?25l")
 
     def repaint_all(self) -> None:
         """Write every cell of the screen again: the terminal may show anything."""
         self._cells.forget()
+        self._cursor_shown = False
+        if self._driver is not None and self.terminal_cursor:
+            self._driver.write("\x1b[?25l")
         self.screen.refresh(repaint=True, layout=False)
+
+    def action_repaint(self) -> None:
+        """Paint all again, over what something else has written there."""
+        self.repaint_all()
+
+    def action_suspend_process(self) -> None:
+        """Stop as Ctrl+Z stops any program; `fg` brings it back. Needs a shell that can do that."""
+        if self._driver is None or self.is_headless or not has_job_control():
+            self.notify("There is no shell here that could bring it back: not suspended.", timeout=3)
+            return
+        super().action_suspend_process()
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Resize):
@@ -196,7 +234,9 @@ class TuiAgentApp(SessionApp):
 
     def on_mount(self) -> None:
         """Paint first."""
+        self.terminal_cursor = not self.is_headless
         self.query_one(Header).show(HeaderData())
+        self.app_resume_signal.subscribe(self, lambda _: self.repaint_all())
         self.call_after_refresh(self._painted)
 
     async def _painted(self) -> None:

@@ -16,14 +16,18 @@ ReadItems = Callable[[int, int], Awaitable["dict[int, Item]"]]
 
 
 class History:
-    """Goes back and forth in the prompts; what was being typed is the newest entry of all."""
+    """Goes back and forth in the prompts; what was being typed is the newest entry of all.
+
+    What is changed in an entry stays so until something is sent.
+    """
 
     def __init__(self, read: ReadItems, item_count: int) -> None:
         self._read = read
         self._unread = item_count
         self._older: dict[int, str] = {}
         self._at: int | None = None
-        self._draft = ""
+        self._edited: dict[int | None, str] = {}
+        """What was made of each entry since something was sent; the draft's place is None."""
 
     def note(self, items: Mapping[int, Item]) -> None:
         """Take up the prompts among items that changed."""
@@ -34,8 +38,9 @@ class History:
                 self._older[position] = item.text
 
     def reset(self) -> None:
-        """Stand after the newest prompt again."""
+        """Stand after the newest prompt again; edits of older ones are forgotten, as in a shell."""
         self._at = None
+        self._edited.clear()
 
     @property
     def browsing(self) -> bool:
@@ -44,8 +49,7 @@ class History:
 
     async def older(self, text: str) -> str | None:
         """Return the prompt before the one shown, None at the first one. `text` is what is shown now."""
-        if self._at is None:
-            self._draft = text
+        self._edited[self._at] = text
         position = self._before(self._at)
         while position is None and self._unread > 0:
             await self._read_page()
@@ -53,18 +57,22 @@ class History:
         if position is None:
             return None
         self._at = position
-        return self._older[position]
+        return self._shown(position)
 
-    def newer(self) -> str | None:
+    def newer(self, text: str) -> str | None:
         """Return the prompt after the one shown, the draft after the newest, None when already there."""
         if self._at is None:
             return None
+        self._edited[self._at] = text
         after = [position for position in self._older if position > self._at]
         if after:
             self._at = min(after)
-            return self._older[self._at]
+            return self._shown(self._at)
         self._at = None
-        return self._draft
+        return self._edited.get(None, "")
+
+    def _shown(self, position: int) -> str:
+        return self._edited.get(position, self._older[position])
 
     def _before(self, position: int | None) -> int | None:
         shown = None if position is None else self._older.get(position)

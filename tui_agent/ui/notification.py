@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from tui_agent.text import inert_line
 
-TITLE = "tui-agent asks"
+ASKS = "tui-agent asks"
+DONE = "tui-agent is done"
 MOST = 200
 """Characters of the text that are shown."""
 
@@ -14,7 +15,7 @@ _TITLED_PROGRAMS = frozenset({"WezTerm", "ghostty"})
 _TITLED_TERMS = ("rxvt", "foot", "contour", "xterm-ghostty")
 
 
-def desktop_notification(text: str, environment: Mapping[str, str]) -> str:
+def desktop_notification(text: str, environment: Mapping[str, str], title: str = ASKS) -> str:
     """Return the sequence that shows `text`, which may hold anything, on the terminal of that environment.
 
     It is one sequence, since several terminals know both: OSC 777, which has a title, for those that document it
@@ -23,9 +24,9 @@ def desktop_notification(text: str, environment: Mapping[str, str]) -> str:
     """
     shown = inert_line(text)[:MOST]
     if _takes_a_title(environment):
-        sequence = f"\x1b]777;notify;{TITLE};{shown.replace(';', ',')}\x1b\\"
+        sequence = f"\x1b]777;notify;{title};{shown.replace(';', ',')}\x1b\\"
     else:
-        sequence = f"\x1b]9;{TITLE}: {shown}\x07"
+        sequence = f"\x1b]9;{title}: {shown}\x07"
     if environment.get("TMUX"):
         doubled = sequence.replace("\x1b", "\x1b\x1b")
         return f"\x1bPtmux;{doubled}\x1b\\"

@@ -22,7 +22,7 @@ from textual.widgets.text_area import Selection
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
-from tui_agent.ui.line_input import Editor
+from tui_agent.ui.line_input import UNDO_KEYS, Editor
 from tui_agent.ui.mentions import matching_files, mention_before, mention_text
 
 FOLD_BYTES = 2_000
@@ -42,9 +42,10 @@ ANSWER = "Your answer, or the number of an option"
 _PLACEHOLDER = re.compile(r"\[pasted #(\d+): [\d,]+ (?:lines|characters)\]")
 _SLASH = re.compile(r"/[a-z-]*")
 
-_EDITING_KEYS = {"enter", "ctrl+j", "shift+enter"} | {
-    key for binding in TextArea.BINDINGS if isinstance(binding, Binding) for key in binding.key.split(",")
-} - {"ctrl+c", "super+c", "ctrl+d"}
+_EDITING_KEYS = frozenset(
+    {"enter", "ctrl+j", "shift+enter", *UNDO_KEYS.split(",")}
+    | {key for binding in TextArea.BINDINGS if isinstance(binding, Binding) for key in binding.key.split(",")}
+) - {"ctrl+c", "super+c", "ctrl+d", "ctrl+z"}
 """The keys that change the text or move the cursor."""
 
 

@@ -23,11 +23,12 @@ from tui_agent.ui.commands import ScreenCommand, parse_command
 from tui_agent.ui.header import Header, git_branch
 from tui_agent.ui.hints import KeyHints
 from tui_agent.ui.layout import LayoutSaver, parse_layout
-from tui_agent.ui.notification import desktop_notification
+from tui_agent.ui.notification import ASKS, DONE, desktop_notification
 from tui_agent.ui.prompt import Prompt
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
+    from tui_agent.events import RunFinished
     from tui_agent.session import OpenOptions, Question, SessionHandle, Update
     from tui_agent.ui.history import History
     from tui_agent.ui.paged_view import PagedView
@@ -75,6 +76,8 @@ class SessionApp(App[int]):
         """The session that was closed last, empty when nothing was asked in it."""
         self.close_problem = ""
         """Why the end of the session that was closed last could not be written, empty when it was."""
+        self.terminal_cursor = False
+        """Whether fields show the terminal's own cursor instead of painting one."""
         self.failure: Exception | None = None
         """The error that ended the app, None when it was left."""
         self._last_layout: dict[str, Any] | None = None
@@ -230,7 +233,7 @@ class SessionApp(App[int]):
 
     @on(SessionUpdated)
     def _show_update(self, message: SessionUpdated) -> None:
-        from tui_agent.events import Notice
+        from tui_agent.events import Notice, RunFinished
 
         update = message.update
         self.workbench.show(update)
@@ -242,6 +245,8 @@ class SessionApp(App[int]):
                 self.workbench.prompt.say_why_not(self.handle.read_only_because)
             if isinstance(event, Notice) and event.level != "info":
                 self.notify(inert(event.message), severity=event.level, markup=False)
+            if isinstance(event, RunFinished) and event.outcome != "interrupted" and not self.app_focus:
+                self._tell_end(event)
         self._show_header()
 
     def _show_header(self) -> None:
@@ -263,7 +268,6 @@ class SessionApp(App[int]):
                 home=str(self.handle.options.runtime.home),
             )
         )
-        self._set_terminal_title(state.title)
         self._tick()
 
     def _tick(self) -> None:
@@ -282,6 +286,10 @@ class SessionApp(App[int]):
             status = "no session is open: F2 lists them, /new begins one"
         elif self.handle is None:
             status = "opening the session …" if self._open_session else ""
+        if self.handle is not None:
+            state = self.handle.state.conversation
+            sign = "" if run is None and not state.prompts else "✓ " if run is None else "● "
+            self._set_terminal_title("▲ " if self.workbench.waiting_count else sign, state.title)
         for hints in self.query(KeyHints):  # gone already when a tick comes while the app ends
             hints.show_status(status, "interrupt" if run is not None else "")
 
@@ -294,8 +302,8 @@ class SessionApp(App[int]):
         running = any(step.status == "running" and step.id not in asking for step in state.workflow.steps.values())
         return not running and not any(run.turn for run in state.conversation.runs)
 
-    def _set_terminal_title(self, title: str) -> None:
-        text = inert_line(f"{title} · tui-agent" if title else "tui-agent")
+    def _set_terminal_title(self, sign: str, title: str) -> None:
+        text = sign + inert_line(f"{title} · tui-agent" if title else "tui-agent")
         if text != self.sub_title:
             self.sub_title = text
             if self._driver is not None and not self.is_headless:
@@ -309,10 +317,18 @@ class SessionApp(App[int]):
             self._tell_desktop(event.entries[-1].title)
         self._show_header()
 
-    def _tell_desktop(self, text: str) -> None:
+    def _tell_end(self, event: RunFinished) -> None:
+        """Say that a run ended, to somebody who looks elsewhere."""
+        if self.handle is None or not self.handle.settings.settings.notifications:
+            return
+        self.bell()
+        how = "" if event.outcome == "completed" else f"{event.outcome}: "
+        self._tell_desktop(how + (self.handle.state.conversation.title or "the run has ended"), DONE)
+
+    def _tell_desktop(self, text: str, title: str = ASKS) -> None:
         """Ask the terminal for a notification; one that has none takes no notice."""
         if self._driver is not None and not self.is_headless:
-            self._driver.write(desktop_notification(text, self.open_options().runtime.environment))
+            self._driver.write(desktop_notification(text, self.open_options().runtime.environment, title))
 
     def on_workbench_layout_changed(self) -> None:
         """Save the layout soon."""
@@ -438,7 +454,7 @@ class SessionApp(App[int]):
 
     def on_prompt_newer_wanted(self) -> None:
         """Show a newer prompt, in the end the draft."""
-        if self._history is not None and (text := self._history.newer()) is not None:
+        if self._history is not None and (text := self._history.newer(self.workbench.prompt.text)) is not None:
             self.workbench.prompt.take(text)
 
     def on_permission_queue_decided(self, event: PermissionQueue.Decided) -> None:

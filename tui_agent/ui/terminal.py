@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MAX_EARLY = 1 << 20
 """Bytes of early typing that are kept; a pasted file is far below it."""
+_KEEP_TITLE, _GIVE_TITLE_BACK = "\x1b[22;2t", "\x1b[23;2t"
+"""XTWINOPS: push the window's title on a stack, and pop it; terminals without a stack take no notice."""
 _READ_BYTES = 1 << 16
 """Bytes of one read: more than a terminal's buffer holds, so that what came together is read together."""
 
@@ -75,6 +77,11 @@ class EarlyInput:
             self.saved = None
 
 
+def has_job_control() -> bool:
+    """Say whether a shell watches this process group, which can bring it back after it was stopped."""
+    return os.getpgrp() != os.getsid(0) and os.getppid() > 1
+
+
 def driver_class(early: EarlyInput) -> type[Driver]:
     """Return Textual's driver for this terminal, with an input thread that no input and no end of it can break."""
     from textual import constants
@@ -115,6 +122,7 @@ def driver_class(early: EarlyInput) -> type[Driver]:
             if self._wake is None:
                 self._wake = os.pipe()
             super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual left it untyped
+            self.write(_KEEP_TITLE)
             loop = asyncio.get_running_loop()
             for number in (signal.SIGHUP, signal.SIGTERM):
                 loop.add_signal_handler(number, self.leave, number)
@@ -143,6 +151,17 @@ def driver_class(early: EarlyInput) -> type[Driver]:
                 for descriptor in self._wake:
                     os.close(descriptor)
                 self._wake = None
+
+        def _sigcont_application(self, *_: object) -> None:
+            # After SIGSTOP, which cannot be caught, the terminal was not given back, and is not to be taken again.
+            if self._must_signal_resume:
+                super()._sigcont_application()
+            else:
+                self._app.call_later(self._app.app_resume_signal.publish, self._app)
+
+        def stop_application_mode(self) -> None:
+            self.write(_GIVE_TITLE_BACK)
+            super().stop_application_mode()
 
         def _query_in_band_window_resize(self) -> None:
             """Ask for no reports of the size in the input: the kernel tells it, and cannot be forged by a reply."""
