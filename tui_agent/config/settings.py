@@ -146,6 +146,11 @@ class Settings(BaseModel):
         strict=False,
         description="Domains that sandboxed commands may reach; *.example.org for all below one.",
     )
+    pass_environment: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Variables that commands get though their names look like a secret's, as MY_SERVICE_TOKEN.",
+    )
     memory_files: Literal["ask", "always", "never"] = Field(
         default="ask",
         description="Whether a project's AGENTS.md and CLAUDE.md go to the model: once you agreed, always, never.",

@@ -14,7 +14,7 @@ from tui_agent.sandbox.command import (
     wait,
 )
 from tui_agent.sandbox.enclosure import Access, Enclosed, Sandbox
-from tui_agent.sandbox.environment import command_environment
+from tui_agent.sandbox.environment import command_environment, withheld
 from tui_agent.sandbox.probe import SandboxState, probe_sandbox
 from tui_agent.sandbox.profile import Profile, SandboxError, build_profile
 from tui_agent.sandbox.temporary import TemporaryFolder
@@ -38,4 +38,5 @@ __all__ = [
     "shell_argv",
     "start",
     "wait",
+    "withheld",
 ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.bubblewrap import bubblewrap_argv
 from tui_agent.sandbox.command import Box, make_folder
-from tui_agent.sandbox.environment import command_environment
+from tui_agent.sandbox.environment import FAIL_FAST, command_environment
 from tui_agent.sandbox.landlock import landlock_argv
 from tui_agent.sandbox.macos import macos_argv
 from tui_agent.sandbox.probe import SandboxState, prepare_scratch, probe_sandbox
@@ -47,9 +47,10 @@ class Enclosed:
 class Sandbox:
     """The sandbox of one session in `workspace`.
 
-    `data` and `config` are the program's own folders, hidden from commands. `scratch` is the session's folder
-    for `/tmp` and caches. `domains` are names that commands reach without `network`, through a proxy in this
-    program. `enabled` off means that the person wants none.
+    `data` and `config` are the program's own folders, hidden from commands. `scratch` is the session's folder for
+    `/tmp` and caches. `passed` are variables that commands get though their names look like a secret's. `domains`
+    are names that commands reach without `network`, through a proxy in this program. `enabled` off means that the
+    person wants none.
     """
 
     runtime: Runtime
@@ -60,6 +61,7 @@ class Sandbox:
     enabled: bool = True
     domains: Sequence[str] = ()
     additional: tuple[Path, ...] = ()
+    passed: Sequence[str] = ()
     probe: Callable[[], SandboxState] = probe_sandbox
     _state: SandboxState | None = None
     _temporary: tuple[tuple[Path, ...], TemporaryFolder | None] | None = None
@@ -104,7 +106,8 @@ class Sandbox:
         sockets = None
         if self.domains and access == "sandbox" and state.kind == "bubblewrap":
             sockets = await self._sockets()
-        plain = Enclosed(list(argv), dict(environment), None)
+        no_network = FAIL_FAST if access == "sandbox" and not self.domains else {}
+        plain = Enclosed(list(argv), {**no_network, **environment}, None)
         return await asyncio.to_thread(
             self._enclose, state, plain, spool, hidden, network=access == "network", sockets=sockets
         )

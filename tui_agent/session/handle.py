@@ -186,6 +186,7 @@ class SessionHandle:
             scratch=journal.path.parent / "scratch",
             enabled=settings.settings.sandbox == "on",
             domains=settings.settings.network_domains,
+            passed=settings.settings.pass_environment,
         )
         self._services = Services(
             runtime=self._runtime,

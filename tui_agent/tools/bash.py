@@ -6,6 +6,7 @@ import asyncio
 import codecs
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
+from tui_agent.tools.hints import sandbox_hint, withheld_hint
 from tui_agent.tools.spill import link_output
 from tui_agent.tools.spool import changed_note, describe_end, left_note, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
@@ -57,7 +59,8 @@ class Bash:
         Cancelled, it ends the command and all it started (SIGTERM, after 2 s SIGKILL) before it returns; but
         when the program closes, the command goes on.
         """
-        environment = sandbox.command_environment(context.runtime.environment) | dict(context.environment)
+        passed = context.sandbox.passed if context.sandbox is not None else ()
+        environment = sandbox.command_environment(context.runtime.environment, passed) | dict(context.environment)
         spool = Path(intent.spool)
         if context.hidden and context.sandbox is None:
             raise ToolError(f"nothing was run: there is no sandbox that keeps {context.hidden[0]} from it")
@@ -170,8 +173,22 @@ async def _where(call: Call, context: ToolContext) -> str:
 async def _outcome_of(call: Call, record: CommandRecord, context: ToolContext) -> Outcome:
     changed = await context.sandbox.after(record.output.parent) if context.sandbox is not None else []
     note = await asyncio.to_thread(context.sandbox.temporary_note) if context.sandbox is not None else ""
-    notes = [text for text in (_kept_out(context), note) if text]
-    return await asyncio.to_thread(_outcome, call, record, changed, notes)
+    outcome = await asyncio.to_thread(_outcome, call, record, changed, [t for t in (_kept_out(context), note) if t])
+    hints = await _hints(call, outcome, context)
+    if not hints:
+        return outcome
+    return replace(outcome, result=text_result(f"{outcome.result[0]['text']}\n[{'; '.join(hints)}]"))
+
+
+async def _hints(call: Call, outcome: Outcome, context: ToolContext) -> list[str]:
+    """Return what the model should know of the sandbox and the environment to understand this outcome."""
+    passed = context.sandbox.passed if context.sandbox is not None else ()
+    names = sandbox.withheld(context.runtime.environment, passed)
+    command = str(call.input["command"])
+    found = [withheld_hint(names, command, outcome.view, failed=outcome.error)]
+    if outcome.error and context.sandbox is not None:
+        found.append(sandbox_hint(outcome.view, (await context.sandbox.state()).kind, _access(call)))
+    return [hint for hint in found if hint]
 
 
 def _kept_out(context: ToolContext) -> str:

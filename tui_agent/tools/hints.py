@@ -1,0 +1,52 @@
+"""What a failed command did not know about its sandbox and its environment, and what can be done about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tui_agent.sandbox import Access
+
+MOST_NAMED = 5
+"""Variables that a result names."""
+
+_NETWORK = re.compile(
+    r"name resolution|could not resolve (host|hostname|proxy)|name or service not known|network is unreachable"
+    r"|enotfound|eai_again|getaddrinfo|no address associated|failed to establish a new connection|no such host"
+    r"|nodename nor servname|unable to (resolve|look up)|failed to lookup address",
+    re.IGNORECASE,
+)
+_GIT_SETTINGS = re.compile(r"could not lock config file|\.git/(config|hooks)\S*.{0,60}(read-only|busy|denied)", re.I)
+_READ_ONLY = re.compile(r"read-only file system|EROFS|device or resource busy", re.IGNORECASE)
+_TMP = re.compile(r"/tmp\b.*(permission denied|EACCES)|(permission denied|EACCES).*/tmp\b", re.IGNORECASE)
+
+
+def sandbox_hint(output: str, kind: str, access: Access) -> str:
+    """Return why a command failed, where its output shows that the sandbox was the reason; empty where it does not.
+
+    `kind` is the sandbox's, `none` without one.
+    """
+    if kind == "none" or access == "full":
+        return ""
+    if access == "sandbox" and _NETWORK.search(output):
+        return 'the sandbox has no network; access: "network" asks the user for it'
+    if _GIT_SETTINGS.search(output):
+        return 'in the sandbox the settings and hooks of git are read-only; access: "full" asks the user for more'
+    if _READ_ONLY.search(output):
+        return 'in the sandbox only the workspace and /tmp can be written; access: "full" asks for more'
+    if kind != "bubblewrap" and _TMP.search(output):
+        return "in this sandbox /tmp cannot be used; the session's folder for temporary files is $TMPDIR"
+    return ""
+
+
+def withheld_hint(names: Sequence[str], command: str, output: str, *, failed: bool) -> str:
+    """Return which variables a command did not get, if it names one of them or has failed; else nothing."""
+    named = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", f"{command}\n{output}")]
+    chosen = named or (list(names) if failed else [])
+    if not chosen:
+        return ""
+    more = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""
+    return (
+        f"withheld from commands, because the names look like secrets: {', '.join(chosen[:MOST_NAMED])}{more}; the "
+        "user can let one through with pass_environment in the settings"
+    )
