@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_names_with_spaces(place: Path) -> None:
 
 def test_what_is_no_file_stays_text(place: Path) -> None:
     for prompt in ("mail me@src/a.py", "@nobody", "`@src/a.py`", "@", "a @@src/a.py", "@\0", "@src/a.py\0"):
-        assert expand(prompt, place) == Expansion(), prompt
+        assert replace(expand(prompt, place), mentions=[]) == Expansion(), prompt
 
 
 def test_what_cannot_be_shown_says_so_and_large_files_are_cut(place: Path) -> None:
@@ -97,3 +98,26 @@ async def test_a_mentioned_file_can_be_edited_at_once(tmp_path: Path, isolated: 
     async with opened(options(tmp_path, mode="bypass"), name) as session:
         await session.prompt("edit a.txt: new => newer")
         assert (isolated / "a.txt").read_text() == "newer\n"
+
+
+async def test_each_mention_leaves_a_trace(tmp_path: Path, isolated: Path) -> None:
+    (isolated / "a.txt").write_text("one\ntwo\n")
+    (isolated / "long.txt").write_text("line\n" * 3_000)
+    (isolated / "bin").write_bytes(b"\0\1")
+    prompt = "say 3 of @a.txt @nope.txt, @long.txt @bin and @somebody, me@example.org"
+    async with opened(options(tmp_path)) as session:
+        await session.prompt(prompt)
+        traces = {trace.path: trace for trace in session.of("run.started")[0].mentions}
+        assert {path: trace.state for path, trace in traces.items()} == {
+            "a.txt": "read",
+            "nope.txt": "missing",
+            "long.txt": "cut",
+            "bin": "failed",
+        }
+        assert traces["a.txt"].detail == "2 lines"
+        (item,) = [
+            item for item in (await session.handle.items(0, 5)).values() if type(item).__name__ == "PromptItem"
+        ]
+        assert [trace.path for trace in item.mentions] == ["a.txt", "nope.txt", "long.txt", "bin"]
+        await session.prompt("say 3 of @nope.txt")
+        assert session.of("run.started")[1].content == []

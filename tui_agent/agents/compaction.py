@@ -113,7 +113,7 @@ def compaction_reason(services: Services, history: History, *, max_output: int) 
     `max_output` is what the next answer may take, in tokens.
     """
     model = services.catalog.find(services.conversation().model)
-    due = compaction_due(history, window=model.context_window, max_output=max_output)
+    due = compaction_due(history, window=model.context_window, max_output=max_output, percent=services.compact_at)
     if due or not history.needs_turn or history.turns < LEAST_TURNS:
         return due
     size = history.window_tokens

@@ -63,6 +63,7 @@ class Services:
     stopping: set[str] = field(default_factory=set)
     memory_files: MemoryChoice = "ask"
     system_prompt: str = ""
+    compact_at: int | None = None
     interrupting: bool = False
     interrupt_reason: str = ""
     time_up: BudgetStopped | None = None

@@ -155,6 +155,9 @@ class Settings(BaseModel):
         default="ask",
         description="Whether a project's AGENTS.md and CLAUDE.md go to the model: once you agreed, always, never.",
     )
+    compact_at: int | None = Field(
+        default=None, ge=5, le=95, description="Per cent of the window in use from which the history is compacted."
+    )
     append_system_prompt: str = Field(default="", description="Text that is added to the system prompt.")
     notifications: bool = Field(default=True, description="Ring the bell when a decision waits.")
     limits: Limits = Field(default=Limits(), description="Hard limits of a run, a session, a day.")

@@ -44,15 +44,18 @@ def summary_request(instructions: str) -> str:
     return SUMMARY_REQUEST + (f"\n\nThe user adds: {instructions}" if instructions.strip() else "")
 
 
-def compaction_due(history: History, *, window: int, max_output: int) -> str:
+def compaction_due(history: History, *, window: int, max_output: int, percent: int | None = None) -> str:
     """Return why the history must be compacted before its next turn, empty when it need not be.
 
     `window` and `max_output` are the model's, in tokens. Room is left for one whole answer and for the summary
     itself; small windows give up a quarter for it. Never while a tool's result is missing, nor twice in a row.
+    `percent` is how much of the window may be in use at most, where the user set it.
     """
     if not history.needs_turn or history.turns < LEAST_TURNS:
         return ""
     headroom = min(max_output + SUMMARY_TOKENS, window // 4)
+    if percent is not None and history.window_tokens > window * percent // 100:
+        return f"{history.window_tokens:,} of {window:,} tokens are in use, more than the {percent} % of compact_at"
     if history.window_tokens <= window - headroom:
         return ""
     return f"{history.window_tokens:,} of {window:,} tokens are in use, and an answer needs room"

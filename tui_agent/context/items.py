@@ -25,6 +25,7 @@ from tui_agent.events import (
     Crash,
     Event,
     JsonObject,
+    MentionRead,
     Notice,
     PermissionDecided,
     PermissionRequested,
@@ -61,12 +62,13 @@ StepState = Literal["planned", "waiting", "running", "uncertain", "ok", "error",
 
 @dataclass(frozen=True, slots=True)
 class PromptItem:
-    """What a person typed. Queued prompts wait for the agent's next turn."""
+    """What the user typed, and what became of its @-mentions. Queued prompts wait for the agent's next turn."""
 
     time: float
     text: str
     state: Literal["sent", "queued", "withdrawn"] = "sent"
     id: str = ""
+    mentions: tuple[MentionRead, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +173,9 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
     """Return the item after `event`, which is of the item's position. Pure. `None` begins one."""
     match event, item:
         case RunStarted(), _:
-            return PromptItem(event.time, event.prompt, "sent", event.run)
+            return PromptItem(event.time, event.prompt, "sent", event.run, tuple(event.mentions))
         case PromptQueued(), _:
-            return PromptItem(event.time, event.prompt, "queued", event.prompt_id)
+            return PromptItem(event.time, event.prompt, "queued", event.prompt_id, tuple(event.mentions))
         case PromptAccepted(), PromptItem():
             return replace(item, state="sent")
         case PromptWithdrawn(), PromptItem():

@@ -91,11 +91,23 @@ class SandboxProbed(EventBase):
 # --- run -----------------------------------------------------------------------------------------
 
 
+class MentionRead(Part):
+    """What became of one @-mention of a prompt.
+
+    `state` says whether its content came along: `read`, `cut` (a part of it), `missing` (there is no such file),
+    `failed` or `left out` (one too many); `detail` is a line for the user.
+    """
+
+    path: str
+    state: Literal["read", "cut", "missing", "failed", "left out"]
+    detail: str = ""
+
+
 class RunStarted(EventBase):
     """A prompt was taken up. `content` is the user message as the API takes it, `prompt` what was typed.
 
     `files` are the files whose content the prompt brought along, as they were read; `memory` are instruction files of
-    their folders, one each for the last blocks of `content`.
+    their folders, one each for the last blocks of `content`; `mentions` what became of each @-mention.
     A subagent's run names the step that asked for it; the session's own agent's run does not.
     """
 
@@ -105,6 +117,7 @@ class RunStarted(EventBase):
     content: list[JsonObject] = Field(default_factory=list)
     files: list[FileState] = Field(default_factory=list)
     memory: list[str] = Field(default_factory=list)
+    mentions: list[MentionRead] = Field(default_factory=list)
     agent_type: str = "general"
     parent_step: str = ""
     parent_agent: str = ""
@@ -158,8 +171,8 @@ class RunInterrupted(EventBase):
 
 
 class PromptQueued(EventBase):
-    """A prompt was typed while a run was going; the agent sees it at its next turn. `content`, `files`
-    and `memory` are as in `RunStarted`."""
+    """A prompt was typed while a run was going; the agent sees it at its next turn. `content`, `files`,
+    `memory` and `mentions` are as in `RunStarted`."""
 
     type: Literal["prompt.queued"] = "prompt.queued"
     in_conversation: ClassVar[bool] = True
@@ -168,6 +181,7 @@ class PromptQueued(EventBase):
     content: list[JsonObject] = Field(default_factory=list)
     files: list[FileState] = Field(default_factory=list)
     memory: list[str] = Field(default_factory=list)
+    mentions: list[MentionRead] = Field(default_factory=list)
 
     @property
     def subject(self) -> str:

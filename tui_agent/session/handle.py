@@ -224,6 +224,7 @@ class SessionHandle:
             find_events=journal.read,
             request_options=self._request_options,
             sandbox=self._sandbox,
+            compact_at=settings.settings.compact_at,
             memory_files=options.memory_files or settings.settings.memory_files,
             system_prompt=_joined(settings.settings.append_system_prompt, options.system_prompt),
         )
@@ -512,15 +513,18 @@ class SessionHandle:
 
     async def _take_up(self, prompt: str, expansion: Expansion) -> str:
         content, files, memory = expansion.content, expansion.files, expansion.memory
+        mentions = expansion.mentions
         async with self._services.prompts:
             if self.state.conversation.active_run is not None:
                 prompt_id = self._runtime.new_id("prompt")
-                queued = PromptQueued(prompt_id=prompt_id, prompt=prompt, content=content, files=files, memory=memory)
+                queued = PromptQueued(
+                    prompt_id=prompt_id, prompt=prompt, content=content, files=files, memory=memory, mentions=mentions
+                )
                 await self._recorder.record(queued)
                 self._driver.go_on()
                 return queued.prompt_id
             run = self._runtime.new_id("run")
-            started = RunStarted(prompt=prompt, content=content, files=files, memory=memory)
+            started = RunStarted(prompt=prompt, content=content, files=files, memory=memory, mentions=mentions)
             await self._recorder.scoped(run, MAIN_AGENT).record(started)
         self._driver.go_on()
         return run

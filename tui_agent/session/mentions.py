@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 
 from tui_agent.context import MemoryFile
-from tui_agent.events import FileState, JsonObject
+from tui_agent.events import FileState, JsonObject, MentionRead
 from tui_agent.tools.files import resolve
 from tui_agent.tools.read import read_target
 from tui_agent.workflow import ToolError
@@ -23,6 +23,9 @@ MOST_MENTIONS = 20
 
 _MENTION = re.compile(r'(?<![\w@`/.])@(?:"(?P<quoted>[^"\n]+)"|(?P<plain>(?:\\ |[^\s"`])+))')
 _LINES = re.compile(r"(?P<path>.+?):(?P<first>\d+)(?:-(?P<last>\d+))?")
+_LIKE_A_FILE = re.compile(r"(?:~|\.{1,2})?/.*|[^@]*[^@/]\.[A-Za-z0-9]{1,8}|.+/.*")
+"""A mention that names a file, rather than a user or a package."""
+
 _TRAILING = ".,;:!?)]}'"
 
 
@@ -45,6 +48,7 @@ class Expansion:
     content: list[JsonObject] = field(default_factory=list)
     files: list[FileState] = field(default_factory=list)
     memory: list[str] = field(default_factory=list)
+    mentions: list[MentionRead] = field(default_factory=list)
 
     def with_memory(self, found: Sequence[MemoryFile]) -> Expansion:
         """Return the expansion with memory files at its end."""
@@ -53,7 +57,7 @@ class Expansion:
             _text(f"<memory path={_quoted(path)}>\n{memory.block()}\n</memory>")
             for path, memory in zip(paths, found, strict=True)
         )
-        return Expansion([*self.content, *blocks], self.files, paths)
+        return Expansion([*self.content, *blocks], self.files, paths, self.mentions)
 
 
 def find_mentions(prompt: str) -> Iterator[list[Mention]]:
@@ -84,6 +88,7 @@ def expand_mentions(prompt: str, workspace: Path, home: Path, *, images: bool, d
     blocks: list[JsonObject] = []
     files: dict[str, FileState] = {}
     seen: set[Mention] = set()
+    traces: list[MentionRead] = []
     for choices in find_mentions(prompt):
         for mention in choices:
             if mention in seen:
@@ -94,19 +99,25 @@ def expand_mentions(prompt: str, workspace: Path, home: Path, *, images: bool, d
             seen.add(mention)
             if len(seen) > MOST_MENTIONS:
                 blocks.append(_text(f"<mention-left-out path={_quoted(mention.path)}/>"))
+                detail = f"more than {MOST_MENTIONS} mentions"
+                traces.append(MentionRead(path=mention.path, state="left out", detail=detail))
                 break
-            content, states = found
+            content, states, trace = found
+            traces.append(trace)
             blocks += content
             files |= {state.path: state for state in states}
             break
-    if not blocks:
-        return Expansion()
-    return Expansion([_text(prompt), *blocks], list(files.values()))
+        else:
+            likely = choices[-1].path
+            if _LIKE_A_FILE.fullmatch(likely):
+                traces.append(MentionRead(path=likely, state="missing", detail="no such file; it stays text"))
+    content = [_text(prompt), *blocks] if blocks else []
+    return Expansion(content, list(files.values()), mentions=traces)
 
 
 def _read(
     mention: Mention, workspace: Path, home: Path, *, images: bool, documents: bool
-) -> tuple[list[JsonObject], list[FileState]] | None:
+) -> tuple[list[JsonObject], list[FileState], MentionRead] | None:
     """Return what a mention brings along, None if it names nothing that exists."""
     try:
         target = resolve(mention.path, workspace, home)
@@ -125,11 +136,14 @@ def _read(
     try:
         outcome = read_target(target, options, images=images, documents=documents)
     except (ToolError, OSError) as error:
-        return [_text(f"<{tag}-not-read path={_quoted(target.shown)}>{error}</{tag}-not-read>")], []
+        text = f"<{tag}-not-read path={_quoted(target.shown)}>{error}</{tag}-not-read>"
+        return [_text(text)], [], MentionRead(path=target.shown, state="failed", detail=str(error))
     first = outcome.result[0]
+    cut = not options and re.match(r"[\d,]+ of ", outcome.summary)
+    trace = MentionRead(path=target.shown, state="cut" if cut else "read", detail=outcome.summary)
     if first.get("type") == "text":
-        return [_text(f"{head}\n{first['text']}\n</{tag}>")], outcome.effects
-    return [_text(head + f"</{tag}>"), *outcome.result], outcome.effects
+        return [_text(f"{head}\n{first['text']}\n</{tag}>")], outcome.effects, trace
+    return [_text(head + f"</{tag}>"), *outcome.result], outcome.effects, trace
 
 
 def _quoted(path: str) -> str:

@@ -90,6 +90,12 @@ def _prompt(item: PromptItem, palette: Palette, width: int, unfolded: bool) -> l
         lines.extend(
             plain(f"▸ … {more} and {len(item.text) - len(begin):,} characters more", palette.dim, width, rest)
         )
+    for mention in item.mentions:
+        shown = f"@{mention.path}: {mention.detail or mention.state}"
+        if mention.state == "cut":
+            shown += ", cut"
+        style = palette.dim if mention.state == "read" else palette.warning
+        lines.extend(plain(inert(shown), style, width, rest))
     if item.state != "sent":
         words = {"queued": "queued: sent with the next turn", "withdrawn": "withdrawn"}[item.state]
         lines.extend(plain(f"({words})", palette.dim, width, rest))
