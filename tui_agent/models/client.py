@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import re
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,16 +154,9 @@ class ModelClient:
                 ) from error
 
     def _make(self) -> anthropic.AsyncAnthropic:
-        # A collection during the import walks all its new objects and holds up the keys of the screen.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            import anthropic
-            import anthropic.resources.messages
-        finally:
-            gc.freeze()
-            if collecting:
-                gc.enable()
+        _import_sdk()
+        import anthropic
+
         timeout = anthropic.Timeout(FIRST_BYTE_SECONDS, connect=CONNECT_SECONDS)
         http_client = None
         if _is_loopback(self._address):
@@ -665,3 +660,20 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _is_loopback(base_url: str) -> bool:
     host = urlsplit(base_url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")
+
+
+def _import_sdk() -> None:
+    """Import the SDK, once, without a collection in the middle: it would walk all new objects and hold up keys.
+
+    What was imported is frozen: it never becomes garbage. Freezing again would keep the garbage of closed sessions.
+    """
+    if "anthropic.resources.messages" in sys.modules:
+        return
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        importlib.import_module("anthropic.resources.messages")
+    finally:
+        gc.freeze()
+        if collecting:
+            gc.enable()
