@@ -58,12 +58,14 @@ def run_app(
         # commands that run here would inherit.
         vars(constants)["MAX_FPS"] = max(constants.MAX_FPS, FRAMES_PER_SECOND)
         from tui_agent.ui.app import TuiAgentApp
+        from tui_agent.ui.themes import has_few_colors
 
         app = TuiAgentApp(
             open_session,
             options=options,
             prompt=prompt,
             theme=theme,
+            few_colors=has_few_colors(environment or {"COLORTERM": "truecolor"}),
             theme_folders=theme_folders,
             driver_class=driver_class(early),
         )

@@ -29,7 +29,7 @@ from tui_agent.ui.prompt import GUARD_SECONDS
 from tui_agent.ui.session_app import SessionApp
 from tui_agent.ui.terminal import has_job_control
 from tui_agent.ui.terminal_cells import TerminalCells
-from tui_agent.ui.themes import DEFAULT_THEME, load_themes, packaged_themes
+from tui_agent.ui.themes import DEFAULT_THEME, FEW_COLORS_THEME, load_themes, packaged_themes
 from tui_agent.ui.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class TuiAgentApp(SessionApp):
         options: Callable[[], OpenOptions] | None = None,
         prompt: str = "",
         theme: str = "",
+        few_colors: bool = False,
         theme_folders: Sequence[Path] = (),
         driver_class: Any = None,
     ) -> None:
@@ -122,7 +123,8 @@ class TuiAgentApp(SessionApp):
         self.own_themes = tuple(loaded.themes)
         """Names of the themes from the package's and the person's folders."""
         self._theme_problems = loaded.problems
-        wanted = theme or DEFAULT_THEME
+        self._passing_theme = FEW_COLORS_THEME if few_colors and not theme else ""
+        wanted = theme or self._passing_theme or DEFAULT_THEME
         if wanted in self.available_themes:
             self.theme = wanted
         else:
@@ -401,7 +403,7 @@ class TuiAgentApp(SessionApp):
 
     def use_theme(self, name: str) -> None:
         """Switch to a theme; the session remembers it."""
-        self.theme = name
+        self.theme, self._passing_theme = name, ""
         self.on_workbench_layout_changed()
 
     def on_prompt_draft_changed(self) -> None:

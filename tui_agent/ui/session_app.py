@@ -76,6 +76,9 @@ class SessionApp(App[int]):
         """The session that was closed last, empty when nothing was asked in it."""
         self.close_problem = ""
         """Why the end of the session that was closed last could not be written, empty when it was."""
+        self._passing_theme = ""
+        """The theme chosen for what the terminal can show: not the session's, and not kept with it."""
+        self._kept_theme = ""
         self.terminal_cursor = False
         """Whether fields show the terminal's own cursor instead of painting one."""
         self.failure: Exception | None = None
@@ -105,7 +108,7 @@ class SessionApp(App[int]):
             if self.handle is not None:
                 self.handle.let_go()
             with contextlib.suppress(Exception):  # the screen may be what failed
-                self._last_layout = self.workbench.collect(self.theme).to_json()
+                self._last_layout = self.workbench.collect(self._theme_to_keep()).to_json()
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
@@ -113,6 +116,9 @@ class SessionApp(App[int]):
             super()._fatal_error()
         else:  # Textual would print each frame with its variables, and secrets among them
             self._close_messages_no_wait()
+
+    def _theme_to_keep(self) -> str:
+        return self._kept_theme if self._passing_theme else self.theme
 
     async def _close_after_failure(self) -> None:
         from tui_agent.session import JournalError
@@ -173,7 +179,8 @@ class SessionApp(App[int]):
         workbench.prompt.show_question(self._open_question() is not None)
         self._history = History(handle.items, handle.item_count)
         self._unsubscribe = handle.subscribe(self._receive)
-        if layout.theme in self.available_themes:
+        self._kept_theme = layout.theme
+        if layout.theme in self.available_themes and not self._passing_theme:
             self.theme = layout.theme
         await workbench.attach(handle, layout)
         self._show_header()
@@ -182,7 +189,7 @@ class SessionApp(App[int]):
         header.show(replace(header.data, branch=branch))
         self._saver = LayoutSaver(
             workbench,
-            lambda: workbench.collect(self.theme),
+            lambda: workbench.collect(self._theme_to_keep()),
             handle.save_layout,
             lambda error: self.report(error, "The draft and the layout are not kept"),
         )

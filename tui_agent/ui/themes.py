@@ -18,6 +18,17 @@ from textual.theme import Theme
 DEFAULT_THEME = "tui-agent-dark"
 """The theme used when none, or an unknown one, is asked for."""
 
+FEW_COLORS_THEME = "tui-agent-16"
+"""The theme used where a terminal has 16 colors and none was asked for."""
+
+
+def has_few_colors(environment: Mapping[str, str]) -> bool:
+    """Say whether a terminal has only the 16 ANSI colors, by the variables that they set, as Rich reads them."""
+    if environment.get("COLORTERM", "").strip().lower() in {"truecolor", "24bit"}:
+        return False
+    return not environment.get("TERM", "").endswith(("256color", "kitty"))
+
+
 _COLORS = frozenset(
     {
         "primary",
