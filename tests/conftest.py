@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.sdk_types import check_request
+from tui_agent.models.offline import OfflineServer
 
 # No test fails by the clock: these machines are shared.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,3 +78,11 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TUI_AGENT_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.chdir(workspace)
     return workspace
+
+
+@pytest.fixture(autouse=True, scope="session")
+def typed_requests() -> Iterator[None]:
+    """Let every offline model of this process check each request against the SDK's own parameter types."""
+    OfflineServer.check_types = staticmethod(check_request)
+    yield
+    OfflineServer.check_types = None

@@ -20,7 +20,7 @@ from tui_agent.models.capabilities import (
 )
 from tui_agent.models.fields import features_of, make_head
 from tui_agent.models.offline import OfflineServer
-from tui_agent.models.offline.rules import invalid
+from tui_agent.models.offline.errors import invalid
 from tui_agent.runtime import Runtime
 
 SONNET = load_catalog().find("sonnet")

@@ -299,7 +299,7 @@ async def test_a_proxy_in_the_environment_is_not_used_for_loopback(serve, connec
 
 async def test_unknown_model_and_too_long_prompt(talk: Talk) -> None:
     with pytest.raises(ModelNotFoundError):
-        await talk.send("hi", model="claude-nothing")
+        await talk.send("hi", model="gpt-nothing")
     with pytest.raises(InvalidRequestError) as caught:
         await talk.send("x " * 410_000, model="offline")
     assert caught.value.kind == "context_too_long"

@@ -142,7 +142,7 @@ async def test_unknown_path_and_models(talk: Talk) -> None:
     import anthropic
 
     with pytest.raises(anthropic.NotFoundError):
-        await client.models.retrieve("claude-nothing")
+        await client.models.retrieve("gpt-nothing")
     with pytest.raises(anthropic.NotFoundError):
         await client.files.list()
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.session.support import Watcher, opened, options
 from tui_agent.models.offline import OfflineServer, RecordedRequest, practice
-from tui_agent.models.offline.rules import invalid
+from tui_agent.models.offline.errors import invalid
 from tui_agent.session import OpenOptions, SessionError
 
 

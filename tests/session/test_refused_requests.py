@@ -18,7 +18,7 @@ from tests.session.support import Watcher, opened, options
 from tui_agent.context import find_fault
 from tui_agent.context.repair import replace_blocks
 from tui_agent.models.offline import OfflineServer
-from tui_agent.models.offline.rules import invalid
+from tui_agent.models.offline.errors import invalid
 
 Refuses = Callable[[dict[str, Any]], str]
 

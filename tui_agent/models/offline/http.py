@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tui_agent.models.offline.rules import ApiError, invalid
+from tui_agent.models.offline.errors import ApiError, invalid
 
 MAX_BODY = 32 * 1024 * 1024
 """Bytes; the API's own limit."""

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 from typing import Any
 
+from tui_agent.models.offline.errors import invalid
 from tui_agent.models.offline.request import Request
-from tui_agent.models.offline.rules import invalid
 from tui_agent.models.offline.tokens import canonical
 
 _KEY = b"tui-agent offline model"

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tui_agent.models.catalog import Catalog
+from tui_agent.models.offline.errors import ApiError, invalid
 from tui_agent.models.offline.request import blocks
+from tui_agent.models.offline.strict import check_fields
 
 _KNOWN_FIELDS_TEXT = (
     "model messages max_tokens system tools tool_choice stream thinking output_config metadata "
     "stop_sequences temperature top_k top_p cache_control container diagnostics inference_geo "
-    "service_tier speed betas context_management mcp_servers compaction"
+    "service_tier speed context_management mcp_servers compaction fallbacks"
 )
 KNOWN_FIELDS = frozenset(_KNOWN_FIELDS_TEXT.split())
-_COUNT_FIELDS_TEXT = "model messages system tools tool_choice thinking output_config cache_control"
+_COUNT_FIELDS_TEXT = "model messages system tools tool_choice thinking output_config cache_control speed"
 COUNT_FIELDS = frozenset(_COUNT_FIELDS_TEXT.split())
 
 _USER_BLOCKS_TEXT = "text image document tool_result search_result container_upload"
@@ -35,30 +37,11 @@ _TOOL_ID = re.compile(r"[a-zA-Z0-9_-]+")
 COMPACTION_BETA = "compact-2026-09-04"
 FALLBACK_BETA = "server-side-fallback-2026-07-01"
 
+MAX_OUTPUT = 128_000
+"""Output tokens of a model that the catalog does not know, at most."""
+
 BETA_BLOCKS = {"compaction": COMPACTION_BETA, "fallback": FALLBACK_BETA}
 """Content blocks that a request may hold only with a beta header."""
-
-
-class ApiError(Exception):
-    """An error response: HTTP status, the API's error type, its message, and headers to go with it.
-
-    `code` is the API's `error_code` in the error's details, where it has one.
-    """
-
-    def __init__(
-        self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None, code: str = ""
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.kind = kind
-        self.message = message
-        self.headers = dict(headers or {})
-        self.code = code
-
-
-def invalid(message: str, code: str = "") -> ApiError:
-    """Return the API's answer to a request that breaks a rule."""
-    return ApiError(400, "invalid_request_error", message, code=code)
 
 
 def beta_headers(headers: Mapping[str, str]) -> frozenset[str]:
@@ -111,7 +94,7 @@ def check_body(body: Any, catalog: Catalog, *, counting: bool = False) -> None:
     for name in ("model", "messages") if counting else ("model", "messages", "max_tokens"):
         if name not in body:
             raise invalid(f"{name}: Field required")
-    if not isinstance(body["model"], str) or catalog.find(body["model"]).id not in catalog.models:
+    if not isinstance(body["model"], str) or not knows(catalog, body["model"]):
         raise ApiError(404, "not_found_error", f"model: {body['model']}")
     if not counting:
         _check_max_tokens(body, catalog)
@@ -119,11 +102,18 @@ def check_body(body: Any, catalog: Catalog, *, counting: bool = False) -> None:
     _check_tools(body)
     _check_messages(body)
     _check_marks(body)
+    check_fields(body)
+
+
+def knows(catalog: Catalog, model: str) -> bool:
+    """Whether there is a model of that name: any of the vendor's, so that every client finds its own."""
+    return catalog.find(model).id in catalog.models or model.startswith("claude-")
 
 
 def _check_max_tokens(body: dict[str, Any], catalog: Catalog) -> None:
     wanted = body["max_tokens"]
-    most = catalog.find(body["model"]).max_output
+    model = catalog.find(body["model"])
+    most = model.max_output if model.known else MAX_OUTPUT
     if not isinstance(wanted, int) or isinstance(wanted, bool):
         raise invalid("max_tokens: Input should be a valid integer")
     if wanted < 1:
@@ -137,7 +127,12 @@ def _check_max_tokens(body: dict[str, Any], catalog: Catalog) -> None:
     thinking = body.get("thinking")
     if thinking is None:
         return
-    if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "disabled", "adaptive"}:
+    if not isinstance(thinking, dict) or thinking.get("type") not in {
+        "enabled",
+        "disabled",
+        "adaptive",
+        "between_tools",
+    }:
         raise invalid("thinking: Input tag should be one of 'enabled', 'disabled', 'adaptive'")
     if thinking["type"] == "enabled":
         budget = thinking.get("budget_tokens")

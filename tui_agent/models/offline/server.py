@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from tui_agent.models.catalog import Catalog, load_catalog
 from tui_agent.models.offline.answer import Answer, Message, Piece
 from tui_agent.models.offline.cache import PromptCache
+from tui_agent.models.offline.errors import ApiError, invalid
 from tui_agent.models.offline.faults import Fault
 from tui_agent.models.offline.http import HttpRequest, chunk, head, read_request, whole
 from tui_agent.models.offline.memory import Memory
@@ -22,18 +23,24 @@ from tui_agent.models.offline.practice import summary
 from tui_agent.models.offline.request import Request
 from tui_agent.models.offline.rules import (
     COMPACTION_BETA,
-    ApiError,
     beta_headers,
     check_blocks,
     check_body,
     check_headers,
-    invalid,
+    knows,
 )
 from tui_agent.models.offline.scenario import Scenario, load_scenario
+from tui_agent.models.offline.strict import check_betas
 from tui_agent.runtime import Runtime
 
 BURST_BYTES = 32 * 1024
 """Bytes that an answer without a speed sends at a time."""
+
+MAX_WINDOW = 1_000_000
+"""Tokens of a window that the catalog does not know."""
+
+LEAST_COUNT = 8
+"""What the real `count_tokens` says of the shortest message."""
 
 _STATUS_FAULTS: dict[str, tuple[int, str, str]] = {
     "overloaded": (529, "overloaded_error", "Overloaded"),
@@ -66,7 +73,11 @@ class OfflineServer:
     answers that have none of their own; `delta_tokens` is the size of a delta without a speed. With
     `record`, `requests` keeps every request: for tests only, it grows without end. `now` of `runtime` is
     the clock of the simulated cache. With `compaction` it compacts on demand, as the API's beta does.
+    `check_types`, where set, is called with path, body and betas of every request that breaks no rule, and raises
+    `ValueError` for what the SDK's own types do not allow: tests set it for all servers.
     """
+
+    check_types: ClassVar[Callable[[str, dict[str, Any], frozenset[str]], None] | None] = None
 
     def __init__(
         self,
@@ -217,13 +228,15 @@ class OfflineServer:
             return True
         check_headers(http.headers)
         betas = beta_headers(http.headers)
+        check_betas(betas)
         if http.method == "POST":
             check_blocks(body, betas)
         if route == ("POST", "/v1/messages"):
             self._check_compaction(body, betas)
-            return await self._messages(body, reader, writer, request_id)
+            return await self._messages(body, betas, reader, writer, request_id)
         if route == ("POST", "/v1/messages/count_tokens"):
             check_body(body, self._catalog, counting=True)
+            self._check_types(http.path, body, betas)
             answer: dict[str, Any] = {"input_tokens": self.counted(Request(body))}
         elif route == ("GET", "/v1/models"):
             models = [self._model(name) for name in self._catalog.models]
@@ -237,11 +250,18 @@ class OfflineServer:
         return True
 
     async def _messages(
-        self, body: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request_id: str
+        self,
+        body: Any,
+        betas: frozenset[str],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        request_id: str,
     ) -> bool:
         check_body(body, self._catalog)
+        self._check_types("/v1/messages", body, betas)
         request = self._last = Request(body, self._last)
-        window = self._catalog.find(request.model).context_window
+        model = self._catalog.find(request.model)
+        window = model.context_window if model.known else MAX_WINDOW
         if request.tokens > window:
             raise invalid(f"prompt is too long: {request.tokens} tokens > {window} maximum")
         self._memory.check(request)
@@ -260,7 +280,7 @@ class OfflineServer:
             writer.write(whole(200, _PAGE, "text/html"))
             await writer.drain()
             return True
-        answer = _changed(answer, fault)
+        answer = _stopped(_changed(answer, fault), body.get("stop_sequences") or [])
         message = Message(request, answer, self._cache.usage(request))
         message.usage = self.billed(request, message.usage)
         message.diagnostics = self._memory.diagnose(request)
@@ -276,11 +296,20 @@ class OfflineServer:
 
     def counted(self, request: Request) -> int:
         """Return what `count_tokens` says; a server of a test may be wrong on purpose."""
-        return request.tokens
+        return max(LEAST_COUNT, request.tokens)
 
     def billed(self, request: Request, usage: dict[str, Any]) -> dict[str, Any]:
         """Return the `usage` that the response reports; a server of a test may ask for more."""
         return usage
+
+    @classmethod
+    def _check_types(cls, path: str, body: dict[str, Any], betas: frozenset[str]) -> None:
+        if cls.check_types is None:
+            return
+        try:
+            cls.check_types(path, body, betas)
+        except ValueError as error:
+            raise invalid(f"{error} (not as the SDK's types have it)") from error
 
     def _check_compaction(self, body: Any, betas: frozenset[str]) -> None:
         """Raise `ApiError` for a request to compact that the beta would refuse."""
@@ -293,8 +322,8 @@ class OfflineServer:
             raise invalid("compaction.type: Input should be 'summarize'")
 
     def _model(self, name: str) -> dict[str, Any]:
-        model = self._catalog.models.get(unquote(name))
-        if model is None:
+        model = self._catalog.find(unquote(name))
+        if not knows(self._catalog, unquote(name)):
             raise ApiError(404, "not_found_error", f"model: {name}")
         yes, no, compacts = {"supported": True}, {"supported": False}, {"supported": self._compaction}
         levels = ("low", "medium", "high", "xhigh", "max")
@@ -348,6 +377,15 @@ def _changed(answer: Answer, fault: Fault | None) -> Answer:
             assert fault is not None
             return replace(answer, speed=fault.speed)
     return answer
+
+
+def _stopped(answer: Answer, sequences: list[str]) -> Answer:
+    """Return the answer up to the first of the stop sequences in its text."""
+    found = [(answer.text.find(one), one) for one in sequences if one in answer.text]
+    if not found:
+        return answer
+    at, sequence = min(found)
+    return replace(answer, text=answer.text[:at], calls=(), stop="stop_sequence", stop_detail=sequence)
 
 
 class _Stream:
