@@ -60,7 +60,12 @@ def test_text_says_why_and_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--max-cost", "0"), ("--max-cost", "nan"), ("--max-time", "inf"), ("--max-tokens", "0")]
+    "wrong", [("--max-cost", "-1"), ("--max-cost", "nan"), ("--max-time", "inf"), ("--max-tokens", "0")]
 )
 def test_what_is_no_limit_is_refused(wrong: tuple[str, str]) -> None:
     assert run(*wrong, "-p", "say 5").exit_code == 2
+
+
+@pytest.mark.parametrize("lifted", [("--max-cost", "0"), ("--max-turns", "0")])
+def test_0_lifts_the_default_limits(lifted: tuple[str, str]) -> None:
+    assert run(*lifted, "-p", "say 5").exit_code == 0
