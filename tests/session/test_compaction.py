@@ -335,3 +335,14 @@ async def test_another_server_gets_the_summary_as_text(tmp_path: Path) -> None:
     finally:
         await asyncio.to_thread(server.stop)
         await asyncio.to_thread(plain.stop)
+
+
+async def test_a_share_of_the_window_can_be_set(tmp_path: Path, isolated: Path) -> None:
+    for number in range(8):
+        (isolated / f"{number}.txt").write_text(f"file {number}\n" * 2_000)
+    given = small_window(tmp_path, 60_000)
+    with (tmp_path / "config/settings.toml").open("a") as settings:
+        settings.write("compact_at = 30\n")
+    async with opened(given) as session:
+        await session.prompt(" then ".join(f"read {number}.txt" for number in range(8)))
+        assert "30 % of compact_at" in session.of("context.compacted")[0].reason
