@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tui_agent.permissions.rule_file import RuleFileError, add_rule
+from tui_agent.permissions.rule_file import RuleFileError, add_rules
 
 
 def rules_after(before: str, text: str, folder: Path) -> dict[str, object]:
     folder.mkdir(exist_ok=True)
     (folder / "permissions.toml").write_text(before)
-    path = add_rule(folder, text, "allow", "/home/dev")
+    path = add_rules(folder, [text], "allow", "/home/dev")
     after = path.read_text()
     for line in before.splitlines():
         if "#" in line:
@@ -47,22 +47,22 @@ def test_all_else_stays_as_it_was(tmp_path: Path, before: str) -> None:
 
 
 def test_a_rule_stands_there_once(tmp_path: Path) -> None:
-    add_rule(tmp_path, "Bash(a *)", "allow", "/h")
-    add_rule(tmp_path, "Bash(a *)", "allow", "/h")
+    add_rules(tmp_path, ["Bash(a *)"], "allow", "/h")
+    add_rules(tmp_path, ["Bash(a *)"], "allow", "/h")
     assert tomllib.loads((tmp_path / "permissions.toml").read_text()) == {"allow": ["Bash(a *)"]}
 
 
 @pytest.mark.parametrize("text", ["", "Bash(a; b)", "Bash(", "Bash($X *)"])
 def test_no_rule_is_not_saved(tmp_path: Path, text: str) -> None:
     with pytest.raises(RuleFileError):
-        add_rule(tmp_path, text, "allow", "/h")
+        add_rules(tmp_path, [text], "allow", "/h")
     assert not (tmp_path / "permissions.toml").exists()
 
 
 def test_a_file_that_does_not_parse_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "permissions.toml").write_text("allow = [\n")
     with pytest.raises(RuleFileError):
-        add_rule(tmp_path, "Bash(a)", "allow", "/h")
+        add_rules(tmp_path, ["Bash(a)"], "allow", "/h")
     assert (tmp_path / "permissions.toml").read_text() == "allow = [\n"
 
 
@@ -81,10 +81,20 @@ def test_any_rules_in_turn(tmp_path: Path, texts: list[str]) -> None:
     saved = []
     for text in texts:
         try:
-            add_rule(tmp_path, text, "deny", "/h")
+            add_rules(tmp_path, [text], "deny", "/h")
         except RuleFileError as error:
             assert "not saved" in str(error)
             continue
         saved.append(text)
     if saved:
         assert tomllib.loads(file.read_text()) == {"deny": list(dict.fromkeys(saved))}
+
+
+def test_of_several_rules_all_are_saved_or_none(tmp_path: Path) -> None:
+    file = tmp_path / "permissions.toml"
+    file.write_text('# mine\nallow = ["Bash(a *)"]\n')
+    with pytest.raises(RuleFileError):
+        add_rules(tmp_path, ["Bash(b *)", "Bash(c; d)"], "allow", "/h")
+    assert file.read_text() == '# mine\nallow = ["Bash(a *)"]\n'
+    add_rules(tmp_path, ["Bash(b *)", "Bash(a *)", "Bash(c *)"], "allow", "/h")
+    assert file.read_text() == '# mine\nallow = ["Bash(a *)", "Bash(b *)", "Bash(c *)"]\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -154,19 +155,46 @@ async def test_a_rule_is_previewed_saved_and_lets_the_call_go(workspace):
         assert config.read_text() == 'allow = ["Bash(touch *)"]\n'
 
 
-async def test_a_line_of_several_commands_is_offered_a_rule_for_the_one_that_asks(workspace):
+@pytest.mark.parametrize(
+    ("line", "rules"),
+    [
+        ("make build && make test", ["Bash(make build *)", "Bash(make test *)"]),
+        ("git commit -m x && git push origin main", ["Bash(git commit *)", "Bash(git push *)"]),
+        ("ls && touch a | tail -5; touch b", ["Bash(touch *)"]),
+        ("echo a && touch b 2>&1 | tail -5; python3 -c 'print(1)'", ["Bash(touch *)", "Bash(python3 -c 'print(1)')"]),
+    ],
+)
+async def test_a_line_of_several_commands_is_offered_all_the_rules_that_it_needs(workspace, line, rules):
     async with driven(workspace) as me:
-        await me.request("run echo a && touch b 2>&1 | tail -5; python3 -c 'print(1)'")
+        await me.request(f"run {line}")
         await to_queue(me)
         await me.pilot.press("a")
         await me.until(lambda: isinstance(me.app.screen, RuleDialog))
-        assert me.app.screen.query_one(Input).value == "Bash(touch *)"
-        await me.handle.always("Bash(touch *)")
-        request = me.state.permissions.pending[0].request
-        assert await me.handle.suggest_rule(request) == "Bash(python3 -c 'print(1)')"
-        await me.handle.always("Bash(python3 -c 'print(1)')")
+        dialog = me.app.screen
+        await me.until(lambda: [field.value for field in dialog.query(Input)] == rules, "the rules are offered")
+        await me.until(lambda: "allow this call." in shown(me) or "allows this call." in shown(me))
+        if len(rules) > 1:
+            await me.pilot.press("down")
+            assert list(dialog.query(Input))[1].has_focus
+            list(dialog.query(Input))[1].value = ""
+            await me.until(lambda: "would still ask" in shown(me), "one rule is not enough")
+            list(dialog.query(Input))[1].value = rules[1]
+            await me.until(lambda: "Together they allow this call." in shown(me))
+        dialog._armed_from = 0
+        await me.pilot.press("enter")
         await me.idle()
-        assert (workspace / "b").exists()
+        saved = tomllib.loads((me.handle.options.config_dir / "permissions.toml").read_text())
+        assert saved == {"allow": rules}
+        assert me.state.permissions.allowed == 1
+
+
+async def test_a_line_that_no_rule_lets_go_is_said_to_ask_still(workspace):
+    async with driven(workspace) as me:
+        await me.request("run touch a && touch $(cat names)")
+        await to_queue(me)
+        await me.pilot.press("a")
+        await me.until(lambda: isinstance(me.app.screen, RuleDialog))
+        await me.until(lambda: "would still ask" in shown(me))
 
 
 async def test_another_mode_empties_the_queue_of_what_it_allows(workspace):

@@ -187,8 +187,8 @@ class PermissionBroker:
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
         return await asyncio.to_thread(self._judge, request, mode, sandbox, request.agent, more)
 
-    async def asking(self, request_id: str, *, mode: str) -> str:
-        """Return the first command of a waiting line that would ask if it stood alone; empty if there is none.
+    async def asking(self, request_id: str, *, mode: str) -> list[str]:
+        """Return the commands of a waiting line that would ask if each stood alone, in their order.
 
         Raises `NoSuchRequest`.
         """
@@ -196,18 +196,19 @@ class PermissionBroker:
         sandbox = await self.sandbox()
         return await asyncio.to_thread(self._asking, request, mode, sandbox)
 
-    def _asking(self, request: PermissionRequested, mode: str, sandbox: SandboxState) -> str:
+    def _asking(self, request: PermissionRequested, mode: str, sandbox: SandboxState) -> list[str]:
         try:
             line = parse_line(str(request.input.get("command", "")), str(self.workspace), str(self.runtime.home))
         except Exception:  # what cannot be parsed asks as a whole
-            return ""
+            return []
+        found: list[str] = []
         for command in line.inner():
             text = shlex.join(command.argv)
             alone = request.model_copy(update={"input": {**request.input, "command": text}})
             plain = all(word.constant and "*" not in word.text for word in command.words)
             if plain and text and self._judge(alone, mode, sandbox, request.agent).verdict == "ask":
-                return text
-        return ""
+                found.append(text)
+        return found
 
     def left_out(self, tool: str, paths: Sequence[str], folder: str, *, agent: str, mode: str) -> set[str]:
         """Return those of `paths`, real, that an agent's search by `tool` in `folder` leaves out (blocking).

@@ -1,4 +1,4 @@
-"""Adding a rule to the person's own file: atomically, and with all else in it as it was, comments too."""
+"""Adding rules to the user's own file: atomically, and with all else in it as it was, comments too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,29 +16,38 @@ from tui_agent.permissions.rules import Origin, RuleError, RuleVerdict, parse_ru
 
 
 class RuleFileError(Exception):
-    """The rule was not saved; the message says why and what to do."""
+    """Nothing was saved; the message says why and what to do."""
 
 
-def add_rule(config: Path, text: str, verdict: RuleVerdict, home: str) -> Path:
-    """Add a rule to the person's file, unless it stands there already, and return the file. Raises `RuleFileError`.
+def add_rules(config: Path, texts: Iterable[str], verdict: RuleVerdict, home: str) -> Path:
+    """Add those of the rules that the user's file does not hold yet, all or none; return the file.
 
-    The file is replaced as a whole only when it parses and says just what it said and the rule.
+    The file is replaced as a whole only when it parses and says just what it said and the rules. Raises
+    `RuleFileError`.
     """
     path = config / PERMISSIONS_FILE
+    added = list(texts)
     try:
-        parse_rule(text, verdict, Origin("user", str(path), base=str(config)), home)
+        for text in added:
+            parse_rule(text, verdict, Origin("user", str(path), base=str(config)), home)
         file = read_toml(path)
     except (RuleError, TomlFileError) as error:
         raise RuleFileError(f"the rule is not saved: {error}") from error
-    before = file.text if file else ""
+    before = after = file.text if file else ""
     values = file.values if file else {}
-    present = values.get(verdict, [])
-    if isinstance(present, list) and any(entry == text for entry in present):
+    for text in added:
+        present = values.get(verdict, [])
+        if isinstance(present, list) and any(entry == text for entry in present):
+            continue
+        wanted = {**values, verdict: [*(present if isinstance(present, list) else []), text]}
+        found = next((new for new in _candidates(after, text, verdict) if _says(new, wanted, text)), None)
+        if found is None:
+            raise RuleFileError(
+                f"{path} is written in a way that nothing can be added to; add the rule there: {text}"
+            )
+        after, values = found, tomllib.loads(found)
+    if after == before:
         return path
-    wanted = {**values, verdict: [*(present if isinstance(present, list) else []), text]}
-    after = next((new for new in _candidates(before, text, verdict) if _says(new, wanted, text)), None)
-    if after is None:
-        raise RuleFileError(f"{path} is written in a way that nothing can be added to; add the rule there: {text}")
     try:
         _replace(path, after)
     except OSError as error:

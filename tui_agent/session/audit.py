@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tui_agent.context.memory import load_memory
 from tui_agent.events import PermissionRevoked
 from tui_agent.journal import Journal, Recorder
 from tui_agent.permissions.audit import Redecider, RulesOf, WhatIf
-from tui_agent.permissions.rule_file import add_rule
+from tui_agent.permissions.rule_file import add_rules
 from tui_agent.permissions.rule_sources import LoadedRules, listed_rules, load_rules, trust
 from tui_agent.permissions.rules import RuleSet, RuleVerdict
 from tui_agent.permissions.trail import AuditEntry, Query, Trail, read_trail
@@ -39,10 +40,10 @@ class RuleChange:
 
 @dataclass(frozen=True, slots=True)
 class RulePreview:
-    """What one more rule that allows would do: to a call that waits, and to the calls of the trail.
+    """What more rules that allow would do, together: to a call that waits, and to the calls of the trail.
 
     `verdict` and `reason` are for the call that waits; `allowed` are the calls among the last `calls` that would not
-    have asked. `problem` says why it is no rule.
+    have asked. `problem` says which is no rule, and why.
     """
 
     verdict: str = ""
@@ -105,24 +106,24 @@ class Audit:
         )
         return RuleSet(kept, found.problems, found.degraded).plus(more)
 
-    def allowing(self, rule: str, workspace: str) -> RuleSet:
-        """Return a rule that allows, as it would stand in the person's file; problems if it is none."""
-        return listed_rules([rule], [], [], source="user", home=str(self.runtime.home), base=workspace)
+    def allowing(self, rules: Sequence[str], workspace: str) -> RuleSet:
+        """Return rules that allow, as they would stand in the user's file; problems where one is none."""
+        return listed_rules(rules, [], [], source="user", home=str(self.runtime.home), base=workspace)
 
-    def newly_allowed(self, rule: str) -> tuple[int, tuple[AuditEntry, ...]]:
-        """Return how many calls of the last `PREVIEW_DAYS` there are, and which of them the rule would allow anew.
+    def newly_allowed(self, *rules: str) -> tuple[int, tuple[AuditEntry, ...]]:
+        """Return how many calls of the last `PREVIEW_DAYS` there are, and which of them the rules would allow anew.
 
         These are without secrets, to be shown.
         """
         since = self.runtime.now() - PREVIEW_DAYS * 86_400
-        found, _ = self.what_if(Query(since=since), RuleChange(allow=(rule,)), uses=False)
+        found, _ = self.what_if(Query(since=since), RuleChange(allow=rules), uses=False)
         secrets = self.redactor
         allowed = (change.entry for change in found.newly_allowed)
         return found.calls, tuple(replace(entry, input=secrets.value(entry.input)) for entry in allowed)
 
-    def add_rule(self, text: str, verdict: RuleVerdict) -> Path:
-        """Add a rule to the person's file and return that. Raises `RuleFileError`."""
-        return add_rule(self.paths.config, text, verdict, str(self.runtime.home))
+    def add_rules(self, texts: Sequence[str], verdict: RuleVerdict) -> Path:
+        """Add rules to the user's file, all or none, and return that. Raises `RuleFileError`."""
+        return add_rules(self.paths.config, texts, verdict, str(self.runtime.home))
 
     def held_memory(self, workspace: str) -> list[str]:
         """Return the memory files of a folder that wait for the user's agreement. Blocking."""

@@ -586,30 +586,37 @@ class SessionHandle:
         call_input, note = await asyncio.to_thread(with_hunks, waiting, self._services.workspace, chosen)
         await self._edit(waiting, call_input, note)
 
-    async def suggest_rule(self, request: str) -> str:
-        """Return a rule for the first command of a waiting line that asks, empty if there is none.
+    async def suggest_rules(self, request: str) -> list[str]:
+        """Return a rule for each command of a waiting line that asks; empty if none is known to.
 
-        Raises `NoSuchRequest`.
+        They are for the exact commands where only that lets the line go. Raises `NoSuchRequest`.
         """
-        command = await self._services.broker.asking(request, mode=self.state.conversation.mode)
-        return (grant_scope(command) or f"Bash({command})") if command else ""
+        mode = self.state.conversation.mode
+        commands = await self._services.broker.asking(request, mode=mode)
+        exact = list(dict.fromkeys(f"Bash({command})" for command in commands))
+        wide = list(dict.fromkeys(grant_scope(command) or f"Bash({command})" for command in commands))
+        for rules in (wide, exact):
+            more = self.audit.allowing(rules, self.state.conversation.workspace)
+            if (await self._services.broker.would(request, more, mode=mode)).verdict == "allow":
+                return rules
+        return wide
 
-    async def preview_rule(self, request: str, rule: str) -> RulePreview:
-        """Return what a rule would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
-        more = self.audit.allowing(rule, self.state.conversation.workspace)
+    async def preview_rules(self, request: str, *rules: str) -> RulePreview:
+        """Return what rules would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
+        more = self.audit.allowing(rules, self.state.conversation.workspace)
         if more.problems:
             return RulePreview(problem=more.problems[0].partition(": ")[2])
         found = await self._services.broker.would(request, more, mode=self.state.conversation.mode)
-        calls, allowed = await asyncio.to_thread(self.audit.newly_allowed, rule)
+        calls, allowed = await asyncio.to_thread(self.audit.newly_allowed, *rules)
         return RulePreview(found.verdict, found.reason, calls, allowed)
 
-    async def always(self, rule: str) -> Path:
-        """Save a rule that allows to the person's file and return that; requests it covers go on.
+    async def always(self, *rules: str) -> Path:
+        """Save rules that allow to the user's file, all or none, and return that; requests they cover go on.
 
         Raises `RuleFileError`.
         """
         self._writable()
-        path = await asyncio.to_thread(self.audit.add_rule, rule, "allow")
+        path = await asyncio.to_thread(self.audit.add_rules, rules, "allow")
         await self._reconsider()
         return path
 

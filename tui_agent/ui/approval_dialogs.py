@@ -71,8 +71,11 @@ class EditDialog(ModalScreen["JsonObject | None"]):
             foot.refresh(layout=True)
 
 
-class RuleDialog(ModalScreen["str | None"]):
-    """Lets the person write a rule and shows what it would allow. Enter saves only what has been shown."""
+class RuleDialog(ModalScreen["tuple[str, ...] | None"]):
+    """Lets the user write rules and shows what they would allow. Enter saves only what has been shown.
+
+    `rules` are offered one at a time, or with `together` all at once, a line for each; an empty line is left out.
+    """
 
     DECIDES = True
     AUTO_FOCUS = "#dialog-input"
@@ -87,66 +90,86 @@ class RuleDialog(ModalScreen["str | None"]):
     def __init__(
         self,
         rules: Sequence[str],
-        preview: Callable[[str], Awaitable[RulePreview]],
+        preview: Callable[[Sequence[str]], Awaitable[RulePreview]],
+        *,
+        together: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__()
         self._rules = list(rules)
+        self._together = together and len(self._rules) > 1
         self._offered = 0
         self._preview = preview
         self._clock = clock
         self._armed_from = clock() + GUARD_SECONDS
-        self._shown = ""
+        self._shown: tuple[str, ...] = ()
+        self._tried: tuple[str, ...] | None = None
 
     def compose(self) -> ComposeResult:
-        """Lay out the rule, what it covers, and the keys."""
+        """Lay out the rules, what they cover, and the keys."""
+        count = len(self._rules)
+        moving, saving = "", " save to your permissions.toml  "
+        if self._together:
+            moving, saving = " another rule  ", f" save the {count} rules to your permissions.toml  "
+        elif count > 1:
+            moving = f" one of {count} rules  "
         with Vertical(id="dialog") as dialog:
             dialog.border_title = "Always allow"
-            yield LineInput(inert_line(self._rules[0]), id="dialog-input", select_on_focus=False)
+            for number, rule in enumerate(self._rules if self._together else self._rules[:1]):
+                name = "dialog-input" if number == 0 else None
+                yield LineInput(inert_line(rule), id=name, classes="rule", select_on_focus=False)
             yield TextLines(id="dialog-text")
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
-                ("↑↓" if len(self._rules) > 1 else "", "bold"),
-                f" one of {len(self._rules)} rules  " if len(self._rules) > 1 else "",
-                ("Enter", "bold"),
-                " save to your permissions.toml  ",
-                ("Esc", "bold"),
-                " back",
+                ("↑↓" if moving else "", "bold"), moving, ("Enter", "bold"), saving, ("Esc", "bold"), " back"
             )
             yield foot
 
     def action_offer(self, by: int) -> None:
-        """Put the next rule that is offered into the line."""
+        """Go to the next line, or put the next rule that is offered into the only one."""
+        if self._together:
+            fields = list(self.query(LineInput))
+            at = next((n for n, field in enumerate(fields) if field.has_focus), 0)
+            fields[(at + by) % len(fields)].focus()
+            return
         self._offered = (self._offered + by) % len(self._rules)
         self.query_one(Input).value = inert_line(self._rules[self._offered])
+
+    def _written(self) -> tuple[str, ...]:
+        return tuple(field.value for field in self.query(LineInput) if field.value.strip())
 
     def on_mount(self) -> None:
         """Whoever was typing did not mean this."""
         self._armed_from = self._clock() + GUARD_SECONDS
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Try the rule as it is written now."""
+        """Try the rules as they are written now."""
         event.stop()
-        self._shown = ""
-        self.run_worker(self._try(event.value), group="try", exclusive=True, exit_on_error=False)
+        if (rules := self._written()) == self._tried:
+            return
+        self._shown, self._tried = (), rules
+        self.run_worker(self._try(rules), group="try", exclusive=True, exit_on_error=False)
 
-    async def _try(self, rule: str) -> None:
+    async def _try(self, rules: tuple[str, ...]) -> None:
         text = self.query_one(TextLines)
         text.set_lines([("looking what it covers …", "muted")])
         await asyncio.sleep(PREVIEW_SECONDS)
+        if not rules:
+            text.set_lines([("There is no rule: nothing can be saved.", "warning")])
+            return
         try:
-            found = await self._preview(rule)
+            found = await self._preview(rules)
         except Exception as error:  # it must be said, and nothing can be saved then
             text.set_lines([(str(error), "warning")])
             return
-        text.set_lines(preview_lines(found))
-        self._shown = "" if found.problem else rule
+        text.set_lines(preview_lines(found, len(rules)))
+        self._shown = () if found.problem else rules
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Save the rule that is shown."""
+        """Save the rules that are shown."""
         event.stop()
-        if event.value and event.value == self._shown and self._clock() >= self._armed_from:
-            self.dismiss(event.value)
+        if self._shown and self._written() == self._shown and self._clock() >= self._armed_from:
+            self.dismiss(self._shown)
 
     def action_page(self, pages: int) -> None:
         """Scroll what it covers."""
@@ -154,18 +177,23 @@ class RuleDialog(ModalScreen["str | None"]):
         text.scroll_relative(y=pages * max(1, text.size.height - 1), animate=False)
 
 
-def preview_lines(found: RulePreview) -> list[StyledLine]:
-    """Return what a rule would allow, as lines."""
+def preview_lines(found: RulePreview, rules: int = 1) -> list[StyledLine]:
+    """Return what this many rules would allow, as lines."""
     if found.problem:
         return [("This is no rule: nothing can be saved.", "warning"), (found.problem, "")]
     if found.verdict == "allow":
-        lines: list[StyledLine] = [("It allows this call.", "added")]
+        lines: list[StyledLine] = [
+            ("It allows this call." if rules == 1 else "Together they allow this call.", "added")
+        ]
     else:
         word = "is denied" if found.verdict == "deny" else "would still ask"
         lines = [(f"This call {word}: {found.reason}", "warning")]
     count = len(found.allowed)
     saved = f"{count} question{'' if count == 1 else 's'}:" if count else "no question."
-    lines += [("", ""), (f"In the last 30 days this rule would have saved {saved}", "title")]
+    lines += [
+        ("", ""),
+        (f"In the last 30 days {'this rule' if rules == 1 else 'these rules'} would have saved {saved}", "title"),
+    ]
     for entry in reversed(found.allowed[-_MOST_LISTED:]):
         shown = entry.input.get("command", entry.input.get("path", ""))
         style = "removed" if entry.decision.verdict == "deny" else ""

@@ -50,14 +50,15 @@ def _back() -> Content:
 
 async def _always(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
     rule = suggested_rule(request)
-    if request.tool == "bash" and not request.session_scope:
-        rule = await handle.suggest_rule(request.request) or rule
-    offers = [rule, *(wider for wider in wider_rules(rule) if wider != rule)]
-    dialog = RuleDialog(offers, lambda rule: handle.preview_rule(request.request, rule))
+    needed = (
+        await handle.suggest_rules(request.request) if request.tool == "bash" and not request.session_scope else []
+    )
+    offers = needed or [rule, *(wider for wider in wider_rules(rule) if wider != rule)]
+    dialog = RuleDialog(offers, lambda rules: handle.preview_rules(request.request, *rules), together=len(needed) > 1)
     chosen = await app.push_screen_wait(dialog)
     if chosen is not None:
-        path = await handle.always(chosen)
-        app.notify(inert(f"Saved to {path}: {chosen}"), timeout=4, markup=False)
+        path = await handle.always(*chosen)
+        app.notify(inert(f"Saved to {path}: {', '.join(chosen)}"), timeout=4, markup=False)
 
 
 async def _edit(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
