@@ -97,7 +97,7 @@ async def test_nothing_on_disk_holds_a_secret_and_everything_is_done(
     )
     async with opened(given(server, tmp_path)) as session:
         await session.prompt(f"use {TOKEN} and {KEY}")
-        await asyncio.sleep(0.3)
+        await session.event("background.ended")
         assert [step.outcome for step in session.of("step.finished")] == ["ok"] * 6
         assert (isolated / "out.env").read_text() == f"T={TOKEN}\nK=x{TOKEN}\n"
         assert (isolated / "typed").read_text() == TOKEN
