@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from tui_agent.context.window import Window, WindowPart, describe_window
     from tui_agent.journal import JournalError
+    from tui_agent.models.catalog import Model
     from tui_agent.permissions.audit import WhatIf
     from tui_agent.permissions.broker import NoSuchRequest
     from tui_agent.permissions.policy import MODES
@@ -66,6 +67,7 @@ _HOMES = {
     "Item": "tui_agent.context.items",
     "JournalError": "tui_agent.journal",
     "MODES": "tui_agent.permissions.policy",
+    "Model": "tui_agent.models.catalog",
     "NoSuchRequest": "tui_agent.permissions.broker",
     "NoticeItem": "tui_agent.context.items",
     "OpenOptions": "tui_agent.session.options",
@@ -122,6 +124,7 @@ __all__ = [
     "Hunk",
     "Item",
     "JournalError",
+    "Model",
     "NoSuchRequest",
     "NoticeItem",
     "OpenOptions",

@@ -64,7 +64,7 @@ from tui_agent.journal import (
     SessionUnwritable,
 )
 from tui_agent.journal.lock import is_free
-from tui_agent.models import ModelClient, ModelError, RequestOptions, retirement
+from tui_agent.models import Model, ModelClient, ModelError, RequestOptions, retirement
 from tui_agent.permissions import (
     LoadedRules,
     NoSuchRequest,
@@ -816,6 +816,11 @@ class SessionHandle:
         history = await self._load_history(MAIN_AGENT)
         model = self._services.catalog.find(self.state.conversation.model)
         return await read_window(self._journal, self.state, history, model)
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models of the catalog and of the settings; a server may know others."""
+        return tuple(self._services.catalog.models.values())
 
     async def receipts(self) -> list[ContextCompacted]:
         """Return the compactions of the main agent's history, the newest last, each with its receipt."""

@@ -20,10 +20,12 @@ from tui_agent.ui.audit import show_audit, show_what_if
 from tui_agent.ui.browser import Choice, SessionBrowser
 from tui_agent.ui.commands import ScreenCommand
 from tui_agent.ui.context import show_context, show_receipt
+from tui_agent.ui.picker import Picker
 from tui_agent.ui.render.words import clock
 from tui_agent.ui.trust import offer_trust
 
 if TYPE_CHECKING:
+    from tui_agent.session import Model
     from tui_agent.ui.app import TuiAgentApp
 
 PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
@@ -71,11 +73,12 @@ async def carry_out(app: TuiAgentApp, name: str, argument: str) -> None:
         case "new":
             await switch(app, Choice("new"))
         case "theme":
-            if not argument:
-                raise CommandError(f"The theme is {app.theme}; there are {', '.join(app.own_themes)}.")
-            if argument not in app.available_themes:
+            if argument and argument not in app.available_themes:
                 raise CommandError(f"There is no theme {argument!r}; there are {', '.join(app.own_themes)}.")
-            app.use_theme(argument)
+            if argument:
+                app.use_theme(argument)
+            else:
+                app.start(_pick_theme(app))
         case "budget" if argument and app.handle is not None:
             await app.handle.configure(limits=parse_limit(argument))
         case _ if name in PLACES:
@@ -105,14 +108,15 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
         case "fork":
             await switch(app, Choice("open", await handle.fork()))
         case "model":
-            if not argument:
-                raise CommandError(f"The model is {handle.state.conversation.model}. Change it: /model NAME")
-            await handle.configure(model=argument)
+            if argument:
+                await handle.configure(model=argument)
+            else:
+                app.start(_pick_model(app, handle))
         case "mode":
-            if not argument:
-                meanings = "\n".join(f"{name}: {meaning}" for name, meaning in MODES.items())
-                raise CommandError(f"The mode is {handle.state.conversation.mode}. Change it: /mode plan\n{meanings}")
-            await handle.configure(mode=argument)
+            if argument:
+                await handle.configure(mode=argument)
+            else:
+                app.start(_pick_mode(app, handle))
         case "effort":
             if not argument:
                 effort = handle.state.conversation.effort or handle.settings.settings.effort or "the server's default"
@@ -139,6 +143,31 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             if argument not in {"", "tools", "commands"}:
                 raise CommandError("Write /registry, /registry tools or /registry commands.")
             await reports.registry(app, handle, argument)
+
+
+async def _pick_theme(app: TuiAgentApp) -> None:
+    picked = await app.push_screen_wait(Picker("Theme", app.theme, [(name, "") for name in app.own_themes]))
+    if picked is not None:
+        app.use_theme(picked)
+
+
+async def _pick_model(app: TuiAgentApp, handle: SessionHandle) -> None:
+    rows = [(model.id, _model_facts(model)) for model in handle.models]
+    picked = await app.push_screen_wait(Picker("Model", handle.state.conversation.model, rows))
+    if picked is not None:
+        await handle.configure(model=picked)
+
+
+def _model_facts(model: Model) -> str:
+    price = f" · ${model.price.input:g} in, ${model.price.output:g} out per 1M tokens" if model.price else ""
+    return f"{model.name} · window {model.context_window:,} tokens{price}"
+
+
+async def _pick_mode(app: TuiAgentApp, handle: SessionHandle) -> None:
+    rows = [(name, meaning) for name, meaning in MODES.items() if name != "bypass"]
+    picked = await app.push_screen_wait(Picker("Mode", handle.state.conversation.mode, rows))
+    if picked is not None:
+        await handle.configure(mode=picked)
 
 
 async def _background(handle: SessionHandle, argument: str) -> None:
