@@ -16,7 +16,7 @@ from tui_agent import __version__
 from tui_agent.config.paths import Paths, find_paths
 from tui_agent.exit_watch import ExitWatch
 from tui_agent.opening import Start, find_session
-from tui_agent.permission_commands import audit, permissions, trust
+from tui_agent.permission_commands import audit, checked_rules, given_rules, permissions, rule_options, trust
 from tui_agent.prompt_group import FOLDER, PromptGroup, current_folder
 from tui_agent.runtime import Runtime
 from tui_agent.session.errors import SessionError
@@ -156,6 +156,7 @@ def _session_options(function: Decorated) -> Decorated:
             metavar="TEXT",
             help="Add this to the system prompt of a new session.",
         ),
+        *rule_options("Allow what this rule covers, such as 'Bash(git add *)', for this start"),
         click.option("--offline", is_flag=True, help="Use the built-in practice model; needs no key and no network."),
         click.option(
             "--scenario",
@@ -174,9 +175,13 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
     given = ctx.params
     if resume and given["continue_"]:
         raise click.UsageError("Use either --continue or --resume.")
+    cwd = given["cwd"] or current_folder()
+    rules = given_rules(ctx)
+    if any(rules.values()):
+        checked_rules(rules, ctx.obj, cwd)
     return Start(
         runtime=ctx.obj,
-        cwd=given["cwd"] or current_folder(),
+        cwd=cwd,
         move=given["cwd"] is not None and bool(resume),
         continue_=given["continue_"],
         resume=resume or "",
@@ -195,6 +200,7 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
         unattended=unattended,
         memory_files=given["memory_files"] or "",
         system_prompt=given["append_system_prompt"] or "",
+        rules=rules,
     )
 
 

@@ -13,6 +13,7 @@ from tui_agent.session.errors import SessionNotFound
 
 if TYPE_CHECKING:
     from tui_agent.config.settings import Effort
+    from tui_agent.permissions.rules import RuleVerdict
     from tui_agent.session import OpenOptions, SessionHandle
 
 
@@ -37,6 +38,7 @@ class Start:
     on_screen: bool = False
     memory_files: Literal["", "ask", "always", "never"] = ""
     system_prompt: str = ""
+    rules: Mapping[RuleVerdict, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def paths(self) -> Paths:
@@ -63,6 +65,7 @@ class Start:
             unattended=self.unattended,
             memory_files=self.memory_files,
             system_prompt=self.system_prompt,
+            rules=self.rules,
             runtime=self.runtime,
         )
 

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -21,7 +21,9 @@ from tui_agent.text import inert, inert_line
 
 if TYPE_CHECKING:
     from tui_agent.permissions.narrowing import Narrowing
+    from tui_agent.permissions.rules import RuleSet, RuleVerdict
     from tui_agent.permissions.trail import AuditEntry, Query, Trail
+    from tui_agent.runtime import Runtime
     from tui_agent.session.audit import Audit
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -39,9 +41,40 @@ _folder = click.option(
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
+def rule_options(allow: str) -> list[Callable[[Any], Any]]:
+    """Return the options that add rules; `allow` says what the first one does, without a full stop."""
+    return [
+        click.option("--allow", multiple=True, metavar="RULE", help=f"{allow}. Can be given several times."),
+        click.option("--ask", multiple=True, metavar="RULE", help="Ask before what this rule covers."),
+        click.option("--deny", multiple=True, metavar="RULE", help="Deny what this rule covers."),
+    ]
+
+
+def given_rules(ctx: click.Context) -> dict[RuleVerdict, tuple[str, ...]]:
+    """Return the rules of the command line, by verdict."""
+    return {"allow": ctx.params["allow"], "ask": ctx.params["ask"], "deny": ctx.params["deny"]}
+
+
+def checked_rules(rules: Mapping[RuleVerdict, Iterable[str]], runtime: Runtime, folder: Path) -> RuleSet:
+    """Return the rules of the command line, parsed. Refuses one that cannot be used as wrong usage."""
+    from tui_agent.permissions.rule_sources import flag_rules
+    from tui_agent.permissions.rules import RuleError
+
+    try:
+        return flag_rules(rules, home=str(runtime.home), base=str(folder))
+    except RuleError as error:
+        raise click.UsageError(inert(str(error))) from error
+
+
 @click.group()
 def permissions() -> None:
     """Look what the rules decide, without running anything."""
+
+
+def _rules(function: Decorated) -> Decorated:
+    for option in reversed(rule_options("As in a session that was started with this rule")):
+        function = option(function)
+    return function
 
 
 @permissions.command()
@@ -59,6 +92,7 @@ def permissions() -> None:
 )
 @click.option("--agent", "agent_types", multiple=True, metavar="TYPE", help="As an agent of this type would ask.")
 @click.option("--grant", "grants", multiple=True, metavar="RULE", help="As in a session with this grant.")
+@_rules
 @_folder
 @_data_dir
 @click.pass_context
@@ -74,6 +108,7 @@ def check(
     grants: tuple[str, ...],
     cwd: Path,
     data_dir: Path | None,
+    **_: object,
 ) -> None:
     """Decide calls as a session would, and print the decisions, a line of JSON each; nothing is run, nobody asked.
 
@@ -93,6 +128,7 @@ def check(
     from tui_agent.permissions.rule_sources import load_rules
     from tui_agent.sandbox import Sandbox
 
+    more = checked_rules(given_rules(ctx), ctx.obj, cwd)
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
     home = ctx.obj.home
     settings = load_settings(paths, cwd, ctx.obj.environment).settings
@@ -109,7 +145,7 @@ def check(
         workspace=str(cwd),
         home=str(home),
         protected=(str(paths.config), str(paths.data)),
-        rules=load_rules(paths.config, cwd, home).rules,
+        rules=load_rules(paths.config, cwd, home).rules.plus(more),
         mode=mode or settings.mode,
         sandbox=sandbox,
         agent_types=agent_types,

@@ -428,3 +428,44 @@ def test_a_broken_rule_file_is_told_on_stderr_and_what_it_denies_is_denied(tmp_p
     file.write_text('deny = ["Bsh(git push *)"]\n')
     done = run("--mode", "bypass", "-p", "say 5")
     assert f"{file}:1: 'Bsh(git push *)': there is no tool 'Bsh'; the nearest is Bash" in done.stderr
+
+
+def decisions(tmp_path: Path) -> list[dict[str, Any]]:
+    """What the audit says of all sessions."""
+    done = tui_agent("audit", "--json")
+    assert done.exit_code == 0, done.output
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_rules_of_the_command_line_hold_for_that_start_and_are_named(tmp_path: Path, isolated: Path) -> None:
+    prompt = "run touch new then run rm new"
+    rules = ("--allow", "bash(touch *)", "--allow", "Bash(rm *)", "--deny", "Bash(rm *)")
+    result("-p", prompt, *rules)
+    assert (isolated / "new").exists()
+    first, second = decisions(tmp_path)
+    assert (first["verdict"], second["verdict"]) == ("allow", "deny")
+    named = [rule for rule in first["judgement"]["rules"] if rule["source"] == "flag"]
+    assert named == [{"rule": "bash(touch *)", "verdict": "allow", "source": "flag", "file": "--allow", "line": None}]
+    assert first["judgement"]["winner"] == "bash(touch *) (--allow)"
+    assert not list(tmp_path.rglob("permissions.toml"))
+
+    (isolated / "new").unlink()
+    resumed = result("--continue", "-p", "run touch new")
+    assert resumed["denied"]
+    assert not (isolated / "new").exists()
+
+
+def test_a_changed_rule_is_judged_with_the_rules_of_the_command_line_that_held(isolated: Path) -> None:
+    result("-p", "run touch new", "--allow", "Bash(touch *)")
+    done = tui_agent("audit", "what-if", "--deny", "Bash(touch *)", "--json")
+    (change,) = json.loads(done.stdout)["changes"]
+    assert (change["before"], change["after"]) == ("allow", "deny")
+    assert json.loads(tui_agent("audit", "what-if", "--allow", "Bash(touch *)", "--json").stdout)["changes"] == []
+
+
+@pytest.mark.parametrize("verdict", ["allow", "ask", "deny"])
+def test_the_dry_run_takes_the_rules_of_a_start(isolated: Path, verdict: str) -> None:
+    call = ("--tool", "bash", "--input", '{"command": "touch new"}', "--mode", "ask")
+    answer = json.loads(tui_agent("permissions", "check", *call, f"--{verdict}", "Bash(touch *)").stdout)
+    assert answer["verdict"] == verdict
+    assert [(rule["source"], rule["file"]) for rule in answer["rules"]] == [("flag", f"--{verdict}")]

@@ -15,7 +15,8 @@ from typing import Any
 from tui_agent.permissions.broker import judge
 from tui_agent.permissions.narrowing import Narrowing
 from tui_agent.permissions.policy import Decided, PolicyDecision, Request
-from tui_agent.permissions.rules import Rule, RuleSet
+from tui_agent.permissions.rule_sources import flag_rules
+from tui_agent.permissions.rules import Rule, RuleSet, RuleVerdict
 from tui_agent.permissions.trail import AuditEntry
 
 RulesOf = Callable[[str], RuleSet]
@@ -103,8 +104,12 @@ class Redecider:
     protected: tuple[str, ...] = ()
 
     def decide(self, entry: AuditEntry, rules: RuleSet) -> PolicyDecision:
-        """Return what would be decided on a call now, with the grants that held then."""
+        """Return what would be decided on a call now, with the grants and the command line's rules that held then."""
         judgement = entry.judgement
+        given: dict[RuleVerdict, list[str]] = {}
+        for match in judgement.rules if judgement else ():
+            if match.source == "flag":
+                given.setdefault(match.verdict, []).append(match.rule)
         call = Request(
             tool=entry.tool,
             input=entry.input,
@@ -119,7 +124,7 @@ class Redecider:
         return judge(
             call,
             entry.decision.call_hash,
-            rules,
+            rules.plus(flag_rules(given, home=self.home, base=entry.workspace)),
             entry.granted,
             home=self.home,
             protected=self.protected,

@@ -185,7 +185,8 @@ class Policy:
             reason += f"; what is protected in there is kept out: {_some(decision.hidden, request.workspace)}"
         if winner in ("user_rules", "rules") and matched:
             strongest = max(matched, key=lambda m: (_RANK[m.verdict], STRENGTH[m.source]))
-            winner = f"{strongest.rule} ({strongest.file}:{strongest.line})"
+            where = f"{strongest.file}:{strongest.line}" if strongest.line else strongest.file
+            winner = f"{strongest.rule} ({where})"
         return replace(decision, reason=reason, winner=winner, rules=matched)
 
     def _bash_rules(self, line: Line, surroundings: Surroundings) -> list[Rule]:

@@ -98,6 +98,20 @@ def listed_rules(
     return builder.build()
 
 
+def flag_rules(given: Mapping[RuleVerdict, Iterable[str]], *, home: str, base: str) -> RuleSet:
+    """Return the rules that the command line gives for one start, by verdict; `/x` in them starts from `base`.
+
+    Raises `RuleError` for a rule that cannot be used or is about a tool that does not exist.
+    """
+    builder = RuleBuilder(home)
+    for verdict, rules in given.items():
+        for rule in rules:
+            builder.add(rule, verdict, Origin("flag", f"--{verdict}", None, base))
+    if builder.problems:
+        raise RuleError(builder.problems[0])
+    return builder.build()
+
+
 def project_hash(workspace: Path) -> str:
     """Return the SHA-256 over the project's rule files, empty if it has none."""
     digest, some = hashlib.sha256(), False

@@ -24,9 +24,10 @@ from tui_agent.permissions.guard.model import Word
 from tui_agent.permissions.guard.words import reduce_word
 
 RuleVerdict = Literal["allow", "ask", "deny"]
-Source = Literal["managed", "user", "session", "project", "agent"]
+Source = Literal["managed", "user", "flag", "session", "project", "agent"]
+"""Where a rule comes from; `flag` is the command line of this start."""
 
-STRENGTH: dict[str, int] = {"managed": 3, "user": 2, "session": 1, "project": 0, "agent": -1}
+STRENGTH: dict[str, int] = {"managed": 4, "user": 3, "flag": 2, "session": 1, "project": 0, "agent": -1}
 """Sources by strength: of several rules with the same verdict, the strongest one is named as the winner."""
 
 TOOL_NAMES: dict[str, frozenset[str]] = {
@@ -288,7 +289,8 @@ class RuleBuilder:
         if rule.origin.source == "agent" or rule.tool.startswith("mcp__"):
             return
         if rule.tool in TOOL_NAMES:
-            if name not in TOOL_NAMES:
+            # A file can be corrected; on a command line the spelling does no harm.
+            if name not in TOOL_NAMES and rule.origin.source != "flag":
                 self.problems.append(f"{where}: {text!r}: the name is {rule.tool}; it is read so")
             return
         if rule.tool.lower() in _OTHER_TOOLS | _FOREIGN_TOOLS:

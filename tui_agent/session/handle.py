@@ -93,7 +93,14 @@ from tui_agent.session.options import OpenOptions
 from tui_agent.session.recovery import failure, record_interruptions
 from tui_agent.session.repair import repair_salvaged
 from tui_agent.session.sessions import Sessions, delete_session
-from tui_agent.session.starting import changed, checked_mode, created, read_interruption, read_settings
+from tui_agent.session.starting import (
+    changed,
+    checked_mode,
+    created,
+    read_interruption,
+    read_settings,
+    start_rules,
+)
 from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
@@ -970,6 +977,7 @@ class SessionHandle:
         """Read the rules that hold (blocking: for a thread); problems in their files that are new are recorded."""
         workspace = Path(self.state.conversation.workspace)
         rules = load_rules(self.options.config_dir, workspace, self._runtime.home).rules
+        rules = rules.plus(start_rules(self.options, workspace))
         if rules.problems != self._rule_problems and not self.read_only and self._loop is not None:
             new = [problem for problem in rules.problems if problem not in self._rule_problems]
             self._rule_problems = rules.problems

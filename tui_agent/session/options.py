@@ -11,6 +11,7 @@ from tui_agent.runtime import Runtime
 
 if TYPE_CHECKING:
     from tui_agent.config.settings import Effort
+    from tui_agent.permissions.rules import RuleVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class OpenOptions:
     `move` brings a session that is resumed along to `workspace`; without it, it stays in its own folder.
     `unattended` sessions have nobody to ask: what would ask is denied. `memory_files` empty means
     as the settings say; `system_prompt` is added to the system prompt of a new session, after the settings' own.
+    `rules` hold for this start besides those in files, by verdict; they are never saved.
     """
 
     data_dir: Path
@@ -42,4 +44,5 @@ class OpenOptions:
     unattended: bool = False
     memory_files: Literal["", "ask", "always", "never"] = ""
     system_prompt: str = ""
+    rules: Mapping[RuleVerdict, tuple[str, ...]] = field(default_factory=dict)
     runtime: Runtime = field(default_factory=Runtime)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from tui_agent import __version__
 from tui_agent.config import find_paths
 from tui_agent.config.settings import LoadedSettings, Settings, load_settings
 from tui_agent.events import EventBase, RunInterrupted, SessionConfigured, SessionCreated
 from tui_agent.journal import Journal
-from tui_agent.permissions import MODES
+from tui_agent.permissions import MODES, RuleSet
+from tui_agent.permissions.rule_sources import flag_rules
+from tui_agent.permissions.rules import RuleError
 from tui_agent.session.backend import Backend
 from tui_agent.session.errors import SessionError
 from tui_agent.session.limits import limit_layers
@@ -18,9 +21,18 @@ from tui_agent.session.state import SessionState
 
 
 async def read_settings(options: OpenOptions) -> LoadedSettings:
-    """Return the settings that hold for a start."""
+    """Return the settings that hold for a start. Raises `SessionError` for rules of the start that cannot be used."""
+    try:
+        start_rules(options, options.workspace)
+    except RuleError as error:
+        raise SessionError(str(error)) from error
     paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
     return await asyncio.to_thread(load_settings, paths, options.workspace, options.runtime.environment)
+
+
+def start_rules(options: OpenOptions, workspace: Path) -> RuleSet:
+    """Return the rules that hold for a start only. Raises `RuleError`."""
+    return flag_rules(options.rules, home=str(options.runtime.home), base=str(workspace))
 
 
 def checked_mode(mode: str) -> str:
