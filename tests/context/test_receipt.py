@@ -121,6 +121,54 @@ def test_a_claim_without_a_fact_is_doubted(claim: str, named: str) -> None:
     assert named in doubts[0]
 
 
+@pytest.mark.parametrize(
+    ("claim", "missing", "command"),
+    [
+        ("I deleted the database.", "no command that deletes", "dropdb shop"),
+        ("- Removed the old branch", "no command that deletes", "git branch -D old"),
+        ("The staging bucket was removed.", "no command that deletes", "aws s3 rb s3://x && rm -r x"),
+        ("I committed the fix and moved on.", "no commit", "git commit -am fix && mv a b"),
+        ("Committed everything and pushed to origin.", "no push", "git commit -am x && git push origin main"),
+        ("We have pushed the changes.", "no push", "git push"),
+        ("I then installed numpy.", "no installation", "pip install numpy"),
+        ("1. Installed the dependencies", "no installation", "npm ci"),
+        ("I renamed the folder.", "nothing that was renamed", "git mv a b"),
+        ("I created a new branch for it.", "nothing that was created", "git switch -c fix"),
+        ("A backup has been created.", "nothing that was created", "pg_dump shop > b"),
+        ("I've deployed the service.", "no deployment", "kubectl apply -f x"),
+        ("I dropped the table by hand: the database is gone.", "no command that deletes", "psql -c 'DROP TABLE x'"),
+        ("I merged the feature branch.", "no merge", "git merge feature"),
+    ],
+)
+def test_an_act_that_no_command_did_is_doubted(claim: str, missing: str, command: str) -> None:
+    assert any(missing in doubt for doubt in find_doubts(f"We talked. {claim} The end.", DONE))
+    failed = WorkRecord(commands=[CommandRun(1, command, 1)])
+    assert any(missing in doubt for doubt in find_doubts(claim, failed))
+    assert find_doubts(claim, WorkRecord(commands=[CommandRun(1, command, 0)])) == []
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "I removed the unused import and renamed the helper.",
+        "I created a helper for it.",
+        "The user deleted the database.",
+        "The branch was created by the release job.",
+        "Deleted rows are kept for a week.",
+        "Python 3.11 is installed.",
+        "The endpoint returns the deleted users.",
+        "The parser pushed each token onto the stack.",
+        "I pushed the value onto the stack in the example.",
+        "I did not delete the database, and nothing was pushed.",
+        "The changes should be committed and pushed.",
+        "Committed transactions are durable.",
+        "The table is created at the start.",
+    ],
+)
+def test_what_is_no_act_of_this_work_is_not_doubted(claim: str) -> None:
+    assert find_doubts(claim, DONE) == []
+
+
 def test_tests_that_failed_last_do_not_pass() -> None:
     record = WorkRecord(commands=[CommandRun(1, "pytest", 0), CommandRun(2, "pytest", 1)])
     assert find_doubts("All tests pass.", record)

@@ -53,7 +53,17 @@ async def test_a_receipt_puts_things_back(isolated: Path) -> None:
         await app.pilot.press("enter")
         await app.until(lambda: handle.item_count > before, "put back")
         items = await handle.items(before, before + 1)
-        assert "Put back" in items[before].message  # type: ignore[union-attr]
+        assert "Put back for the model" in items[before].message  # type: ignore[union-attr]
+
+        def marked() -> int:
+            return sum(
+                "✓ put back: " in str(option.prompt) for option in app.app.screen.query_one(OptionList).options
+            )
+
+        await app.until(lambda: marked() == 1, "the line is marked")
+        await app.pilot.press("escape")
+        await app.ask("/receipt")
+        await app.until(lambda: isinstance(app.app.screen, ReceiptScreen) and marked() == 1, "it stays marked")
 
 
 def _highlight(listing: OptionList) -> Callable[[], None] | None:

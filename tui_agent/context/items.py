@@ -222,7 +222,7 @@ def fold_item(item: Item | None, event: EventBase) -> Item:
         case ContextRepaired(), _:
             return NoticeItem(event.time, "warning", event.words)
         case ContextPutBack(), _:
-            return NoticeItem(event.time, "info", f"Put back from event {event.source}: {event.title}")
+            return NoticeItem(event.time, "info", f"Put back for the model, from event {event.source}: {event.title}")
         case _, StepItem():
             return _fold_step(item, event)
         case Notice(), _:

@@ -46,6 +46,10 @@ class WorkRecord:
         wanted = " ".join(command.split())
         return any(wanted in " ".join(run.command.split()) for run in self.commands)
 
+    def succeeded(self, pattern: re.Pattern[str]) -> bool:
+        """Return whether a command in which the pattern is found ended with 0."""
+        return any(run.exit_code == 0 and pattern.search(run.command) for run in self.commands)
+
     @property
     def tests_passed(self) -> bool:
         """Whether the last command that runs tests ended with 0."""

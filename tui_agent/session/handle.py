@@ -34,6 +34,7 @@ from tui_agent.events import (
     BudgetClocked,
     ContextCompacted,
     ContextNoted,
+    ContextPutBack,
     EventBase,
     JsonObject,
     Notice,
@@ -833,6 +834,11 @@ class SessionHandle:
         """Return the compactions of the main agent's history, the newest last, each with its receipt."""
         found = await self._journal.read(agent=MAIN_AGENT, types=["context.compacted"])
         return [event for event in found if isinstance(event, ContextCompacted)]
+
+    async def put_back_since(self, seq: int) -> frozenset[int]:
+        """Return the events that were put back after event `seq`, by their numbers."""
+        found = await self._journal.read(seq, agent=MAIN_AGENT, types=["context.put_back"])
+        return frozenset(event.source for event in found if isinstance(event, ContextPutBack))
 
     async def prompts_in_window(self) -> list[int]:
         """Return the events of the prompts that the model still has before it, oldest first."""

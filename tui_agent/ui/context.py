@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -37,6 +37,7 @@ async def show_receipt(app: TuiAgentApp, handle: SessionHandle, compacted: Conte
 
     async def put_back(line: ReceiptLine) -> None:
         await handle.put_back(line.seq)
+        screen.mark_put_back(line)
         app.notify("It goes with your next message.", timeout=3)
 
     def chosen(line: ReceiptLine) -> None:
@@ -44,7 +45,9 @@ async def show_receipt(app: TuiAgentApp, handle: SessionHandle, compacted: Conte
 
     head = f"{compacted.trigger}, summary by the {compacted.author}"
     reason = f"{head}: {compacted.reason}" if compacted.reason else head
-    await app.push_screen(ReceiptScreen(title, reason, compacted.receipt, chosen))
+    done = await handle.put_back_since(compacted.seq or 0)
+    screen = ReceiptScreen(title, reason, compacted.receipt, chosen, done)
+    await app.push_screen(screen)
 
 
 class ReceiptScreen(ModalScreen[None]):
@@ -55,8 +58,16 @@ class ReceiptScreen(ModalScreen[None]):
         Binding("escape,q", "dismiss", "back"),
     ]
 
-    def __init__(self, title: str, reason: str, receipt: Receipt, put_back: Callable[[ReceiptLine], None]) -> None:
+    def __init__(
+        self,
+        title: str,
+        reason: str,
+        receipt: Receipt,
+        put_back: Callable[[ReceiptLine], None],
+        done: Collection[int] = (),
+    ) -> None:
         super().__init__()
+        self._done = set(done)
         self._receipt_title = title
         self._reason = reason
         self._receipt = receipt
@@ -84,12 +95,33 @@ class ReceiptScreen(ModalScreen[None]):
             options.append(_heading(title, len(lines)))
             for number, line in enumerate(lines):
                 dropped = lines is receipt.dropped
-                where = f" · event {line.seq}" if line.seq else ""
-                text = Content.assemble(
-                    f"  {inert_line(line.kind)}{where}: ", (inert_line(line.text), "$foreground-muted")
+                options.append(
+                    Option(
+                        self._row(line),
+                        id=f"dropped-{number}" if dropped else None,
+                        disabled=not dropped or line.seq in self._done,
+                    )
                 )
-                options.append(Option(text, id=f"dropped-{number}" if dropped else None, disabled=not dropped))
         return options
+
+    def _row(self, line: ReceiptLine) -> Content:
+        where = f" · event {line.seq}" if line.seq else ""
+        done = bool(line.seq) and line.seq in self._done
+        return Content.assemble(
+            ("✓ put back: ", "$text-success") if done else "  ",
+            f"{inert_line(line.kind)}{where}: ",
+            (inert_line(line.text), "$foreground-muted"),
+        )
+
+    def mark_put_back(self, line: ReceiptLine) -> None:
+        """Mark what has been put back, and let it be put back no more."""
+        self._done.add(line.seq)
+        if self.is_attached:
+            listing = self.query_one(OptionList)
+            for number, other in enumerate(self._receipt.dropped):
+                if other.seq == line.seq:
+                    listing.replace_option_prompt(f"dropped-{number}", self._row(other))
+                    listing.disable_option(f"dropped-{number}")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Put the line back."""
