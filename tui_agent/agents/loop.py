@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from tui_agent.agents.agent_type import AgentType, load_agent_types
+from tui_agent.agents.cache_life import LONG_WAIT_SECONDS, hour_notice, keeps_an_hour
 from tui_agent.agents.compaction import Cut, compact, compaction_reason, read_events
 from tui_agent.agents.ending import Ending, ending_of_answer, ending_of_failure, ending_of_stop
 from tui_agent.agents.handover import work_until_end
@@ -21,7 +22,7 @@ from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.repair import repair_history
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
-from tui_agent.agents.waiting import ASKING, WATCHED, waited_for_user
+from tui_agent.agents.waiting import ANSWERING, ASKING, WATCHED, waited_for_user
 from tui_agent.budget import agent_stop
 from tui_agent.config.settings import Effort
 from tui_agent.context import (
@@ -29,6 +30,7 @@ from tui_agent.context import (
     ActiveRun,
     FileWatch,
     History,
+    LastTurn,
     Request,
     SessionFacts,
     assemble_context,
@@ -244,8 +246,12 @@ class Agent:
         trial.prepare()
         last = history.last_turn
         asked = services.request_options()
+        waited = await self._waited_since(last)
+        can, now = services.client.capabilities, services.runtime.now()
+        hour = keeps_an_hour(model, can, last, trial.window_tokens, waited=waited, now=now)
         options = replace(
             asked,
+            cache="1h" if hour else asked.cache,
             effort=self.type.effort or asked.effort,
             diagnose=True,
             previous_message_id=(last.message_id or None) if last else None,
@@ -269,7 +275,8 @@ class Agent:
         wanted = longest_answer(model, options.effort)
         metered = MeteredRequest(services, self.recorder, model, turn_id, build, wanted)
         guard_prefix(trial, metered.request)
-        turn = Turn(services, self.recorder, metered, sent, history.last_turn, history.call_ids)
+        notices = [hour_notice(waited)] if hour else []
+        turn = Turn(services, self.recorder, metered, sent, history.last_turn, history.call_ids, notices)
         return await turn.take(self.hands.plan_steps)
 
     async def _settle_steps(self) -> None:
@@ -408,6 +415,15 @@ class Agent:
         if not await services.find_events(since, agent=agent, types=ASKING, limit=1):
             return 0.0
         return waited_for_user(await read_events(services, since, agent=agent, types=WATCHED), now)
+
+    async def _waited_since(self, last: LastTurn | None) -> float:
+        """Return for how many of the seconds since the last turn a request or a question was open."""
+        services = self.services
+        now = services.runtime.now()
+        if last is None or now - last.time < LONG_WAIT_SECONDS:
+            return 0.0
+        agent = None if self._is_main else self.agent
+        return waited_for_user(await read_events(services, last.seq, agent=agent, types=ANSWERING), now)
 
     async def _run_subagent(self, step: str, agent_type: str, prompt: str, show: Show) -> str:
         """Run a subagent for a step and return its answer; pick up the one of an earlier boot if there is one.

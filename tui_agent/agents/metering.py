@@ -74,7 +74,7 @@ class MeteredRequest:
             counted=self._counted is not None,
             expected_input_tokens=estimate.expected,
             cached_tokens=estimate.cached,
-            expected_cost=self._expected_cost(estimate, demand.output_tokens),
+            expected_cost=self._expected_cost(request, estimate, demand.output_tokens),
             estimated_tokens=self._estimate(request).expected,
             request_bytes=len(request.body),
         )
@@ -200,9 +200,7 @@ class MeteredRequest:
         return counted if counted is not None and counted >= least_input(request.body) else None
 
     def _demand(self, request: Request, input_tokens: int, attempt: int, wanted: int) -> Demand:
-        # Marks for the cache stand before the messages; within a text the quotes would be escaped.
-        hour = request.body.find(b'"ttl":"1h"', 0, request.body.find(b',"messages":')) >= 0
-        price = self.services.catalog.worst_price(self.model.id, input_tokens, hour=hour)
+        price = self.services.catalog.worst_price(self.model.id, input_tokens, hour=_asks_for_hour(request))
         return Demand(
             model=self.model.id,
             turns=int(attempt == 1 and self.purpose == "turn"),
@@ -212,12 +210,24 @@ class MeteredRequest:
             output_price=price.output if price else None,
         )
 
-    def _expected_cost(self, estimate: Estimate, most_output: int) -> float | None:
+    def _expected_cost(self, request: Request, estimate: Estimate, most_output: int) -> float | None:
         calibration = self.services.budget().calibrations.get(self.model.id)
         answer = min(most_output, round(calibration.output_tokens)) if calibration else 0
         fresh = estimate.expected - estimate.cached
-        usage = Usage(cache_read_tokens=estimate.cached, cache_write_tokens=fresh, output_tokens=answer)
+        hour = _asks_for_hour(request)
+        usage = Usage(
+            cache_read_tokens=estimate.cached,
+            cache_write_tokens=0 if hour else fresh,
+            cache_write_1h_tokens=fresh if hour else 0,
+            output_tokens=answer,
+        )
         return self.services.catalog.cost(usage, self.model.id)
+
+
+def _asks_for_hour(request: Request) -> bool:
+    """Whether the server is asked to keep the prompt for an hour."""
+    # Marks for the cache stand before the messages; within a text the quotes would be escaped.
+    return request.body.find(b'"ttl":"1h"', 0, request.body.find(b',"messages":')) >= 0
 
 
 async def to_the_end(work: Awaitable[object]) -> None:

@@ -13,6 +13,7 @@ from tui_agent.agents.services import Services
 from tui_agent.context import INTERRUPTED, AnswerStop, LastTurn, Request, miss_reason
 from tui_agent.events import (
     BudgetStopped,
+    EventBase,
     JsonObject,
     Notice,
     StepPlanned,
@@ -40,7 +41,7 @@ class Turn:
     """One model request of an agent; `take` sees it through.
 
     `sent` is called with the request once it is on disk that it will be sent; `last` is the agent's turn before;
-    `known_calls` are the ids of the tool calls in the history.
+    `known_calls` are the ids of the tool calls in the history; `notices` are recorded with the first attempt.
     """
 
     services: Services
@@ -49,6 +50,7 @@ class Turn:
     sent: Callable[[Request], None]
     last: LastTurn | None = None
     known_calls: Collection[str] = ()
+    notices: Sequence[Notice] = ()
     attempt: int = 0
     _partial: dict[int, Delta] = field(default_factory=dict)
     _shown: Delta | None = None
@@ -102,11 +104,12 @@ class Turn:
             else:
                 return await self._finish(response, self.services.runtime.monotonic() - begun, plan)
 
-    def _started(self, request: Request) -> list[TurnStarted]:
+    def _started(self, request: Request) -> list[EventBase]:
         self._announced = True
         self.sent(request)
         number = self.services.budget().turns + (self.attempt == 1)
         return [
+            *(self.notices if self.attempt == 1 else ()),
             TurnStarted(
                 turn=self.id,
                 model=self.metered.model.id,
@@ -115,7 +118,7 @@ class Turn:
                 message_count=request.message_count,
                 prefix=request.digest,
                 until=request.until,
-            )
+            ),
         ]
 
     async def _show(self, deltas: Sequence[Delta]) -> None:

@@ -37,6 +37,9 @@ WATCHED = (
 )
 """Types of the events that `waited_for_user` looks at."""
 
+ANSWERING = (*ASKING, "permission.decided", "question.answered", "step.edited", "step.resolved", "step.finished")
+"""Types of the events between which a request or a question was open, whatever else was at work."""
+
 _WAIT_WITHIN = {"task", "ask"}
 """Tools that are at work only as far as something else is."""
 

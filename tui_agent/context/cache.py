@@ -5,9 +5,6 @@ from __future__ import annotations
 from tui_agent.context.history import LastTurn
 from tui_agent.events import Usage
 
-CACHE_SECONDS = 300.0
-"""How long the API keeps a prefix of the kind asked for, from its last use (documentation of prompt caching)."""
-
 TOLERANCE = 0.95
 """A read of this share of what was cached is no miss: a server may cut at its own block bounds."""
 
@@ -39,6 +36,6 @@ def _own_reason(last: LastTurn | None, usage: Usage, model: str, begun: float) -
         return "" if last.cached_tokens or read else "nothing was cached before"
     if last.model != model:
         return "the model was changed"
-    if begun - last.time > CACHE_SECONDS:
-        return f"{begun - last.time:.0f} s after the last turn; the cache keeps {CACHE_SECONDS:.0f} s"
+    if begun - last.time > last.cache_life:
+        return f"{begun - last.time:.0f} s after the last turn; the cache keeps {last.cache_life:.0f} s"
     return UNKNOWN

@@ -59,6 +59,11 @@ MEDIA_TOKENS = 1_500
 """What an image or a document counts, about what the API bills for a full-size image; its bytes say nothing."""
 
 
+SHORT_CACHE_SECONDS = 300.0
+LONG_CACHE_SECONDS = 3_600.0
+"""How long the API keeps a prefix, from its last use: the two kinds (documentation of prompt caching)."""
+
+
 def encode(value: object) -> bytes:
     """Return compact JSON, the same bytes for the same value; U+FFFD for what is not UTF-8 in a file's name."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -84,8 +89,10 @@ class Message:
 class LastTurn:
     """The turn before: what the next one may expect of the server's cache. `time` in seconds since the epoch.
 
-    `cached_tokens` is how much of its prompt the server read from or wrote to its cache; `compacted` that the
-    history began anew since, `repaired` that blocks of it were replaced.
+    `cached_tokens` is how much of its prompt the server read from or wrote to its cache, `cache_life` how many
+    seconds it keeps that; `compacted` says that the history began anew since, `repaired` that blocks of it were
+    replaced.
+    `seq` is the event that ended the turn.
     """
 
     time: float
@@ -94,6 +101,8 @@ class LastTurn:
     cached_tokens: int
     compacted: bool = False
     repaired: bool = False
+    cache_life: float = SHORT_CACHE_SECONDS
+    seq: int = 0
 
 
 class Beginning:
@@ -394,7 +403,10 @@ class History:
             self._known_tokens, self._new_tokens = usage.last.total_tokens, 0
         last = usage.last
         cached = last.cache_read_tokens + last.cache_write_tokens + last.cache_write_1h_tokens
-        self.last_turn = LastTurn(event.time, event.model, event.message_id, cached)
+        life = LONG_CACHE_SECONDS if last.cache_write_1h_tokens else SHORT_CACHE_SECONDS
+        self.last_turn = LastTurn(
+            event.time, event.model, event.message_id, cached, cache_life=life, seq=event.seq or 0
+        )
 
     def _add(self, role: str, blocks: Iterable[JsonObject]) -> None:
         self._add_encoded(role, [encode(block) for block in blocks])

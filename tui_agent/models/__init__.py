@@ -4,8 +4,8 @@ Knows the Messages API and nothing of tools, sessions or the screen. Importing i
 imported by `ModelClient.prepare`.
 """
 
-from tui_agent.models.capabilities import ModelFacts, retirement
-from tui_agent.models.catalog import Catalog, CatalogError, Model, Price, load_catalog
+from tui_agent.models.capabilities import Capabilities, ModelFacts, retirement
+from tui_agent.models.catalog import Catalog, CatalogError, Model, Price, Rates, load_catalog
 from tui_agent.models.client import ModelClient, ModelRequest
 from tui_agent.models.errors import (
     AuthenticationError,
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_ATTEMPTS",
     "AuthenticationError",
     "BillingError",
+    "Capabilities",
     "Catalog",
     "CatalogError",
     "ConnectionFailedError",
@@ -52,6 +53,7 @@ __all__ = [
     "PermissionDeniedError",
     "Price",
     "RateLimitedError",
+    "Rates",
     "RequestOptions",
     "Response",
     "ServerError",
