@@ -105,6 +105,13 @@ def _session_options(function: Decorated) -> Decorated:
             help="Work in this folder. Default: the current one. With --resume: bring the session along to this "
             "folder.",
         ),
+        click.option(
+            "--add-dir",
+            type=FOLDER,
+            multiple=True,
+            metavar="DIR",
+            help="Let the session use this folder like its own: read, edit, and run commands in it. Repeatable.",
+        ),
         click.option("--continue", "-c", "continue_", is_flag=True, help="Go on with this folder's latest session."),
         click.option("--model", "-m", default="", metavar="MODEL", help="Model or alias: opus, sonnet, haiku, …"),
         click.option(
@@ -182,6 +189,7 @@ def _start(ctx: click.Context, /, *, resume: str | None, unattended: bool = Fals
     return Start(
         runtime=ctx.obj,
         cwd=cwd,
+        folders=tuple(str(folder) for folder in given["add_dir"]),
         move=given["cwd"] is not None and bool(resume),
         continue_=given["continue_"],
         resume=resume or "",

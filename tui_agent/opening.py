@@ -34,6 +34,7 @@ class Start:
     scenario: Path | None = None
     data_dir: Path | None = None
     unattended: bool = False
+    folders: tuple[str, ...] = ()
     move: bool = False
     on_screen: bool = False
     memory_files: Literal["", "ask", "always", "never"] = ""
@@ -61,6 +62,7 @@ class Start:
             limits=self.limits,
             offline=self.offline,
             scenario=self.scenario,
+            folders=self.folders,
             move=self.move,
             unattended=self.unattended,
             memory_files=self.memory_files,

@@ -91,6 +91,7 @@ def _rules(function: Decorated) -> Decorated:
     help="What commands run in. Default: what this machine and the settings have.",
 )
 @click.option("--agent", "agent_types", multiple=True, metavar="TYPE", help="As an agent of this type would ask.")
+@click.option("--add-dir", type=FOLDER, multiple=True, metavar="DIR", help="As in a session with this folder added.")
 @click.option("--grant", "grants", multiple=True, metavar="RULE", help="As in a session with this grant.")
 @_rules
 @_folder
@@ -106,16 +107,17 @@ def check(
     sandbox: Literal["available", "reduced", "none"] | None,
     agent_types: tuple[str, ...],
     grants: tuple[str, ...],
+    add_dir: tuple[Path, ...],
     cwd: Path,
     data_dir: Path | None,
     **_: object,
 ) -> None:
     """Decide calls as a session would, and print the decisions, a line of JSON each; nothing is run, nobody asked.
 
-    A line of input is {"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules], "tier",
-    "allow": [rules], "ask": [rules], "deny": [rules]}; all but tool and input may be left out, and the options below
-    hold where it does not say. The rules come on top of those that hold in the folder. A command's input may have
-    "access": sandbox, network or full.
+    A line of input is {"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules],
+    "folders": [paths], "tier", "allow": [rules], "ask": [rules], "deny": [rules]}; all but tool and input may be left
+    out, and the options below hold where it does not say. The rules come on top of those that hold in the folder. A
+    command's input may have "access": sandbox, network or full.
     """
     if (tool is None) != (call_input is None):
         raise click.UsageError("--tool and --input go together.")
@@ -127,6 +129,7 @@ def check(
     from tui_agent.permissions.narrowing import together
     from tui_agent.permissions.rule_sources import load_rules
     from tui_agent.sandbox import Sandbox
+    from tui_agent.session.folders import FolderGuard
 
     more = checked_rules(given_rules(ctx), ctx.obj, cwd)
     paths = find_paths(ctx.obj.environment, data_dir=data_dir)
@@ -141,15 +144,26 @@ def check(
         known = load_agent_types(home)
         return together(known[name].narrowing for name in types)
 
+    rules = load_rules(paths.config, cwd, home)
+    guard = FolderGuard(cwd, home, (paths.data, paths.config))
+    try:
+        added = [guard.checked(str(folder)) for folder in add_dir]
+    except SessionError as error:
+        raise click.UsageError(str(error)) from error
+    for found_folders, refused in (guard.from_settings(settings.additional_directories), guard.from_files(rules)):
+        added += found_folders
+        for problem in refused:
+            click.echo(inert_line(problem), err=True)
     defaults = CheckDefaults(
         workspace=str(cwd),
         home=str(home),
         protected=(str(paths.config), str(paths.data)),
-        rules=load_rules(paths.config, cwd, home).rules.plus(more),
+        rules=rules.rules.plus(more),
         mode=mode or settings.mode,
         sandbox=sandbox,
         agent_types=agent_types,
         grants=grants,
+        folders=tuple(added),
         narrowing=narrowing,
     )
     lines: Any = sys.stdin.buffer
@@ -344,8 +358,8 @@ def trust(ctx: click.Context, /, *, cwd: Path, yes: bool, data_dir: Path | None)
     if rules.trusted:
         click.echo("It is trusted already.")
         return
-    for rule in rules.held_back_rules:
-        click.echo(f"  allow {inert_line(rule.text)}  ({inert_line(rule.origin.file)}:{rule.origin.line})")
+    for line in rules.held_back_lines:
+        click.echo(f"  allow {inert_line(line)}")
     if not yes:
         click.confirm(f"Let the files of {inert_line(str(cwd))} allow this?", abort=True)
     try:

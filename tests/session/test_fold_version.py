@@ -17,7 +17,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, verify_session
 from tui_agent.session.state import FOLD_VERSION, SessionState, digest, dump_state, load_state, snapshot_version
 
-PINNED = (7, "6da527ee82f726e2")
+PINNED = (8, "a6e18722faa1e6f4")
 """The fold version, and the hash of the state's JSON schema that belongs to it."""
 
 

@@ -220,7 +220,7 @@ async def test_every_action_has_a_key_a_palette_entry_and_a_line_in_the_help(wor
         shown = "\n".join(line for line, _ in me.app.screen._lines)
         for command in me.app.commands:
             assert f"/{command.name}" in shown
-        palette = [label for label, _, _ in CommandProvider(me.app.screen)._entries]
+        palette = [label for label, *_ in CommandProvider(me.app.screen)._entries]
     for place in places():
         bound = set()
         for binding in bindings(place.kind):

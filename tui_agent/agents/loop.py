@@ -371,6 +371,7 @@ class Agent:
             now=services.runtime.now(),
             background=list(services.workflow().background.values()),
             ended=services.workflow().ended,
+            folders=services.conversation().added if services.conversation().folders else None,
         )
         return facts.sentences()
 

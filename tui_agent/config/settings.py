@@ -151,6 +151,11 @@ class Settings(BaseModel):
         strict=False,
         description="Variables that commands get though their names look like a secret's, as MY_SERVICE_TOKEN.",
     )
+    additional_directories: tuple[str, ...] = Field(
+        default=(),
+        strict=False,
+        description="Folders that every session may use like its workspace; relative ones from the workspace.",
+    )
     memory_files: Literal["ask", "always", "never"] = Field(
         default="ask",
         description="Whether a project's AGENTS.md and CLAUDE.md go to the model: once you agreed, always, never.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from tui_agent.events import (
     MAIN_AGENT,
@@ -42,6 +43,7 @@ class ConversationState:
 
     `sandbox` is what commands run in: `none`, `reduced`, or the kind; empty until that is known.
     `effort` is what was asked for in the session, empty for what the settings say.
+    `folders` are those added besides the workspace, by their source; a source stays when it names none any more.
     `history_start` is the seq from which the main agent's message history is built.
     """
 
@@ -59,6 +61,12 @@ class ConversationState:
     queued: tuple[PromptQueued, ...] = ()
     prompts: int = 0
     history_start: int = 0
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """The folders added besides the workspace, of all sources, each once."""
+        return tuple(dict.fromkeys(folder for source in self.folders.values() for folder in source))
 
     @property
     def active_run(self) -> ActiveRun | None:
@@ -95,6 +103,7 @@ def apply(state: ConversationState, event: EventBase) -> ConversationState:
                 mode=event.mode or state.mode,
                 effort=state.effort if event.effort is None else event.effort.replace("default", ""),
                 offline=state.offline if event.offline is None else event.offline,
+                folders={**state.folders, **{name: tuple(paths) for name, paths in event.folders.items()}},
             )
         case SandboxProbed():
             return replace(state, sandbox="reduced" if event.reduced else event.kind)

@@ -26,6 +26,7 @@ class SessionFacts:
     can hand in a plan. `sandbox` is what commands run in: `none`, `reduced`, or a kind of full sandbox; `domains`
     are the hosts that they reach without the user's approval. `attended` says that the user is there. `now` is in
     seconds since the epoch. `background` are the commands that run in the background, `ended` says how others ended.
+    `folders` are those added besides the workspace, None where none ever was.
     """
 
     mode: str
@@ -36,6 +37,7 @@ class SessionFacts:
     now: float
     background: Sequence[BackgroundCommand] = ()
     ended: Sequence[str] = ()
+    folders: Sequence[str] | None = None
 
     def sentences(self) -> dict[str, str]:
         """Return each fact by its name, as the model reads it."""
@@ -54,6 +56,9 @@ class SessionFacts:
             told["network"] = (
                 texts["network"]["domains"].format(domains=domains) if domains else texts["network"]["none"]
             )
+        if self.folders is not None:
+            listed = ", ".join(self.folders)
+            told["folders"] = texts["folders"]["some" if listed else "none"].format(folders=listed)
         if self.background or self.ended:
             told["background"] = self._background()
         return told

@@ -398,6 +398,7 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
                 include={"workspace", "title", "model", "mode", "max_turns"}, exclude_none=True
             )
             changes |= {f"limits ({name})": limits_text(layer) for name, layer in event.limits.items()}
+            changes |= {f"folders ({name})": " ".join(paths) or "none" for name, paths in event.folders.items()}
             return replace(base, name="config", detail=", ".join(f"{k} {v}" for k, v in changes.items()))
         case BudgetStopped() | BudgetWarned():
             detail = stop_text(event) if isinstance(event, BudgetStopped) else warning_text(event)

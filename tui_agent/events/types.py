@@ -59,7 +59,8 @@ class SessionConfigured(EventBase):
     `limits` are the layers of limits that changed, each of them whole: `default` (set by nobody), `settings` (of this
     start), `start` (its flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted.
     `max_turns` is the person's `run.turns`, 0 for no limit. `workspace` is the folder that the session was
-    moved to.
+    moved to. `folders` are the sources of additional folders that changed, each whole: `session` (flag and
+    command), `settings` (of this start) and `files` (`.claude/settings.json`).
     """
 
     type: Literal["session.configured"] = "session.configured"
@@ -72,6 +73,7 @@ class SessionConfigured(EventBase):
     max_turns: int | None = None
     offline: bool | None = None
     limits: dict[str, dict[str, float | None]] = Field(default_factory=dict)
+    folders: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class SandboxProbed(EventBase):

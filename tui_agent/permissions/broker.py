@@ -54,7 +54,8 @@ class PermissionBroker:
     """Decides the calls of one session, and keeps those that wait for the person.
 
     `rules` reads the rules that hold in the workspace (blocking; they are read for each decision, so that a change
-    counts at once). `protected` are the program's own folders; `folders` what is open besides the workspace.
+    counts at once). `protected` are the program's own folders; `folders` returns what is open besides the workspace
+    (blocking).
     `temporary` returns the folder that is seen as `/tmp`, where there is one (blocking). `narrowing` says what the
     types of an agent and of those above it forbid besides. `sandbox` says what commands run in. `unattended`
     sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that hold a secret: the
@@ -68,7 +69,7 @@ class PermissionBroker:
     sandbox: Callable[[], Awaitable[SandboxState]]
     narrowing: Callable[[str], Narrowing] = lambda agent: Narrowing()
     protected: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
+    folders: Callable[[], tuple[str, ...]] = lambda: ()
     temporary: Callable[[], TemporaryFolder | None] = lambda: None
     unattended: bool = False
     whole: dict[str, JsonObject] = field(default_factory=dict)
@@ -250,13 +251,13 @@ class PermissionBroker:
             tier=request.tier,
             effect=request.effect,
             agent=agent,
-            folders=self.folders,
             sandbox=sandbox,
-            temporary=self.temporary(),
         )
         try:
             granted = [grant.pattern for grant in self.state().grants]
             rules = self.rules().plus(more or RuleSet())
+            # after the rules were read: files that hold rules may add folders, or no longer
+            call = replace(call, folders=self.folders(), temporary=self.temporary())
             narrowing = self.narrowing(agent)
         except Exception as error:
             return failed_decision(call, error)

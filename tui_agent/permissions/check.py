@@ -1,10 +1,10 @@
 """The dry run: decides calls given as JSON lines as a session would, without running anything or asking anybody.
 
-A line is `{"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules], "tier", "allow": [rules],
-"ask": [rules], "deny": [rules]}`; all but `tool` and `input` may be left out. `sandbox`: available, reduced, none;
-`agent_type` the name of a type, or a list of them, the outermost agent's first; `grants` are those of a session. The
-answer is `{"verdict", "reason", "winner", "modules", "rules"}`, for a command with the `sandbox` that was assumed; a
-line that cannot be understood is answered by `{"error", "line"}`.
+A line is `{"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules], "folders": [paths], "tier",
+"allow": [rules], "ask": [rules], "deny": [rules]}`; all but `tool` and `input` may be left out. `sandbox`: available,
+reduced, none; `agent_type` the name of a type, or a list of them, the outermost agent's first; `grants` and `folders`
+are those of a session. The answer is `{"verdict", "reason", "winner", "modules", "rules"}`, for a command with the
+`sandbox` that was assumed; a line that cannot be understood is answered by `{"error", "line"}`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class CheckDefaults:
     sandbox: SandboxState = "none"
     agent_types: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     narrowing: Callable[[Sequence[str]], Narrowing] = lambda types: Narrowing()
 
 
@@ -94,18 +95,22 @@ def check_call(call: object, defaults: CheckDefaults) -> dict[str, Any]:
     workspace = _text(call, "workspace", cwd if "cwd" in call else defaults.workspace)
     if not os.path.isabs(cwd) or not os.path.isabs(workspace) or "\0" in cwd + workspace:
         raise CheckError("cwd and workspace are absolute paths")
-    lists = tuple(tuple(_rules(call, verdict)) for verdict in ("allow", "ask", "deny"))
+    lists = tuple(tuple(_list(call, verdict)) for verdict in ("allow", "ask", "deny"))
     rules = defaults.rules.plus(_listed(lists, defaults.home, workspace))
     name = _CLAUDE_NAMES.get(tool.lower(), tool.lower() if not tool.startswith("mcp__") else tool)
     tier = _TIERS.get(call.get("tier"), "plugin" if tool.startswith("mcp__") else "built-in")
     sandbox = _sandbox(call, defaults.sandbox) if name == "bash" else "none"
-    request = Request(name, given, workspace, cwd, mode, tier, _effects().get(name, "irreversible"), sandbox=sandbox)
-    types = _rules(call, "agent_type") if "agent_type" in call else list(defaults.agent_types)
+    folders = (*defaults.folders, *_list(call, "folders", "absolute paths"))
+    if not all(os.path.isabs(folder) and "\0" not in folder for folder in folders):
+        raise CheckError("folders is a list of absolute paths")
+    effect = _effects().get(name, "irreversible")
+    request = Request(name, given, workspace, cwd, mode, tier, effect, folders=folders, sandbox=sandbox)
+    types = _list(call, "agent_type") if "agent_type" in call else list(defaults.agent_types)
     try:
         narrowing = defaults.narrowing(types)
     except KeyError as error:
         raise CheckError(f"there is no agent type {error}") from error
-    grants = [*defaults.grants, *_rules(call, "grants")]
+    grants = [*defaults.grants, *_list(call, "grants")]
     try:
         call_hash = hash_call(name, given, Path(workspace))
     except (ValueError, RecursionError):
@@ -164,12 +169,12 @@ def _text(call: dict[str, Any], key: str, default: str) -> str:
     return value
 
 
-def _rules(call: dict[str, Any], verdict: str) -> list[str]:
-    value = call.get(verdict)
+def _list(call: dict[str, Any], key: str, kind: str = "rules") -> list[str]:
+    value = call.get(key)
     if value is None:
         return []
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list) or not all(isinstance(rule, str) for rule in value):
-        raise CheckError(f"{verdict} is a list of rules, each a text")
+        raise CheckError(f"{key} is a list of {kind}, each a text")
     return value

@@ -40,19 +40,40 @@ _VERDICTS: tuple[RuleVerdict, ...] = ("allow", "ask", "deny")
 
 
 @dataclass(frozen=True, slots=True)
+class NamedFolder:
+    """A folder that a `settings.json` adds to the workspace, as written, and where that stands."""
+
+    text: str
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedRules:
-    """The rules that hold in a workspace. `project_hash` names the project's files as they are, "" without any."""
+    """The rules that hold in a workspace. `project_hash` names the project's files as they are, "" without any.
+
+    `folders` are those that the files add to the workspace.
+    """
 
     rules: RuleSet
     project_hash: str = ""
     trusted: bool = False
     # rules of the project that would allow something once the folder is trusted
     held_back_rules: tuple[Rule, ...] = ()
+    folders: tuple[NamedFolder, ...] = ()
+    # folders that the project would add once it is trusted
+    held_back_folders: tuple[NamedFolder, ...] = ()
 
     @property
     def held_back(self) -> int:
-        """How many rules of the project wait for trust."""
-        return len(self.held_back_rules)
+        """How many rules and folders of the project wait for trust."""
+        return len(self.held_back_rules) + len(self.held_back_folders)
+
+    @property
+    def held_back_lines(self) -> list[str]:
+        """What waits for trust, a line for each rule or folder with where it stands."""
+        rules = [f"{rule.text}  ({rule.origin.file}:{rule.origin.line})" for rule in self.held_back_rules]
+        return rules + [f"the folder {f.text}  ({f.file}:{f.line})" for f in self.held_back_folders]
 
 
 def load_rules(
@@ -73,6 +94,7 @@ def load_rules(
         found = found.plus(rules)
     found = found.plus(reader.toml(user_file or config / PERMISSIONS_FILE, "user", str(config)))
     found = found.plus(reader.json(home / ".claude" / "settings.json", "user", str(home / ".claude")))
+    own_folders, reader.folders = reader.folders, []
     digest = project_hash(workspace)
     trusted = bool(digest) and is_trusted(config, workspace, digest)
     project = RuleSet()
@@ -84,7 +106,10 @@ def load_rules(
     kept = tuple(rule for rule in project.rules if trusted or rule.verdict != "allow")
     rules = found.plus(RuleSet(kept, project.problems, project.degraded))
     held = tuple(rule for rule in project.rules if not trusted and rule.verdict == "allow")
-    return LoadedRules(rules, digest, trusted, held)
+    # a file that cannot be parsed might forbid anything: then none adds a folder
+    added = () if rules.degraded else (*own_folders, *(reader.folders if trusted else ()))
+    held_folders = () if trusted else tuple(reader.folders)
+    return LoadedRules(rules, digest, trusted, held, added, held_folders)
 
 
 def listed_rules(
@@ -174,6 +199,7 @@ class _Reader:
         self.home = home
         self.last_valid = last_valid
         self.valid: dict[str, list[list[str]]] = {}
+        self.folders: list[NamedFolder] = []
 
     def toml(self, path: Path, source: Source, base: str) -> RuleSet:
         """Return the rules of a TOML file."""
@@ -207,7 +233,15 @@ class _Reader:
             return self._broken(path, source, base, f"{path}: permissions is not an object")
         # that file has settings of another program besides, which are none of ours
         chosen: dict[str, Any] = {verdict: permissions[verdict] for verdict in _VERDICTS if verdict in permissions}
-        return self._whole(chosen, text, path, source, base)
+        found = self._whole(chosen, text, path, source, base)
+        named = permissions.get("additionalDirectories", [])
+        if not isinstance(named, list) or not all(isinstance(folder, str) for folder in named):
+            problem = f"{path}: permissions.additionalDirectories is not a list of folders"
+            return found.plus(RuleSet(problems=(problem,)))
+        lines = _Lines(text)
+        if os.path.realpath(path) in self.valid:
+            self.folders += [NamedFolder(folder, str(path), lines.find(json.dumps(folder))) for folder in named]
+        return found
 
     def _whole(self, values: Mapping[str, Any], text: str, path: Path, source: Source, base: str) -> RuleSet:
         builder, degraded = _build(values, text, path=str(path), source=source, base=base, home=self.home)

@@ -16,10 +16,11 @@ from tui_agent.sandbox.command import (
 from tui_agent.sandbox.enclosure import Access, Enclosed, Sandbox
 from tui_agent.sandbox.environment import command_environment, withheld
 from tui_agent.sandbox.probe import SandboxState, probe_sandbox
-from tui_agent.sandbox.profile import Profile, SandboxError, build_profile
+from tui_agent.sandbox.profile import SECRET_FILES, Profile, SandboxError, build_profile, holds_all
 from tui_agent.sandbox.temporary import TemporaryFolder
 
 __all__ = [
+    "SECRET_FILES",
     "Access",
     "Box",
     "CommandError",
@@ -32,6 +33,7 @@ __all__ = [
     "TemporaryFolder",
     "build_profile",
     "command_environment",
+    "holds_all",
     "inspect",
     "kill",
     "probe_sandbox",

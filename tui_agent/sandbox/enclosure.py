@@ -49,7 +49,8 @@ class Sandbox:
 
     `data` and `config` are the program's own folders, hidden from commands. `scratch` is the session's folder for
     `/tmp` and caches. `passed` are variables that commands get though their names look like a secret's. `domains`
-    are names that commands reach without `network`, through a proxy in this program. `enabled` off means that the
+    are names that commands reach without `network`, through a proxy in this program. `additional` returns the
+    folders, real, that are writable besides the workspace (blocking). `enabled` off means that the
     person wants none.
     """
 
@@ -60,11 +61,11 @@ class Sandbox:
     scratch: Path
     enabled: bool = True
     domains: Sequence[str] = ()
-    additional: tuple[Path, ...] = ()
+    additional: Callable[[], tuple[str, ...]] = lambda: ()
     passed: Sequence[str] = ()
     probe: Callable[[], SandboxState] = probe_sandbox
     _state: SandboxState | None = None
-    _temporary: tuple[tuple[Path, ...], TemporaryFolder | None] | None = None
+    _temporary: tuple[tuple[str, ...], TemporaryFolder | None] | None = None
     _proxy: DomainProxy | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -156,7 +157,7 @@ class Sandbox:
             environment,
             self.scratch,
             own_folders=(self.data, self.config),
-            additional=self.additional,
+            additional=tuple(Path(folder) for folder in self.additional()),
             outputs=self.outputs,
         )
 
@@ -179,11 +180,12 @@ class Sandbox:
             self._state = self._find_out()
         if self._state.kind != "bubblewrap":
             return None
-        if self._temporary is None or self._temporary[0] != self.additional:
+        additional = self.additional()
+        if self._temporary is None or self._temporary[0] != additional:
             self.prepare()
             kept = self._profile(command_environment(self.runtime.environment)).kept_in_tmp
             folder = None if kept is None else TemporaryFolder(str((self.scratch / "tmp").resolve()), kept)
-            self._temporary = (self.additional, folder)
+            self._temporary = (additional, folder)
         return self._temporary[1]
 
     def temporary_note(self) -> str:

@@ -132,7 +132,7 @@ def build_profile(
     home = home.resolve()
     writable = [path.resolve() for path in (workspace, *additional)]
     for folder in writable:
-        if _holds_all(folder, home):
+        if holds_all(folder, home):
             raise SandboxError(
                 f"{folder} holds the home folder or the system: a sandbox around it would protect nothing"
             )
@@ -148,7 +148,7 @@ def build_profile(
     around: list[Path] = []
     for folder in list(writable):
         found = _repository(folder)
-        if found is not None and not _holds_all(found[0], home):
+        if found is not None and not holds_all(found[0], home):
             root, git = found
             if not any(root.is_relative_to(known) for known in writable):
                 around.append(root)
@@ -185,7 +185,8 @@ def build_profile(
     )
 
 
-def _holds_all(folder: Path, home: Path) -> bool:
+def holds_all(folder: Path, home: Path) -> bool:
+    """Return whether `folder`, real, is or holds the home folder, or is a folder of the system."""
     return home.is_relative_to(folder) or str(folder) in _SYSTEM
 
 

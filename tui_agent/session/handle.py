@@ -98,6 +98,8 @@ from tui_agent.session.starting import (
     changed,
     checked_mode,
     created,
+    folder_guard,
+    read_folders,
     read_interruption,
     read_settings,
     start_rules,
@@ -183,6 +185,9 @@ class SessionHandle:
         self._background_begun = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._rule_problems: tuple[str, ...] = ()
+        self._folder_guard = folder_guard(options, Path(state.conversation.workspace or options.workspace))
+        self._file_folders: tuple[str, ...] = ()  # as the rule files were when last read
+        self._recording_folders = asyncio.Lock()
         self._last_written = state.conversation.updated  # before this start writes anything
         self._closed = False
         self._backend = backend
@@ -195,6 +200,7 @@ class SessionHandle:
             enabled=settings.settings.sandbox == "on",
             domains=settings.settings.network_domains,
             passed=settings.settings.pass_environment,
+            additional=self._usable_folders,
         )
         self._services = Services(
             runtime=self._runtime,
@@ -219,7 +225,7 @@ class SessionHandle:
                 self._sandbox_state,
                 lambda agent: narrowing_for(agent, self.state.conversation, self.state.workflow, self._runtime.home),
                 protected=(str(options.config_dir), str(options.data_dir)),
-                folders=tuple(str(journal.path.parent / name) for name in ("steps", "outputs", "scratch/tmp")),
+                folders=self._open_folders,
                 temporary=self._sandbox.temporary,
                 unattended=options.unattended,
             ),
@@ -249,6 +255,7 @@ class SessionHandle:
         settings = await read_settings(options)
         checked_mode(options.mode or settings.settings.mode)
         async with contextlib.AsyncExitStack() as undo:
+            folders, problems = await read_folders(options, settings.settings, options.workspace)
             backend = await start_backend(options, settings.settings)
             undo.push_async_callback(asyncio.to_thread, backend.stop)
             session = options.runtime.new_id("session")
@@ -258,7 +265,8 @@ class SessionHandle:
             undo.push_async_callback(journal.close)
             handle = cls(journal, SessionState(), options, settings, backend)
             undo.push_async_callback(handle._sessions.close)
-            await handle._recorder.record(*created(options, settings.settings, backend))
+            await handle._recorder.record(*created(options, settings.settings, backend, folders))
+            handle.remarks += problems
             undo.pop_all()
         return handle
 
@@ -285,6 +293,8 @@ class SessionHandle:
             journal, state = await _folded(journal, options.runtime)
             undo.push_async_callback(journal.close)
             state, remark = await moved(journal, state, options)
+            workspace = Path(state.conversation.workspace or options.workspace)
+            folders, problems = await read_folders(options, settings.settings, workspace)
             backend = await start_backend(options, settings.settings)
             undo.push_async_callback(asyncio.to_thread, backend.stop)
             handle = cls(journal, state, options, settings, backend)
@@ -292,12 +302,13 @@ class SessionHandle:
             handle.read_only_because = because
             if remark := remark or await folder_remark(session, state):
                 handle.remarks.append(remark)
+            handle.remarks += [*problems, *await handle._lost_folders()]
             if not journal.read_only:
                 await repair_salvaged(journal, handle.state)
             if not journal.read_only and not state.conversation.session:
                 # A crash came between the making of the file and its first event.
-                await handle._recorder.record(*created(options, settings.settings, backend))
-            elif not journal.read_only and (changes := changed(state, options, settings.settings, backend)):
+                await handle._recorder.record(*created(options, settings.settings, backend, folders))
+            elif not journal.read_only and (changes := changed(state, options, settings.settings, backend, folders)):
                 await handle._recorder.record(*changes)
             undo.pop_all()
         return handle
@@ -319,6 +330,7 @@ class SessionHandle:
         self._loop = asyncio.get_running_loop()
         self._watching = watched(asyncio.create_task(self._watch_background(), name="background"), self._spawn)
         await asyncio.to_thread(self._rules)
+        await self._record_file_folders()
         self._spawn(self._probe_sandbox())
         self._spawn(self._check_file())
         self._preparing = watched(asyncio.create_task(self._prepare(), name="prepare"), self._spawn)
@@ -638,6 +650,8 @@ class SessionHandle:
         """Let the project's files allow what they want to, as they are now. Raises `SessionError`, `OSError`."""
         self._writable()
         rules = await asyncio.to_thread(self.audit.trust, self.state.conversation.workspace)
+        await asyncio.to_thread(self._rules)
+        await self._record_file_folders()
         await self._reconsider()
         return rules
 
@@ -772,6 +786,25 @@ class SessionHandle:
         self._driver.limits_changed.set()
         if mode is not None:
             await self._reconsider()
+
+    async def add_folder(self, path: str) -> str:
+        """Let the session use another folder like its workspace, and return its real path.
+
+        Requests that wait are decided anew. Raises `SessionError`, which says why, for one that may not be added.
+        """
+        self._writable()
+        folder = await asyncio.to_thread(self._folder_guard.checked, path)
+        if await asyncio.to_thread(self._folder_guard.is_open, folder):
+            raise SessionError(f"{path} is in the workspace already")
+        held = self.state.conversation.folders.get("session", ())
+        if folder not in held:
+            await self._recorder.record(SessionConfigured(folders={"session": [*held, folder]}))
+            await self._reconsider()
+        return folder
+
+    async def folders(self) -> list[str]:
+        """Return the folders that the session uses besides its workspace; those not usable now are left out."""
+        return list(await asyncio.to_thread(self._usable_folders))
 
     @property
     def asks_for_cost(self) -> bool:
@@ -982,14 +1015,50 @@ class SessionHandle:
     def _rules(self) -> RuleSet:
         """Read the rules that hold (blocking: for a thread); problems in their files that are new are recorded."""
         workspace = Path(self.state.conversation.workspace)
-        rules = load_rules(self.options.config_dir, workspace, self._runtime.home).rules
-        rules = rules.plus(start_rules(self.options, workspace))
+        loaded = load_rules(self.options.config_dir, workspace, self._runtime.home)
+        folders, refused = self._folder_guard.from_files(loaded)
+        self._file_folders = tuple(folders)
+        rules = loaded.rules.plus(RuleSet(problems=tuple(refused))).plus(start_rules(self.options, workspace))
+        if not self.read_only and self._loop is not None and self._files_changed_folders():
+            self._loop.call_soon_threadsafe(self._tell_folders)
         if rules.problems != self._rule_problems and not self.read_only and self._loop is not None:
             new = [problem for problem in rules.problems if problem not in self._rule_problems]
             self._rule_problems = rules.problems
             if new:
                 self._loop.call_soon_threadsafe(self._tell_rules, new)
         return rules
+
+    def _usable_folders(self) -> tuple[str, ...]:
+        """Return the added folders that may be used now: recorded, still in order, still in the files (blocking)."""
+        sources = self.state.conversation.folders
+        kept = [folder for name, paths in sources.items() if name != "files" for folder in paths]
+        kept += [folder for folder in sources.get("files", ()) if folder in self._file_folders]
+        return self._folder_guard.usable(dict.fromkeys(kept))
+
+    def _open_folders(self) -> tuple[str, ...]:
+        """Return what calls may use besides the workspace: the session's own folders, and those added (blocking)."""
+        own = (str(self._journal.path.parent / name) for name in ("steps", "outputs", "scratch/tmp"))
+        return (*own, *self._usable_folders())
+
+    async def _lost_folders(self) -> list[str]:
+        """Return what to say of the folders that the session was given and cannot use any more."""
+        given = self.state.conversation.folders.get("session", ())
+        refusals = [(folder, await asyncio.to_thread(self._folder_guard.refusal, folder)) for folder in given]
+        return [f"The added folder {folder} is not used: {reason}" for folder, reason in refusals if reason]
+
+    def _files_changed_folders(self) -> bool:
+        return self.state.conversation.folders.get("files", ()) != self._file_folders
+
+    def _tell_folders(self) -> None:
+        if not self._closed:
+            self._spawn(self._record_file_folders())
+
+    async def _record_file_folders(self) -> None:
+        """Record which folders the rule files add, where that is not as before; requests are decided anew."""
+        async with self._recording_folders:
+            if self._files_changed_folders():
+                await self._recorder.record(SessionConfigured(folders={"files": list(self._file_folders)}))
+                await self._reconsider()
 
     def _tell_rules(self, problems: Sequence[str]) -> None:
         if not self._closed:

@@ -22,6 +22,7 @@ class OpenOptions:
     and `api_key` None mean: as the environment says; with neither, the offline model answers. `scenario` is a
     file for the offline model. `limits` hold for this start, by `scope.kind`, such as `run.cost`; 0 lifts
     one, and `max_turns` 0 that on turns.
+    `folders` are added besides the workspace, absolute or from the workspace.
     `move` brings a session that is resumed along to `workspace`; without it, it stays in its own folder.
     `unattended` sessions have nobody to ask: what would ask is denied. `memory_files` empty means
     as the settings say; `system_prompt` is added to the system prompt of a new session, after the settings' own.
@@ -40,6 +41,7 @@ class OpenOptions:
     scenario: Path | None = None
     base_url: str | None = None
     api_key: str | None = None
+    folders: tuple[str, ...] = ()
     move: bool = False
     unattended: bool = False
     memory_files: Literal["", "ask", "always", "never"] = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tui_agent import __version__
@@ -15,6 +16,7 @@ from tui_agent.permissions.rule_sources import flag_rules
 from tui_agent.permissions.rules import RuleError
 from tui_agent.session.backend import Backend
 from tui_agent.session.errors import SessionError
+from tui_agent.session.folders import FolderGuard
 from tui_agent.session.limits import limit_layers
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.state import SessionState
@@ -42,7 +44,38 @@ def checked_mode(mode: str) -> str:
     return mode
 
 
-def created(options: OpenOptions, settings: Settings, backend: Backend) -> list[EventBase]:
+def folder_guard(options: OpenOptions, workspace: Path) -> FolderGuard:
+    """Return what decides which folders may be added to a session in `workspace`."""
+    return FolderGuard(workspace, options.runtime.home, (options.data_dir, options.config_dir))
+
+
+async def read_folders(
+    options: OpenOptions, settings: Settings, workspace: Path
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the folders that this start's flags and settings add, by source, and what the settings may not add.
+
+    Raises `SessionError` for a flag's folder that may not be added.
+    """
+    guard = folder_guard(options, workspace)
+
+    def read() -> tuple[dict[str, list[str]], list[str]]:
+        named = dict.fromkeys(guard.checked(folder) for folder in options.folders)
+        from_settings, problems = guard.from_settings(settings.additional_directories)
+        return {"session": [*guard.usable(named)], "settings": from_settings}, problems
+
+    return await asyncio.to_thread(read)
+
+
+def changed_folders(state: SessionState, folders: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the sources whose folders are not as the session has them; what the session was given stays."""
+    held = state.conversation.folders
+    wanted = {**folders, "session": [*dict.fromkeys((*held.get("session", ()), *folders.get("session", ())))]}
+    return {name: list(paths) for name, paths in wanted.items() if held.get(name, ()) != tuple(paths)}
+
+
+def created(
+    options: OpenOptions, settings: Settings, backend: Backend, folders: Mapping[str, Sequence[str]]
+) -> list[EventBase]:
     """Return the first events of a new session. Raises `SessionError` for a mode that there is not."""
     about = SessionCreated(
         workspace=str(options.workspace),
@@ -51,10 +84,17 @@ def created(options: OpenOptions, settings: Settings, backend: Backend) -> list[
         app_version=__version__,
         offline=backend.offline,
     )
-    return [about, SessionConfigured(limits=limit_layers(settings, options), effort=options.effort)]
+    layers, added = limit_layers(settings, options), changed_folders(SessionState(), folders)
+    return [about, SessionConfigured(limits=layers, effort=options.effort, folders=added)]
 
 
-def changed(state: SessionState, options: OpenOptions, settings: Settings, backend: Backend) -> list[EventBase]:
+def changed(
+    state: SessionState,
+    options: OpenOptions,
+    settings: Settings,
+    backend: Backend,
+    folders: Mapping[str, Sequence[str]],
+) -> list[EventBase]:
     """Return what this start asks for in place of what the session had; nothing where it is as before.
 
     Mode `bypass` never comes back by itself. Raises `SessionError` for a mode that there is not.
@@ -70,9 +110,14 @@ def changed(state: SessionState, options: OpenOptions, settings: Settings, backe
         model=model if model != conversation.model else None,
         effort=options.effort if options.effort != conversation.effort else None,
         offline=backend.offline if backend.offline != conversation.offline else None,
+        folders=changed_folders(state, folders),
         limits={name: layer for name, layer in layers.items() if state.budget.layers.get(name, {}) != layer},
     )
-    asked = changes.limits or changes.model_dump(include={"mode", "model", "effort", "offline"}, exclude_none=True)
+    asked = (
+        changes.limits
+        or changes.folders
+        or changes.model_dump(include={"mode", "model", "effort", "offline"}, exclude_none=True)
+    )
     return [changes] if asked else []
 
 

@@ -15,6 +15,7 @@ from tui_agent.session import (
     load_commands,
     search_sessions,
 )
+from tui_agent.text import inert_line
 from tui_agent.ui import reports
 from tui_agent.ui.audit import show_audit, show_what_if
 from tui_agent.ui.browser import Choice, SessionBrowser
@@ -35,7 +36,7 @@ CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "effort", "mode",
         "max-turns", "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context",
-        "receipt", "audit", "trust",
+        "receipt", "audit", "trust", "background", "add-dir",
     }
 )  # fmt: skip
 """Commands that work on the screen."""
@@ -103,6 +104,8 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             await app.interrupt()
         case "background":
             await _background(handle, argument)
+        case "add-dir":
+            await _add_folder(handle, argument)
         case "stop":
             await handle.stop_agent(argument)
         case "fork":
@@ -168,6 +171,19 @@ async def _pick_mode(app: TuiAgentApp, handle: SessionHandle) -> None:
     picked = await app.push_screen_wait(Picker("Mode", handle.state.conversation.mode, rows))
     if picked is not None:
         await handle.configure(mode=picked)
+
+
+async def _add_folder(handle: SessionHandle, argument: str) -> None:
+    """Add a folder to the session, or show those it has."""
+    if argument:
+        await handle.add_folder(argument)
+        return
+    rows = [inert_line(folder) for folder in await handle.folders()]
+    raise CommandError(
+        "\n".join(["The session uses these besides its own:", *rows])
+        if rows
+        else "No folder is added. Add one: /add-dir PATH"
+    )
 
 
 async def _background(handle: SessionHandle, argument: str) -> None:
@@ -292,6 +308,8 @@ async def switch(app: TuiAgentApp, choice: Choice) -> None:
         return
     else:
         # The flags were for the session they were given with; the other one has its own.
-        others = replace(options, model="", mode="", effort=None, max_turns=None, limits={}, scenario=None)
+        others = replace(
+            options, model="", mode="", effort=None, max_turns=None, limits={}, folders=(), scenario=None
+        )
         handle = await SessionHandle.resume(choice.session, others)
     await app.show_session(handle)

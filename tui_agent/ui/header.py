@@ -25,7 +25,7 @@ SHORT_OFFLINE = "offline practice model"
 
 @dataclass(frozen=True, slots=True)
 class HeaderData:
-    """What the header shows. `waiting` counts what waits for the person."""
+    """What the header shows. `waiting` counts what waits for the person, `folders` those added."""
 
     workspace: str = ""
     branch: str = ""
@@ -37,6 +37,7 @@ class HeaderData:
     read_only: str = ""
     waiting: int = 0
     home: str = ""
+    folders: int = 0
 
 
 class Header(Line):
@@ -94,6 +95,9 @@ def _assembled(data: HeaderData, brevity: int) -> Content:
     if data.branch and brevity < 3:
         branch = inert_line(data.branch)
         parts.append((f" ({_cut(branch, SHORT_PATH) if brevity else branch})", "$foreground-muted"))
+    if data.folders:
+        count = f"+{data.folders} folder{'' if data.folders == 1 else 's'}"
+        parts.append((f" {count if brevity < 2 else f'+{data.folders}'}", "$foreground-muted"))
     if data.offline:
         parts += [" · ", (SHORT_OFFLINE if brevity >= 2 else OFFLINE, "$warning")]
     elif data.model:

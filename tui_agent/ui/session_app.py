@@ -271,6 +271,7 @@ class SessionApp(App[int]):
                 offline=state.offline,
                 sandbox=state.sandbox,
                 read_only=self.handle.read_only_because,
+                folders=len(state.added),
                 waiting=self.workbench.waiting_count,
                 home=str(self.handle.options.runtime.home),
             )

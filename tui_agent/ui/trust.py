@@ -26,8 +26,7 @@ async def offer_trust(app: TuiAgentApp, handle: SessionHandle) -> None:
         app.notify("This folder has no rules of its own." if not found.trusted else "It is trusted.")
         return
     lines: list[StyledLine] = [("Its own files would allow without asking:", "title")]
-    for rule in found.held_back_rules:
-        lines.append((f"  {rule.text}  ({rule.origin.file}:{rule.origin.line})", "warning"))
+    lines += [(f"  {inert(line)}", "warning") for line in found.held_back_lines]
     lines.append(("It holds until one of these files changes.", "muted"))
     dialog = ConfirmDialog("Trust this folder?", lines, "trust", "cancel")
     if await app.push_screen_wait(dialog):
@@ -53,6 +52,7 @@ async def mention_trust(app: App[int], handle: SessionHandle) -> None:
     """Say once, at the start, that the folder's files want to allow something."""
     found = await asyncio.to_thread(handle.audit.rules, handle.state.conversation.workspace)
     if found.held_back:
-        count = f"{found.held_back} rule{'' if found.held_back == 1 else 's'}"
+        kinds = {"rule": len(found.held_back_rules), "folder": len(found.held_back_folders)}
+        count = " and ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in kinds.items() if n)
         text = f"This folder brings {count} that would allow things. They are off until you trust it: /trust"
         app.notify(inert(text), title="Not trusted", severity="warning", timeout=10, markup=False)
