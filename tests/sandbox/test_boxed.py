@@ -219,6 +219,34 @@ async def test_a_worktree_s_repository_is_writable_and_a_claimed_one_is_not(tmp_
     assert profile.writable == (tmp_path / "workspace",)
 
 
+async def test_environments_in_the_cache_can_be_read_and_a_link_in_their_place_leads_nowhere(
+    tmp_path: Path,
+) -> None:
+    cache = tmp_path / "home" / ".cache"
+    shown = (".cache/pypoetry/virtualenvs/v/bin/tool", ".cache/pre-commit/repo/hook", ".local/share/virtualenvs/v/x")
+    hidden = (".cache/pypoetry/cache/repositories/answer", ".cache/other/x", ".npmrc")
+    for name in (*shown, *hidden):
+        (tmp_path / "home" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "home" / name).write_text("there")
+    (tmp_path / "outside").mkdir()
+    scratch = tmp_path / "data" / "scratch"
+    box = Sandbox(Runtime(home=tmp_path / "home"), Path.cwd(), tmp_path / "data", tmp_path / "config", scratch)
+    box.prepare()
+    (scratch / "cache" / "pypoetry").symlink_to(tmp_path / "outside")
+    await launch(
+        box,
+        tmp_path / "s",
+        f"cd {tmp_path}/home; cat {' '.join(shown)}; cat {' '.join(hidden)} 2>/dev/null;"
+        " for f in .cache/pre-commit/x .cache/pypoetry/virtualenvs/v/x;"
+        " do touch $f 2>/dev/null && echo written; done;"
+        " touch .cache/own && echo kept",
+    )
+    record, output = await finish(tmp_path / "s")
+    assert output == "there" * 3 + "kept\n", record
+    assert not (cache / "own").exists()
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
 @pytest.mark.parametrize("folder", ["/", "/etc", "/home"])
 def test_a_workspace_that_holds_everything_is_refused(tmp_path: Path, folder: str) -> None:
     with pytest.raises(SandboxError):

@@ -9,7 +9,7 @@ import pytest
 from tests.tools.support import Bench, text
 from tests.tools.test_temporary import boxed
 from tui_agent.runtime import Runtime
-from tui_agent.sandbox import Sandbox, SandboxState
+from tui_agent.sandbox import Access, Sandbox, SandboxState
 from tui_agent.tools.hints import sandbox_hint
 
 
@@ -82,3 +82,18 @@ def test_what_programs_say_without_network_is_known() -> None:
     locked = "error: could not lock config file .git/config: Device or resource busy"
     assert "settings and hooks of git" in sandbox_hint(locked, "bubblewrap", "sandbox")
     assert "$TMPDIR" in sandbox_hint("bash: /tmp/x: Permission denied", "landlock", "sandbox")
+
+
+def test_npm_without_the_registry_of_the_home_folder_is_told_why() -> None:
+    confined: tuple[Access, ...] = ("sandbox", "network")
+    for words in (
+        "npm error code E401\nnpm error Incorrect or missing password.",
+        "npm ERR! code ENEEDAUTH\nnpm ERR! need auth This command requires you to be logged in.",
+        "npm error 404 Not Found - GET https://registry.npmjs.org/@corp%2fthing - Not found",
+        "ERR_PNPM_FETCH_401  GET https://npm.example.org/x: Unauthorized - 401",
+    ):
+        for access in confined:
+            assert "~/.npmrc is hidden" in sandbox_hint(words, "bubblewrap", access)
+        assert not sandbox_hint(words, "bubblewrap", "full")
+    for words in ("npm error code ELIFECYCLE", "npm error missing script: build", "HTTP 401 Unauthorized"):
+        assert "npmrc" not in sandbox_hint(words, "bubblewrap", "network")

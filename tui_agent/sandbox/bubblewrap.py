@@ -48,9 +48,17 @@ def bubblewrap_argv(
             line += ["--tmpfs", str(path)]
         else:
             line += ["--ro-bind", str(empty_file), str(path)]
+    cache = profile.home / ".cache"
     for path in profile.readable:
-        line += ["--ro-bind", str(path), str(path)]
-    line += ["--bind", str(profile.scratch / "cache"), str(profile.home / ".cache")]
+        if cache not in path.parents:
+            line += ["--ro-bind", str(path), str(path)]
+    line += ["--bind", str(profile.scratch / "cache"), str(cache)]
+    # As in `/tmp`: no mount point is made in a folder that an earlier command could write.
+    for name in sorted(profile.kept_in_cache):
+        line += ["--tmpfs", str(cache / name)]
+    for path in profile.readable:
+        if cache in path.parents:
+            line += ["--ro-bind", str(path), str(path)]
     for path in (*profile.writable, *profile.pinned):
         line += ["--bind", str(path), str(path)]
     for path in profile.fixed:

@@ -136,6 +136,7 @@ class Sandbox:
             return Enclosed(make(profile, argv, network=network), {**environment, **own}, Box())
         assert state.program is not None  # that is what was found
         prepare(self.scratch / "tmp", profile.kept_in_tmp or frozenset())
+        prepare(self.scratch / "cache", profile.kept_in_cache)
         environment.pop("TMPDIR", None)
         environment.pop("XDG_RUNTIME_DIR", None)
         environment["HOME"] = str(profile.home)

@@ -20,6 +20,9 @@ PROTECTED_IF_THERE = (".vscode", ".idea", ".envrc")
 TOOLCHAINS = (
     ".asdf",
     ".bun",
+    ".cache/pre-commit",
+    ".cache/pypoetry/artifacts",
+    ".cache/pypoetry/virtualenvs",
     ".cargo/bin",
     ".cargo/registry",
     ".cargo/git",
@@ -47,7 +50,11 @@ TOOLCHAINS = (
     ".volta",
     "go",
 )
-"""Of the home folder, what a command may read: programs, their libraries, and who makes git's commits."""
+"""Of the home folder, what a command may read: programs, their libraries, and who makes git's commits.
+
+Not the rest of Poetry's cache, which holds answers of private package indexes, and not `.npmrc`,
+which can hold a token.
+"""
 
 SECRET_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/sudoers.d", "/etc/ssh", "/etc/ssl/private")
 """What root could read outside the homes."""
@@ -112,6 +119,12 @@ class Profile:
     def kept_in_tmp(self) -> frozenset[str] | None:
         """The names in `/tmp` that are the machine's own there; None where the session's folder cannot be `/tmp`."""
         return kept_names((*self.writable, *self.readable, *self.hidden, self.home))
+
+    @property
+    def kept_in_cache(self) -> frozenset[str]:
+        """The names in the home folder's `.cache` that lead to something readable; the rest is the session's own."""
+        cache = self.home / ".cache"
+        return frozenset(path.relative_to(cache).parts[0] for path in self.readable if cache in path.parents)
 
 
 def build_profile(

@@ -18,6 +18,12 @@ _NETWORK = re.compile(
 )
 _GIT_SETTINGS = re.compile(r"could not lock config file|\.git/(config|hooks)\S*.{0,60}(read-only|busy|denied)", re.I)
 _READ_ONLY = re.compile(r"read-only file system|EROFS|device or resource busy", re.IGNORECASE)
+_NPM_REGISTRY = re.compile(
+    r"npm (err!|error)\s.{0,80}\b(E401|E403|ENEEDAUTH|401 unauthorized|403 forbidden|404 not found - \w+ \S+/@)"
+    r"|npm (err!|error) need auth|ERR_PNPM_FETCH_40[13]",
+    re.IGNORECASE,
+)
+"""What npm and pnpm say of packages that need a registry or a token of the user's `.npmrc`."""
 _TMP = re.compile(r"/tmp\b.*(permission denied|EACCES)|(permission denied|EACCES).*/tmp\b", re.IGNORECASE)
 
 
@@ -32,6 +38,8 @@ def sandbox_hint(output: str, kind: str, access: Access) -> str:
         return 'the sandbox has no network; access: "network" asks the user for it'
     if _GIT_SETTINGS.search(output):
         return 'in the sandbox the settings and hooks of git are read-only; access: "full" asks the user for more'
+    if _NPM_REGISTRY.search(output):
+        return 'in the sandbox ~/.npmrc is hidden, as it can hold a token; access: "full" asks the user for it'
     if _READ_ONLY.search(output):
         return 'in the sandbox only the workspace and /tmp can be written; access: "full" asks for more'
     if kind != "bubblewrap" and _TMP.search(output):
