@@ -125,6 +125,36 @@ STATUS_FAULTS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "Fri, 27 Nov 2026 09:01:30 GMT", "date": "Fri, 27 Nov 2026 09:00:00 GMT"}, 90.0),
+        ({"retry-after": "Fri, 27 Nov 2026 08:00:00 GMT", "date": "Fri, 27 Nov 2026 09:00:00 GMT"}, 0.0),
+        ({"retry-after": "Friday, 27-Nov-26 09:00:07 GMT", "date": "Fri, 27 Nov 2026 09:00:00 GMT"}, 7.0),
+        ({"retry-after": "soon", "date": "Fri, 27 Nov 2026 09:00:00 GMT"}, None),
+        ({"retry-after": "Fri, 27 Nov 2026 09:01:30 GMT"}, None),
+        ({"retry-after": "Fri, 32 Nov 99999 09:01:30 GMT", "date": "?"}, None),
+    ],
+)
+async def test_a_wait_until_a_date_counts_from_the_servers_clock(headers, seconds, connect) -> None:
+    body = b'{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}'
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"HTTP/1.1 429 Too Many\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{lines}\r\n"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        talk = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        with pytest.raises(RateLimitedError) as caught:
+            await talk.send("hi")
+    assert caught.value.retry_after == seconds
+
+
 @pytest.mark.parametrize(("kind", "error", "retryable"), STATUS_FAULTS)
 async def test_faults_before_the_answer(kind, error, retryable, serve, connect) -> None:
     talk = connect(serve(faults=[Fault(kind, retry_after=2.5)]).base_url)

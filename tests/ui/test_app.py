@@ -229,6 +229,8 @@ async def test_commands_configure_the_session(workspace):
         await me.until(lambda: me.state.conversation.title == "A [/red] title")
         await me.ask("/max-turns 7")
         await me.until(lambda: me.state.budget.max_turns == 7)
+        await me.ask("/effort high")
+        await me.until(lambda: me.state.conversation.effort == "high")
         await me.ask("/mode bypass")
         await me.until(lambda: me.app.workbench.prompt.text)
         assert me.state.conversation.mode == "ask"

@@ -12,6 +12,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote, urljoin, urlsplit
@@ -597,15 +598,32 @@ def _plain(error: anthropic.APIStatusError) -> str:
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Return the seconds that the server asks to wait, from `retry-after-ms` or `retry-after`."""
+    """Return the seconds that the server asks to wait, from `retry-after-ms` or `retry-after`.
+
+    A date counts from the server's own `date`, as its clock may not be this machine's; without that it says nothing.
+    """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit
         except (KeyError, ValueError):
-            continue  # absent, or an HTTP date
+            continue  # absent, or a date
         if 0 <= seconds < float("inf"):
             return seconds
-    return None
+    until, now = _http_date(headers.get("retry-after")), _http_date(headers.get("date"))
+    return None if until is None or now is None else max(0.0, until - now)
+
+
+def _http_date(text: str | None) -> float | None:
+    """Return the seconds since the epoch of a date in a header; None where there is none."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        when = parsedate_to_datetime(text) if text else None
+        if when is None:
+            return None
+        return (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
