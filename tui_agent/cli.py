@@ -42,7 +42,7 @@ Exit codes:
   1    the run failed
   2    wrong usage, or the session cannot be opened
   3    a limit stopped the run
-  4    something needs a person: a call was denied because nobody could
+  4    something needs the user: a call was denied because nobody could
        be asked, or an earlier start left something to decide
   5    the answer was cut at its output limit
   6    the model declined to answer
@@ -132,7 +132,7 @@ def _session_options(function: Decorated) -> Decorated:
             "--max-turns",
             type=click.IntRange(0, 1_000_000),
             metavar="N",
-            help="Stop a run before its turn N + 1, whatever its agent type says; 0: no limit. Default: 500.",
+            help="Stop after N model turns, whatever the agent type says; 0: no limit. Default: 500.",
         ),
         click.option(
             "--max-tokens",

@@ -186,7 +186,7 @@ def _query_options(function: Decorated) -> Decorated:
         click.option(
             "--verdict",
             type=click.Choice(["allow", "ask", "deny"]),
-            help="allow and deny: how it ended. ask: what a person was to decide.",
+            help="allow and deny: how it ended. ask: what the user was to decide.",
         ),
         click.option("--rule", default="", metavar="TEXT", help="Only where a rule with this text had a part in it."),
         click.option("--agent", default="", metavar="ID", help="Only calls of this agent; main is the first one."),
@@ -422,7 +422,9 @@ def _when(seconds: float) -> str:
 def _line(entry: AuditEntry) -> str:
     decided, judgement = entry.decision, entry.judgement
     what = entry.input.get("command", entry.input.get("path", ""))
-    reason = judgement.winner if judgement and decided.by != "person" else decided.by
+    reason = (
+        judgement.winner if judgement and decided.by != "person" else "you" if decided.by == "person" else decided.by
+    )
     asker = "" if entry.agent == "main" else f" [{entry.agent}]"
     shown = inert_line(f"{entry.tool}{asker} {what if isinstance(what, str) else ''}")
     return f"{_when(entry.time)}  {decided.verdict:<5}  {shown}  ({inert_line(reason)})"

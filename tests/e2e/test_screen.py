@@ -188,7 +188,7 @@ def test_resume_without_a_name_lists_the_sessions(start):
 
 def test_a_prompt_sent_and_left_at_once_is_not_lost(start):
     first = start()
-    first.until("What shall be done")
+    first.until("What should I do")
     first.type("list\r\x04")
     first.until(lambda: not first.process.isalive())
     again = start("--continue")

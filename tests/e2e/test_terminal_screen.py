@@ -47,7 +47,7 @@ def place_of(terminal: Terminal, text: str) -> tuple[int, int, bool]:
 def test_the_cursor_stands_in_the_prompt_from_the_first_frame_on(start):
     terminal = start()
     terminal.until(READY)
-    prompt = "What shall be done"
+    prompt = "What should I do"
     terminal.until(lambda: cursor(terminal) == place_of(terminal, prompt))
     terminal.screen.resize(30, 100)
     terminal.process.setwinsize(30, 100)

@@ -269,8 +269,8 @@ async def test_second_window_is_read_only_and_says_so(workspace):
         async with driven(workspace, resume=me.handle.session) as other:
             assert other.handle.read_only
             assert "READ-ONLY: another window holds it" in other.app.query_one("#header").content.plain
-            assert "only looks: another window holds it" in str(other.app.workbench.prompt.placeholder)
-            assert "What shall be done" in str(me.app.workbench.prompt.placeholder)
+            assert "Read-only: another window holds it" in str(other.app.workbench.prompt.placeholder)
+            assert "What should I do" in str(me.app.workbench.prompt.placeholder)
             await me.ask("read hello.py")
             await me.idle(2)
             await other.until(
@@ -283,7 +283,7 @@ async def test_second_window_is_read_only_and_says_so(workspace):
             other.app.workbench.prompt.clear_draft()
             await other.app.submit("/new")
             await other.until(lambda: other.app.handle and not other.handle.read_only)
-            assert "What shall be done" in str(other.app.workbench.prompt.placeholder)
+            assert "What should I do" in str(other.app.workbench.prompt.placeholder)
 
 
 async def test_bypass_is_said(workspace):

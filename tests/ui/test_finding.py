@@ -290,6 +290,6 @@ async def test_a_click_in_the_footer_presses_the_key(workspace):
         me.app.workbench.prompt.clear_draft()
         await me.request(EDIT)
         await me.until(lambda: "Esc interrupts" in footer.content.plain)
-        await me.pilot.click("#footer", offset=(footer.content.plain.index("waits for you"), 0))
+        await me.pilot.click("#footer", offset=(footer.content.plain.index("your decision"), 0))
         await me.idle()
         assert not me.state.permissions.pending

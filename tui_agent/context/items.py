@@ -395,9 +395,9 @@ def fold_entry(entry: TimelineEntry | None, event: EventBase) -> TimelineEntry:
             return replace(base, state=base.state if held else "warning", name="sandbox", detail=event.detail)
         case SessionConfigured():
             changes = event.model_dump(
-                include={"workspace", "title", "model", "mode", "max_turns"}, exclude_none=True
+                include={"workspace", "title", "model", "mode", "effort", "max_turns"}, exclude_none=True
             )
-            changes |= {f"limits ({name})": limits_text(layer) for name, layer in event.limits.items()}
+            changes |= {f"limits ({name})": limits_text(layer) for name, layer in event.limits.items() if layer}
             changes |= {f"folders ({name})": " ".join(paths) or "none" for name, paths in event.folders.items()}
             return replace(base, name="config", detail=", ".join(f"{k} {v}" for k, v in changes.items()))
         case BudgetStopped() | BudgetWarned():

@@ -111,9 +111,10 @@ def window_parts(events: Iterable[EventBase]) -> list[WindowPart]:
 
 def describe_window(window: Window) -> list[tuple[str, Literal["title", "muted", "warning", ""]]]:
     """Return the window as lines of text, each with how it is to be shown: sums by kind, then every part."""
-    used = f"{window.used:,} tokens in use by the last response's count" if window.used else "nothing sent yet"
+    size = f"{window.size:,} tokens"
+    used = f"{window.used:,} of {size} ({window.used / max(1, window.size):.1%})" if window.used else f"0 of {size}"
     lines: list[tuple[str, Literal["title", "muted", "warning", ""]]] = [
-        (f"{window.model}: {used}, of a window of {window.size:,}", "title"),
+        (f"{window.model}: {used}", "title"),
         (f"The parts are estimated: {window.estimated:,} tokens in all.", "muted"),
         ("", ""),
     ]

@@ -957,7 +957,7 @@ class SessionHandle:
                 if locked and (left := await asyncio.to_thread(is_free, self._journal.path)) != self.can_take_over:
                     self.can_take_over = left
                     self.read_only_because = LEFT if left else HELD
-                    message = f"This window only looks: {self.read_only_because}."
+                    message = f"Read-only: {self.read_only_because}."
                     self._view.warn(Notice(level="warning", code="follow", message=message, time=self._runtime.now()))
         except JournalError as error:
             message = f"This window no longer follows the other one: {error}"

@@ -221,6 +221,10 @@ def parse_filter(text: str) -> tuple[Query, list[str]]:
     return Query(**given), words  # type: ignore[arg-type]  # a verdict is one of the three
 
 
+_WORDS = {"person": "you", "tier": "harmless tool", "path": "its path", "mode": "the mode"}
+"""What decided, in the user's words, where the trail has a name of the program's own."""
+
+
 def _without_secrets(lines: Iterable[StyledLine], secrets: Redactor) -> list[StyledLine]:
     return [(secrets.text(text), style) for text, style in lines]
 
@@ -228,6 +232,7 @@ def _without_secrets(lines: Iterable[StyledLine], secrets: Redactor) -> list[Sty
 def _row(entry: AuditEntry, secrets: Redactor) -> Content:
     decided = entry.decision
     winner = entry.judgement.winner if entry.judgement and decided.by != "person" else decided.by
+    winner = _WORDS.get(winner, winner)
     when = time.strftime("%m-%d %H:%M", time.localtime(entry.time))
     return Content.assemble(
         (f"{when}  ", "$foreground-muted"),

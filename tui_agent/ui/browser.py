@@ -122,7 +122,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
             kept = [n for n, option in enumerate(listing.options) if option.id == chosen]
             listing.highlighted = kept[0] if kept else 0
         else:
-            self._show_text("No session fits." if self._sessions else "There are no sessions yet.")
+            self._show_text("No match" if self._sessions else "There are no sessions yet.")
 
     def _row(self, session: SessionSummary, hit: SearchHit | None) -> Content:
         mark = "● " if session.id == self._current else "  "

@@ -34,7 +34,7 @@ MAX_LINES = 10
 GUARD_SECONDS = 0.5
 """How long keys do nothing but write after something new came under the person's fingers."""
 
-READY = "What shall be done?   / commands   @ files   ^J new line"
+READY = "What should I do?   / commands   @ files   ^J new line"
 """What an empty prompt says."""
 ANSWER = "Your answer, or the number of an option"
 """What an empty prompt says while the model waits for an answer."""
@@ -112,7 +112,7 @@ class Prompt(Editor):
 
     def say_why_not(self, because: str) -> None:
         """Say while the prompt is empty that nothing can be sent, and why; an empty reason: that something can."""
-        self.placeholder = f"This window only looks: {because}.   / commands" if because else READY
+        self.placeholder = f"Read-only: {because}.   / commands" if because else READY
 
     def show_question(self, open_: bool) -> None:
         """Say while the prompt is empty that what is sent now answers a question of the model."""

@@ -283,7 +283,7 @@ class SessionApp(App[int]):
         status = ""
         if run is not None and self.handle is not None:
             seconds = max(0, int(self.handle.options.runtime.now() - run.started))
-            status = f"{'▲ waits for you' if self._waits_only() else '● working'} {seconds} s"
+            status = f"{'▲ your decision ·' if self._waits_only() else '● working'} {seconds} s"
             if self.handle.halted:
                 status = "■ halted: the journal cannot be written. A prompt tries again, Esc ends the run"
             elif self.workbench.prompt.has_focus and not self.handle.read_only:
