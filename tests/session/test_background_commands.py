@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,22 @@ def test_a_headless_run_ends_them_and_says_so(tmp_path: Path, isolated: Path) ->
     assert "ended with this run: bash sleep 300.0803" in done.stderr
     listed = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not any(b"300.0803" in line for line in listed)
+
+
+async def test_the_model_still_knows_the_command_after_a_compaction(tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir(exist_ok=True)
+    given = options(
+        tmp_path, scenario=script(tmp_path, "sleep 300.0804", '[[turn]]\ntext = "again"\n' * 3), mode="bypass"
+    )
+    async with opened(given) as session:
+        await session.prompt("go")
+        (command,) = session.handle.background
+        await session.handle.compact()
+        (compacted,) = session.of("context.compacted")
+        after = session.events.index(compacted)
+        await session.prompt("and now")
+        facts = [e.facts.get("background", "") for e in session.events[after:] if e.type == "context.noted"]
+        kept = json.dumps(compacted.messages)
+        assert command.step in kept or any(command.step in fact for fact in facts), (kept, facts)
+        assert [known.step for known in session.handle.background] == [command.step]
+        await session.handle.end_background()

@@ -373,12 +373,14 @@ class TuiAgentApp(SessionApp):
             self.exit(self._leave_code)
 
     async def _settle_background(self, handle: SessionHandle) -> None:
-        """Ask what becomes of the commands in the background, then leave."""
+        """Ask what becomes of the commands in the background, then leave, unless the user stays."""
         from tui_agent.ui.leaving import ask_about_background
 
         self._background_settled = True
-        await ask_about_background(self, handle)
-        await self.action_leave()
+        if await ask_about_background(self, handle):
+            await self.action_leave()
+        else:
+            self._background_settled = False
 
     async def carry_out(self, name: str, argument: str) -> None:
         from tui_agent.ui.carry_out import carry_out

@@ -72,14 +72,19 @@ class TextDialog(ModalScreen[bool]):
         text.scroll_to(y=0 if top else text.max_scroll_y, animate=False)
 
 
-class ConfirmDialog(ModalScreen[bool]):
-    """Asks whether to do what cannot be undone. Its `y` does nothing in the first half second."""
+class ConfirmDialog(ModalScreen["bool | None"]):
+    """Asks whether to do what cannot be undone. Its `y` does nothing in the first half second.
+
+    Esc is the same answer as `n`. With `stay`, the name of a third answer, Esc gives that one, None, and `n`, which
+    then does something too, waits like `y`.
+    """
 
     DECIDES = True
     AUTO_FOCUS = "#dialog-text"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "yes"),
-        Binding("n,escape", "dismiss(False)", "no"),
+        Binding("n", "refuse", "no"),
+        Binding("escape", "leave", "back"),
         Binding("down,j", "scroll(1)", "down", show=False),
         Binding("up,k", "scroll(-1)", "up", show=False),
         Binding("pagedown,space", "scroll(10)", "page down", show=False),
@@ -92,6 +97,8 @@ class ConfirmDialog(ModalScreen[bool]):
         lines: Iterable[StyledLine],
         verb: str,
         other: str = "keep",
+        *,
+        stay: str = "",
         clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__()
@@ -99,6 +106,7 @@ class ConfirmDialog(ModalScreen[bool]):
         self._lines = list(lines)
         self._verb = verb
         self._other = other
+        self._stay = stay
         self._clock = clock
         self._armed_from = 0.0
 
@@ -108,7 +116,8 @@ class ConfirmDialog(ModalScreen[bool]):
             dialog.border_title = self._dialog_title
             yield TextLines(id="dialog-text", can_focus=True)
             line = Line(id="dialog-foot")
-            line.content = Content.assemble(("y", "bold"), f" {self._verb}  ", ("n", "bold"), f" {self._other}")
+            answers = [("y", self._verb), ("n", self._other), *([("Esc", self._stay)] if self._stay else [])]
+            line.content = Content("  ").join(Content.assemble((key, "bold"), f" {words}") for key, words in answers)
             yield line
 
     def on_mount(self) -> None:
@@ -136,8 +145,21 @@ class ConfirmDialog(ModalScreen[bool]):
 
     def action_confirm(self) -> None:
         """Take the yes, once the end of the text was in view."""
-        if self._clock() >= self._armed_from and self.query_one(TextLines).end_seen:
+        if self._ready:
             self.dismiss(True)
+
+    def action_refuse(self) -> None:
+        """Take the no."""
+        if not self._stay or self._ready:
+            self.dismiss(False)
+
+    def action_leave(self) -> None:
+        """Take the answer that does nothing."""
+        self.dismiss(None if self._stay else False)
+
+    @property
+    def _ready(self) -> bool:
+        return self._clock() >= self._armed_from and self.query_one(TextLines).end_seen
 
 
 def help_lines(

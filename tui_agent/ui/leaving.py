@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from tui_agent.ui.app import TuiAgentApp
 
 
-async def ask_about_background(app: TuiAgentApp, handle: SessionHandle) -> None:
-    """Ask whether to end the commands that run in the background, and do so."""
+async def ask_about_background(app: TuiAgentApp, handle: SessionHandle) -> bool:
+    """Ask what becomes of the commands in the background, and end them if wanted; return whether to leave."""
     rows = [f"{inert_line(command.title)}, until {clock(command.until)}" for command in handle.background]
     lines: list[StyledLine] = [(row, "") for row in ["These commands run in the background:", "", *rows]]
-    if await app.push_screen_wait(ConfirmDialog("Quit", lines, "end them and quit", "let them go on and quit")):
+    dialog = ConfirmDialog("Quit", lines, "end them and quit", "let them go on and quit", stay="stay")
+    answer = await app.push_screen_wait(dialog)
+    if answer:
         await handle.end_background()
+    return answer is not None
