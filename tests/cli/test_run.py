@@ -76,6 +76,20 @@ def test_what_would_ask_is_denied_and_said_so(isolated: Path) -> None:
     assert not (isolated / "new.txt").exists()
 
 
+def test_an_added_folder_is_used_like_the_workspace_and_a_bad_one_is_wrong_usage(isolated: Path) -> None:
+    other = isolated.parent / "other"
+    other.mkdir()
+    added = ("--mode", "accept-edits", "--add-dir", str(other))
+    assert result(*added, "-p", f"write {other}/new.txt: hello")["exit_code"] == 0
+    assert (other / "new.txt").read_text().strip() == "hello"
+    assert result("--continue", "--mode", "accept-edits", "-p", f"write {other}/more.txt: hello")["exit_code"] == 0
+    assert result("--mode", "accept-edits", "-p", f"write {other}/third.txt: hello")["exit_code"] == 4
+    for bad, reason in (("/", "home folder"), (str(other / "new.txt"), "is a file"), (str(other / "x"), "not exist")):
+        done = run("--add-dir", bad, "-p", "say 3")
+        assert done.exit_code == 2
+        assert reason in done.stderr
+
+
 def test_bypass_runs_it_and_does_not_come_back_on_resume(isolated: Path) -> None:
     found = result("--mode", "bypass", "-p", "write new.txt: hello then run cat new.txt")
     assert (found["exit_code"], found["denied"]) == (0, [])

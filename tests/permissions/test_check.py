@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -132,6 +133,19 @@ def test_a_line_can_name_all_of_it() -> None:
         {"tool": "todo", "input": {"items": []}},
     )
     assert [answer.get("verdict") for answer in answers] == ["ask", "allow", "allow", None, "allow"]
+
+
+def test_the_dry_run_knows_added_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "other"
+    (folder / "sub").mkdir(parents=True)
+    call = {"path": f"{folder}/a.txt"}
+    arguments = ("--tool", "Read", "--input", json.dumps(call), "--cwd", "/usr/share")
+    assert command_line(*arguments)["verdict"] == "ask"
+    assert command_line(*arguments, "--add-dir", str(folder / "sub"))["verdict"] == "ask"
+    assert command_line(*arguments, "--add-dir", str(folder))["verdict"] == "allow"
+    line = {"tool": "Read", "input": call, "folders": [str(folder)]}
+    assert run(line)[0]["verdict"] == "allow"
+    assert "absolute" in str(run({**line, "folders": ["sub"]})[0]["error"])
 
 
 def test_the_help_names_what_a_line_can_say() -> None:

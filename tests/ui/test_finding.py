@@ -15,6 +15,7 @@ from tui_agent.ui.browser import SessionBrowser
 from tui_agent.ui.carry_out import CARRIED_OUT
 from tui_agent.ui.commands import CommandProvider
 from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
+from tui_agent.ui.header import Header
 from tui_agent.ui.mentions import matching_files, mention_before, mention_text
 
 EDIT = "edit hello.py: print => PRINT"
@@ -293,3 +294,16 @@ async def test_a_click_in_the_footer_presses_the_key(workspace):
         await me.pilot.click("#footer", offset=(footer.content.plain.index("your decision"), 0))
         await me.idle()
         assert not me.state.permissions.pending
+
+
+async def test_add_dir_adds_a_folder_lists_it_and_shows_it_in_the_header(workspace):
+    other = workspace.parent / "other"
+    other.mkdir()
+    async with driven(workspace) as me:
+        await me.app.submit(f"/add-dir {other}")
+        await me.until(lambda: me.state.conversation.added == (str(other),))
+        await me.until(lambda: "+1 folder" in me.app.query_one(Header).content.plain)
+        await me.app.submit("/add-dir")
+        await me.until(lambda: any(str(other) in note.message for note in me.app._notifications))
+        me.app.start(me.app.submit("/add-dir ~"))
+        await me.until(lambda: any("~ cannot be added" in note.message for note in me.app._notifications))
