@@ -1,0 +1,58 @@
+"""The SDK's own helpers work against the offline server: other programs can be tried on it as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic
+import pytest
+from anthropic import beta_tool
+
+MODEL = "claude-sonnet-5-5"
+
+
+@pytest.fixture
+def sdk(serve: Any) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=serve().base_url, api_key="k", max_retries=0)
+
+
+def test_the_tool_runner_calls_a_tool_and_ends_with_the_answer(sdk: anthropic.Anthropic) -> None:
+    seen: list[str] = []
+
+    @beta_tool
+    def read(path: str) -> str:
+        """Read a file.
+
+        Args:
+            path: The file to read.
+        """
+        seen.append(path)
+        return "buy milk"
+
+    messages: Any = [{"role": "user", "content": "read notes.txt"}]
+    # The offline server keeps no message threads: the runner sends the whole history each time.
+    runner = sdk.beta.messages.tool_runner(
+        model=MODEL, max_tokens=1000, tools=[read], messages=messages, thread=False
+    )
+    final = runner.until_done()
+    assert seen == ["notes.txt"]
+    assert final.stop_reason == "end_turn"
+    assert "buy milk" in str(final.content)
+
+
+def test_streaming_gives_the_text_in_parts_and_the_whole_message(sdk: anthropic.Anthropic) -> None:
+    messages: Any = [{"role": "user", "content": "say 30"}]
+    with sdk.messages.stream(model=MODEL, max_tokens=1000, messages=messages) as stream:
+        parts = list(stream.text_stream)
+        message = stream.get_final_message()
+    assert len(parts) > 1
+    assert "".join(parts) == "".join(block.text for block in message.content if block.type == "text")
+    assert message.usage.output_tokens > 0
+
+
+def test_tokens_are_counted_as_they_are_billed(sdk: anthropic.Anthropic) -> None:
+    messages: Any = [{"role": "user", "content": "say 3"}]
+    system = "Answer in plain words. " * 20
+    counted = sdk.messages.count_tokens(model=MODEL, system=system, messages=messages).input_tokens
+    answer = sdk.messages.create(model=MODEL, max_tokens=100, system=system, messages=messages)
+    assert answer.usage.input_tokens == counted > 0
