@@ -63,7 +63,7 @@ def test_changed_files_are_marked() -> None:
     assert [part.name for part in parts if part.stale] == ["/w/AGENTS.md", "read a"]
     text = "\n".join(line for line, _ in describe_window(Window("m", 1000, 500, tuple(parts))))
     assert text.count("CHANGED") == 2
-    assert "500 tokens in use" in text
+    assert "m: 500 of 1,000 tokens (50.0%)" in text
 
 
 def test_a_compaction_begins_anew() -> None:
