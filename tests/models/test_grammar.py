@@ -201,3 +201,27 @@ async def test_explore_leads_a_subagent_to_its_own_answer(talk: Talk) -> None:
         prompt, assistant(inner), results(inner, "src/login.py:3: def login"), system="You explore."
     )
     assert "src/login.py:3: def login" in answer.content[0]["text"]
+
+
+async def test_the_tools_of_other_programs_are_called_by_their_own_names(talk: Talk) -> None:
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in ("Bash", "Edit", "Glob", "Read", "Write")]
+    response = await talk.send("read a.txt:2-3\nlist src", tools=tools)
+    calls = [(block["name"], block["input"]) for block in response.content if block["type"] == "tool_use"]
+    assert calls == [
+        ("Read", {"file_path": "a.txt", "offset": 2, "limit": 2}),
+        ("Glob", {"pattern": "**/*", "path": "src"}),
+    ]
+    for prompt, name, inputs in (
+        ("write a.txt: x", "Write", {"file_path": "a.txt", "content": "x\n"}),
+        ("edit a.txt: x => y", "Edit", {"file_path": "a.txt", "old_string": "x", "new_string": "y"}),
+        ("run make", "Bash", {"command": "make"}),
+    ):
+        response = await talk.send(prompt, tools=tools)
+        assert [(b["name"], b["input"]) for b in response.content if b["type"] == "tool_use"] == [(name, inputs)]
+        done = await talk.send(prompt, assistant(response), results(response, "ok"), tools=tools)
+        assert done.stop_reason == "end_turn"
+        assert "ok" in talk.text
+    missing = await talk.send("search x", tools=tools)
+    assert "`grep`" in missing.content[0]["text"]
+    own = await talk.send("read a.txt", tools=[*tools, {"name": "read", "input_schema": {"type": "object"}}])
+    assert [block["name"] for block in own.content if block["type"] == "tool_use"] == ["read"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from tui_agent.models.offline.answer import Answer
 from tui_agent.models.offline.grammar import HELP, Group, NotUnderstoodError, Step, parse
+from tui_agent.models.offline.names import as_offered
 from tui_agent.models.offline.request import Request, text_of
 
 COMPACTION = "Summarise this conversation"
@@ -41,6 +42,8 @@ def practise(request: Request) -> Answer:
     work = _open_work(request)
     if not work.groups:
         return Answer(text=_refusal(work))
+    for group in work.groups:
+        group.steps = [replace(step, call=as_offered(step.call, request.tool_names)) for step in group.steps]
     if work.done < len(work.groups) and work.groups[work.done].steps and not work.failed:
         group = work.groups[work.done]
         if not {step.call.tool for step in group.steps} - request.tool_names:
@@ -178,7 +181,7 @@ def _said(step: Step, result: dict[str, Any]) -> str:
         return f"{typed} gave {'a block of type ' + others[0] if others else 'nothing'}."
     if len(lines) == 1:
         return f"{typed}: {lines[0][:LINE_WIDTH]}"
-    last = step.call.tool in {"bash", "task"}
+    last = step.call.tool.lower() in {"bash", "task"}
     part = ""
     if len(lines) > SHOWN_LINES:
         part = f", the {'last' if last else 'first'} {SHOWN_LINES}"
