@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.session.support import opened, options
 from tui_agent.events import PermissionRequested
+from tui_agent.sandbox import probe_sandbox
 from tui_agent.session.edits import hunks_of, with_hunks
 from tui_agent.session.errors import SessionError
 
@@ -134,20 +135,36 @@ async def test_only_the_chosen_hunks_are_applied_and_the_model_is_told(tmp_path:
         assert "-one" in told
 
 
+@pytest.mark.skipif(probe_sandbox().kind != "bubblewrap", reason="needs bubblewrap")
+async def test_the_hunks_of_a_file_in_tmp_are_those_of_the_session_s_own_file(tmp_path: Path, isolated: Path) -> None:
+    own = f"/tmp/{tmp_path.name}-hunks.txt"
+    async with opened(options(tmp_path)) as session:
+        folder = session.handle.path.parent / "scratch" / "tmp"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / Path(own).name).write_text("one\ntwo\n")
+        await session.prompt(f"read {own}")
+        await session.handle.submit(f"write {own}: ONE\ntwo\n")
+        first = await session.event("permission.requested")
+        hunks = await session.handle.hunks(first.request)
+        assert [hunk.diff.splitlines() for hunk in hunks] == [["-one", "+ONE"]]
+        await session.handle.decide(first.request, "deny")
+        await session.idle()
+
+
 _LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "\n"]), max_size=8).map("".join)
 
 
 @given(st.lists(st.tuples(_LINES.filter(bool), _LINES), min_size=1, max_size=3), st.data())
 def test_all_hunks_are_the_call_and_each_choice_is_between(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     request = request_of("edit", {"path": "f", "edits": [{"old": old, "new": new} for old, new in pairs]})
-    hunks = hunks_of(request, Path("/w"))
+    hunks = hunks_of(request, Path)
     chosen = data.draw(st.sets(st.integers(0, max(0, len(hunks) - 1)), min_size=1)) if hunks else set()
     if not hunks:
         with pytest.raises(SessionError):
-            with_hunks(request, Path("/w"), {0})
+            with_hunks(request, Path, {0})
         return
-    everything, _ = with_hunks(request, Path("/w"), set(range(len(hunks))))
+    everything, _ = with_hunks(request, Path, set(range(len(hunks))))
     assert everything["edits"] == [{"old": o, "new": n} for o, n in pairs if o != n]
-    some, note = with_hunks(request, Path("/w"), chosen)
-    assert len(hunks_of(request_of("edit", some), Path("/w"))) <= len(hunks)
+    some, note = with_hunks(request, Path, chosen)
+    assert len(hunks_of(request_of("edit", some), Path)) <= len(hunks)
     assert f"{len(chosen)} of this call's {len(hunks)}" in note

@@ -6,7 +6,7 @@ A changed call is a new one: it is validated, hashed and decided anew, and the m
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -16,7 +16,9 @@ from tui_agent.permissions import hash_call
 from tui_agent.registry import ToolMetadata, implementation, validate_input
 from tui_agent.session.errors import SessionError
 from tui_agent.text import well_formed
-from tui_agent.workflow import Call
+from tui_agent.workflow import Call, ToolError
+
+Locate = Callable[[str], Path]
 
 _MOST_SHOWN = 8_000
 """Characters of a changed input that the model is told; it knows the rest from its own call."""
@@ -62,31 +64,33 @@ def edited(
     )
 
 
-def hunks_of(request: PermissionRequested, workspace: Path) -> list[Hunk]:
+def hunks_of(request: PermissionRequested, locate: Locate) -> list[Hunk]:
     """Return the hunks of a call that changes a file, in order; none for other calls (blocking).
+
+    `locate` returns the file that a call's path names, as the tool sees it.
 
     Raises `SessionError` when the file cannot be read as text.
     """
     return [
         Hunk(part, tuple(old[a:b]), tuple(new[c:d]), old[a - 1].rstrip("\n") if a else "")
-        for part, (before, after) in enumerate(_texts(request, workspace))
+        for part, (before, after) in enumerate(_texts(request, locate))
         for old, new in [(before.splitlines(keepends=True), after.splitlines(keepends=True))]
         for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
         if tag != "equal"
     ]
 
 
-def with_hunks(request: PermissionRequested, workspace: Path, chosen: Collection[int]) -> tuple[JsonObject, str]:
+def with_hunks(request: PermissionRequested, locate: Locate, chosen: Collection[int]) -> tuple[JsonObject, str]:
     """Return the call's input with only the chosen hunks (by number, from 0), and what to tell the model.
 
     Raises `SessionError` when that leaves nothing to do (blocking).
     """
-    hunks = hunks_of(request, workspace)
+    hunks = hunks_of(request, locate)
     if not set(chosen) & set(range(len(hunks))):
         raise SessionError("no hunk is left: deny the call instead")
     texts: list[str] = []
     number = 0
-    for before, after in _texts(request, workspace):
+    for before, after in _texts(request, locate):
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
         kept: list[str] = []
         for tag, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -114,14 +118,15 @@ def _edits(request: PermissionRequested) -> list[dict[str, str]]:
     return [dict(edit) for edit in edits] if isinstance(edits, list) else []  # type: ignore[arg-type]  # as the schema says
 
 
-def _texts(request: PermissionRequested, workspace: Path) -> list[tuple[str, str]]:
+def _texts(request: PermissionRequested, locate: Locate) -> list[tuple[str, str]]:
     if request.tool == "edit":
         return [(str(edit["old"]), str(edit["new"])) for edit in _edits(request)]
     if request.tool != "write":
         return []
-    path = workspace / Path(str(request.input["path"])).expanduser()
+    path = Path(str(request.input["path"]))
     try:
+        path = locate(str(path))
         before = path.read_text("utf-8") if path.exists() else ""
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ToolError) as error:
         raise SessionError(f"{path} cannot be read to take its changes apart: {error}") from error
     return [(before, str(request.input["content"]))]

@@ -108,6 +108,7 @@ from tui_agent.session.state import SessionState, digest, dump_state
 from tui_agent.session.view import Listener, SessionView, watched
 from tui_agent.session.window import read_window
 from tui_agent.text import well_formed
+from tui_agent.tools.base import locate
 from tui_agent.tools.grants import grant_scope
 from tui_agent.tools.spool import describe_end, newest_spool
 from tui_agent.workflow.state import BackgroundCommand
@@ -597,13 +598,13 @@ class SessionHandle:
     async def hunks(self, request: str) -> list[Hunk]:
         """Return the parts of the change that a waiting call would make to a file. Raises as `edit`."""
         waiting = self._services.broker.waiting(request)
-        return await asyncio.to_thread(hunks_of, waiting, self._services.workspace)
+        return await asyncio.to_thread(hunks_of, waiting, self._locate)
 
     async def choose_hunks(self, request: str, chosen: Collection[int]) -> None:
         """Leave only these hunks (by number, from 0) in a waiting call; it is decided anew. Raises as `edit`."""
         self._writable()
         waiting = self._services.broker.waiting(request)
-        call_input, note = await asyncio.to_thread(with_hunks, waiting, self._services.workspace, chosen)
+        call_input, note = await asyncio.to_thread(with_hunks, waiting, self._locate, chosen)
         await self._edit(waiting, call_input, note)
 
     async def suggest_rules(self, request: str) -> list[str]:
@@ -620,6 +621,10 @@ class SessionHandle:
             if (await self._services.broker.would(request, more, mode=mode)).verdict == "allow":
                 return rules
         return wide
+
+    def _locate(self, path: str) -> Path:
+        """Return the file that the path of a call that writes names, as the tool sees it. Raises `ToolError`."""
+        return locate(path, self._services.workspace, self._runtime.home, self._sandbox, reading=False).real
 
     async def preview_rules(self, request: str, *rules: str) -> RulePreview:
         """Return what rules would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from tui_agent.events import Intent
+from tui_agent.sandbox import Sandbox
 from tui_agent.tools.files import Target, display, resolve
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext
 
@@ -39,8 +41,16 @@ def target_of(call: Call, context: ToolContext, *, reading: bool = True) -> Targ
     A path in `/tmp` is one in the folder that commands see there.
     """
     path = str(call.input.get("path", "."))
-    temporary = context.sandbox.temporary() if context.sandbox is not None else None
+    return locate(path, context.workspace, context.runtime.home, context.sandbox, reading=reading)
+
+
+def locate(path: str, workspace: Path, home: Path, sandbox: Sandbox | None, *, reading: bool) -> Target:
+    """Return what a path names for a tool; one in `/tmp` is in the folder that commands see there.
+
+    Raises `ToolError` for no path. Blocking.
+    """
+    temporary = sandbox.temporary() if sandbox is not None else None
     if temporary is None:
-        return resolve(path, context.workspace, context.runtime.home)
-    target = resolve(temporary.locate(path, reading=reading), context.workspace, context.runtime.home)
+        return resolve(path, workspace, home)
+    target = resolve(temporary.locate(path, reading=reading), workspace, home)
     return replace(target, shown=display(temporary.shown(str(target.real)))) if not target.inside else target
