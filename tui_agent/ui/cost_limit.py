@@ -65,6 +65,11 @@ class CostLimitDialog(ModalScreen[float]):
             inert_line(f"{event.value!r} is not an amount, such as 5 or 2.50"), "$text-error"
         )
         foot.refresh(layout=True)
+        field = self.query_one(LineInput)
+        field.focus()
+        # What was typed since Enter is kept; else the next key replaces what was refused.
+        if field.value == event.value:
+            field.select_all()
 
     def action_default(self) -> None:
         """Leave it as it is."""
