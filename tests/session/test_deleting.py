@@ -82,7 +82,7 @@ async def test_a_name_that_is_no_id_deletes_nothing(tmp_path):
 
 
 async def test_prompts_and_answers_are_found(tmp_path):
-    handle = await finished(tmp_path, "ask is the xylophone tuned? then list")
+    handle = await finished(tmp_path, "read xylophone.txt")
     await handle.close()
     hits = await search_sessions(options(tmp_path).data_dir, "xyloph")
     assert (hits[0].session, hits[0].kind) == (handle.session, "prompt")

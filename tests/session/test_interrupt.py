@@ -31,7 +31,9 @@ async def test_during_the_answer(tmp_path: Path) -> None:
         failed = session.of("turn.failed")[0]
         assert failed.kind == "interrupted"
         shown = "".join(delta.text for delta in session.of("turn.delta"))
-        assert failed.partial[0]["text"] == shown
+        # What may be the beginning of a secret is not shown until more has come; the partial answer has it.
+        assert shown
+        assert failed.partial[0]["text"].startswith(shown)
         assert failed.usage.estimated
         assert failed.usage.output_tokens > 0
         assert session.of("run.finished")[0].outcome == "interrupted"
