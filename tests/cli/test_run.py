@@ -392,6 +392,8 @@ class StuckSession:
 
     session = "session_1"
     state = SessionState()
+    damage = ""
+    asks_for_cost = False
 
     def __init__(self) -> None:
         self.submitted = asyncio.Event()
@@ -406,7 +408,7 @@ class StuckSession:
         self.submitted.set()
         return "run_1"
 
-    async def interrupt(self) -> None:
+    async def interrupt(self, reason: str = "") -> None:
         await asyncio.Event().wait()
 
 

@@ -262,7 +262,7 @@ async def test_what_cannot_be_stored_ends_the_run_and_not_the_session(
     tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unstorable(*_args: object) -> Outcome:
-        return Outcome([{"type": "text", "text": "\ud800"}])
+        return Outcome([{"type": "text", "text": object()}])
 
     (isolated / "login.py").write_text("def login(): ...\n")
     async with opened(options(tmp_path, mode="bypass")) as session:
@@ -270,7 +270,7 @@ async def test_what_cannot_be_stored_ends_the_run_and_not_the_session(
             patch.setattr(Read, "run", unstorable)
             await session.prompt("read login.py")
         assert session.of("run.finished")[-1].outcome == "failed"
-        assert "cannot be stored" in session.of("run.finished")[-1].reason
+        assert "invalid-json-value" in session.of("run.finished")[-1].reason
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
 

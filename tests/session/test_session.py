@@ -66,8 +66,8 @@ async def test_a_session_grant_covers_the_next_call_of_its_kind(tmp_path: Path, 
         assert request.session_scope
         await session.handle.decide(request.request, "allow", scope="session")
         await session.idle()
-        await session.prompt("write c.txt: two")
-        assert (isolated / "c.txt").exists()
+        await session.prompt("write b.txt: two")
+        assert (isolated / "b.txt").read_text().strip() == "two"
         assert len(session.of("permission.requested")) == 1
         assert session.of("permission.decided")[-1].by == "grant"
 

@@ -49,7 +49,7 @@ def test_only_the_time_in_which_nothing_was_at_work_was_waited() -> None:
 async def test_a_run_tells_how_long_it_waited(tmp_path: Path) -> None:
     clock = [1_000.0]
     given = options(tmp_path)
-    given = replace(given, runtime=replace(given.runtime, now=lambda: clock[0]))
+    given = replace(given, runtime=replace(given.runtime, now=lambda: clock[0], monotonic=lambda: clock[0]))
     async with opened(given) as session:
         await session.handle.submit("write a.txt: x")
         request = await session.event("permission.requested")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
+import io
+import tokenize
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import tui_agent
 
-IN_BOTH_FONTS = frozenset("·×–—’“”•…›←↑→↓−≤─━│╭╮╰╯┼▌▎░▒▓■▪▲▶▸▾●◇◦✓✗❯�")
+IN_BOTH_FONTS = frozenset("·×–—’“”•…›←↑→↓−≈≤─━│╭╮╰╯┼▌▎░▒▓■▪▲▶▸▾●◇◦✓✗❯�")
 """What both JetBrains Mono 2.304 and DejaVu Sans Mono 2.37 have (`fc-query --format '%{charset}'`), of what we use.
 
 Add a character only after looking it up in both.
@@ -23,11 +24,12 @@ def strings(file: Path) -> Iterator[str]:
     if file.suffix != ".py":
         yield file.read_text()
         return
-    tree = ast.parse(file.read_text())
-    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
-            yield node.value
+    begins = True
+    for token in tokenize.generate_tokens(io.StringIO(file.read_text()).readline):
+        if token.type == tokenize.STRING and not begins:  # a string that begins a statement is a docstring
+            yield token.string
+        if token.type not in (tokenize.COMMENT, tokenize.NL):
+            begins = token.type in (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING)
 
 
 def test_every_character_that_is_painted_is_in_both_fonts() -> None:

@@ -480,7 +480,7 @@ def test_a_timeline_entry() -> None:
     waiting = TimelineEntry(43263.0, "waiting", "edit", "edit " + "x" * 90, agent="explore")
     [row] = texts([entry_line(waiting, 0, PALETTE, 50)])
     assert row.endswith("… waiting")
-    assert "[explore]" in row
+    assert "explore · " in row
     assert texts([entry_line(TimelineEntry(0.0, "running", "bash", "x"), 3, PALETTE, 20)])[0].endswith("3 s")
 
 

@@ -81,10 +81,15 @@ def load_rules(
 ) -> LoadedRules:
     """Read all files that hold for `workspace`. Raises nothing: what is wrong is among the problems.
 
-    `user_file` is read in place of the person's own file.
+    `user_file` is read in place of the user's own file.
     """
     found = RuleSet()
-    reader = _Reader(str(home), _read_last_valid(config))
+    last_valid = _read_last_valid(config)
+    if user_file is not None:
+        # It stands for the user's own file, and so for what that one last forbade.
+        own = last_valid.get(os.path.realpath(config / PERMISSIONS_FILE), [])
+        last_valid = {**last_valid, os.path.realpath(user_file): own}
+    reader = _Reader(str(home), last_valid)
     if managed.exists():
         rules = reader.toml(managed, "managed", str(managed.parent))
         if not _by_root(managed):
