@@ -56,14 +56,19 @@ Result = TypeVar("Result")
 
 
 def main(runtime: Runtime | None = None) -> None:
-    """Run the command line and exit with its code; `runtime` is what the process takes from the world."""
-    prepare_streams()
+    """Run the command line as the whole of this process, which ends soon after it with its exit code."""
     try:
-        cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
+        run_command_line(runtime)
     except SystemExit as done:
         # What is left is Python's own end, which waits for every thread that is still at work.
         ExitWatch().begin(done.code if isinstance(done.code, int) else int(done.code is not None))
         raise
+
+
+def run_command_line(runtime: Runtime | None = None) -> None:
+    """Run the command line; raises SystemExit with its code. `runtime` is what it takes from the world."""
+    prepare_streams()
+    cli(prog_name=PROGRAM, complete_var=COMPLETION_VARIABLE, obj=runtime or Runtime())
 
 
 def _complete_session(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tui_agent.cli import main
+from tui_agent.cli import run_command_line
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
 ODD_NAME = "é日本😀.txt"
@@ -32,7 +32,7 @@ def tui_agent(*arguments: str, encoding: str = "utf-8") -> Done:
         for name, raw in (("stdin", io.BytesIO()), ("stdout", out), ("stderr", err)):
             patch.setattr(sys, name, io.TextIOWrapper(raw, encoding=encoding))
         with pytest.raises(SystemExit) as ended:
-            main()
+            run_command_line()
         sys.stdout.flush()
         sys.stderr.flush()
         code = ended.value.code
