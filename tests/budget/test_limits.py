@@ -141,3 +141,10 @@ def test_the_person_goes_before_the_flags_and_these_before_the_settings() -> Non
 )
 def test_a_warning_names_the_unit_once(limit: str, used: float, maximum: float, words: str) -> None:
     assert warning_text(BudgetWarned(scope="run", limit=limit, used=used, maximum=maximum, fraction=0.5)) == words
+
+
+def test_the_tiniest_price_leaves_room_for_everything() -> None:
+    demand = Demand(
+        model="m", turns=1, input_tokens=1, output_tokens=8, input_price=0.0, output_price=5e-324, fixed_cost=0.0
+    )
+    assert fit({"run.cost": 2.0}, {scope: Account(Amounts(), Amounts()) for scope in SCOPES}, demand) == 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import floor
+from math import floor, inf
 from typing import get_args
 
 from tui_agent.events import Amounts, BudgetStopped, BudgetWarned, Scope
@@ -173,7 +173,8 @@ def _room(kind: str, left: float, demand: Demand) -> int:
     if spare < 0:
         return -1
     price = demand.output_price or 0.0
-    return min(everything, floor(spare / price)) if price else everything
+    room = spare / price if price else inf  # infinite for the tiniest prices, too
+    return everything if room >= everything else floor(room)
 
 
 def _stop(key: str, maximum: float, account: Account, demand: Demand) -> BudgetStopped:
