@@ -73,6 +73,7 @@ def test_what_joins_letters_and_emoji_stays_but_is_shown_in_what_is_approved(tex
     "text",
     [
         *("pay\u200dpal", "pay\u200cpal", "rm\u200d -rf", "\u200dx", "x\u200d", "1\ufe0e", "a\ufe0e", "👩\u200dx"),
+        *("م\ufe0e\u200d", "م\u200c\u180bم"),
         *("а\u200cб", "日\u200d本", "می\u200c\u200cخواهم", "👩\u200d\u200d💻", "م\u200cx", "x\u200cم"),
     ],
 )

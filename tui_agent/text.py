@@ -58,7 +58,8 @@ def _belongs(text: str, at: int) -> bool:
         return True
     place = at - 1
     while place > max(0, at - _FARTHEST) and (
-        unicodedata.category(text[place]) in {"Mn", "Mc"} or _EMOJI_MODIFIER.match(text[place])
+        (unicodedata.category(text[place]) in {"Mn", "Mc"} and not _UNSAFE.match(text[place]))
+        or _EMOJI_MODIFIER.match(text[place])
     ):
         place -= 1
     base = text[place]
@@ -66,7 +67,9 @@ def _belongs(text: str, at: int) -> bool:
         return bool(_EMOJI.match(after))
     if not (_JOINING.match(base) and unicodedata.category(base)[0] == "L"):
         return False
-    return mark == _ZWJ or bool(_JOINING.match(after) and unicodedata.category(after)[0] in "LM")
+    if mark == _ZWJ:
+        return True
+    return bool(_JOINING.match(after) and unicodedata.category(after)[0] in "LM" and not _UNSAFE.match(after))
 
 
 def _escape_unless_needed(match: re.Match[str]) -> str:
