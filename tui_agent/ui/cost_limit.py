@@ -25,6 +25,19 @@ DEFAULT = 5.0
 """Dollars that hold while nothing else is said."""
 
 
+class DollarInput(LineInput):
+    """A field for an amount of dollars; what is typed after a refused amount replaces it."""
+
+    async def action_submit(self) -> None:
+        """Submit the text, and select it if it is no amount.
+
+        It is selected with the key itself: the dialog hears of it later than keys that follow at once.
+        """
+        await super().action_submit()
+        if parse_dollars(self.value) is None:
+            self.select_all()
+
+
 class CostLimitDialog(ModalScreen[float]):
     """Asks for dollars; Esc takes the default."""
 
@@ -36,7 +49,7 @@ class CostLimitDialog(ModalScreen[float]):
         with Vertical(id="dialog", classes="small") as dialog:
             dialog.border_title = "What may one run cost?"
             yield TextLines(id="dialog-text")
-            yield LineInput(f"{DEFAULT:g}", id="dialog-input")
+            yield DollarInput(f"{DEFAULT:g}", id="dialog-input")
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
                 ("Enter", "bold"), " take it  ", ("Esc", "bold"), f" leave it at ${DEFAULT:g}"
@@ -54,7 +67,7 @@ class CostLimitDialog(ModalScreen[float]):
         self.query_one(TextLines).set_lines(lines)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take the figure, if it is one."""
+        """Take the figure, or say that it is none."""
         event.stop()
         dollars = parse_dollars(event.value)
         if dollars is not None:
@@ -65,11 +78,6 @@ class CostLimitDialog(ModalScreen[float]):
             inert_line(f"{event.value!r} is not an amount, such as 5 or 2.50"), "$text-error"
         )
         foot.refresh(layout=True)
-        field = self.query_one(LineInput)
-        field.focus()
-        # What was typed since Enter is kept; else the next key replaces what was refused.
-        if field.value == event.value:
-            field.select_all()
 
     def action_default(self) -> None:
         """Leave it as it is."""

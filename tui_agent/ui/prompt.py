@@ -14,15 +14,14 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.events import Key, Paste
+from textual.events import Paste
 from textual.message import Message
 from textual.reactive import var
-from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
-from tui_agent.ui.line_input import UNDO_KEYS, Editor
+from tui_agent.ui.line_input import Editor
 from tui_agent.ui.mentions import matching_files, mention_before, mention_text
 
 FOLD_BYTES = 2_000
@@ -41,12 +40,6 @@ ANSWER = "Your answer, or the number of an option"
 
 _PLACEHOLDER = re.compile(r"\[pasted #(\d+): [\d,]+ (?:lines|characters)\]")
 _SLASH = re.compile(r"/[a-z-]*")
-
-_EDITING_KEYS = frozenset(
-    {"enter", "ctrl+j", "shift+enter", *UNDO_KEYS.split(",")}
-    | {key for binding in TextArea.BINDINGS if isinstance(binding, Binding) for key in binding.key.split(",")}
-) - {"ctrl+c", "super+c", "ctrl+d", "ctrl+z"}
-"""The keys that change the text or move the cursor."""
 
 
 class Prompt(Editor):
@@ -176,17 +169,6 @@ class Prompt(Editor):
         self.replace(text, (0, 0), self.document.end, maintain_selection_offset=False)
         self.move_cursor(self.document.end)
         self.completions = ()
-
-    async def _on_key(self, event: Key) -> None:
-        # Of keys that come in one burst, bindings run before or after the letters around them. What is typed
-        # fast, mistakes and all, must come out as typed; so the keys that edit are acted on here, in order.
-        bindings = self._bindings.key_to_bindings.get(event.key, []) if event.key in _EDITING_KEYS else []
-        if not bindings:
-            await super()._on_key(event)
-            return
-        event.stop()
-        event.prevent_default()
-        await self.run_action(bindings[0].action)
 
     async def _on_paste(self, event: Paste) -> None:
         event.stop()
