@@ -488,7 +488,7 @@ class _Unusable(click.ClickException):
 
 
 def _await(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-    """Run `work` to its end; what a person can mend becomes one clear message."""
+    """Run `work` to its end; what a user can mend becomes one clear message."""
     import asyncio
 
     from tui_agent.journal import JournalError

@@ -99,7 +99,7 @@ class Program:
         return "\n".join(self._screen.display)
 
     def quit(self, seconds: float = 5.0) -> None:
-        """Leave the app as a person does, and wait until it has ended."""
+        """Leave the app as a user does, and wait until it has ended."""
         self.press("\x11")
         until = self.now + seconds
         with contextlib.suppress(NothingCame):

@@ -118,7 +118,7 @@ def ready(place: Place) -> list[Figure]:
 
 
 def echoes(program: Program, keys: list[str]) -> list[float]:
-    """Type keys at the pace of a person; return the milliseconds until each was echoed."""
+    """Type keys at the pace of a user; return the milliseconds until each was echoed."""
     pauses = random.Random(1)
     times = []
     for key in keys:

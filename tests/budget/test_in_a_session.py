@@ -329,7 +329,7 @@ async def test_the_offline_models_cost_is_marked_as_simulated(tmp_path: Path) ->
         assert session.of("run.finished")[0].usage.simulated
 
 
-async def test_flags_hold_for_their_start_and_the_person_goes_before_them(tmp_path: Path) -> None:
+async def test_flags_hold_for_their_start_and_the_user_goes_before_them(tmp_path: Path) -> None:
     async with opened(options(tmp_path, limits={"run.cost": 1.0}, max_turns=7)) as session:
         limits = session.handle.state.budget.limits
         assert (limits["run.cost"], limits["run.turns"]) == (1.0, 7)

@@ -121,7 +121,7 @@ def test_an_unknown_price_is_refused_under_a_limit_on_cost_only() -> None:
     assert "not known" in stop_text(stop)
 
 
-def test_the_person_goes_before_the_flags_and_these_before_the_settings() -> None:
+def test_the_user_goes_before_the_flags_and_these_before_the_settings() -> None:
     layers = {
         "settings": {"run.turns": 50.0, "day.cost": 5.0, "run.cost": 1.0},
         "start": {"run.turns": 9.0},

@@ -78,13 +78,13 @@ def followed(events: Sequence[EventBase], prompt_id: str = "run_1") -> Progress:
         ([started(), ended("failed")], None, ExitCode.FAILED),
         ([started(), ended("interrupted")], None, ExitCode.FAILED),
         ([started(), ended("stopped")], None, ExitCode.LIMIT),
-        ([started(), *denied(), ended()], None, ExitCode.NEEDS_PERSON),
+        ([started(), *denied(), ended()], None, ExitCode.NEEDS_USER),
         ([started(), *denied("person"), ended()], None, ExitCode.OK),
-        ([started()], None, ExitCode.NEEDS_PERSON),
+        ([started()], None, ExitCode.NEEDS_USER),
         ([started(), Notice(level="error", code="journal", message="full")], None, ExitCode.FAILED),
         ([started(), ended("interrupted")], 2, 130),
         ([started(), ended("interrupted")], 15, 143),
-        ([started(), ended(agent="agent_2"), ended(run="run_0")], None, ExitCode.NEEDS_PERSON),
+        ([started(), ended(agent="agent_2"), ended(run="run_0")], None, ExitCode.NEEDS_USER),
     ],
 )
 def test_exit_codes(events: list[EventBase], stopped_by: int | None, code: int) -> None:

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from tests.waiting import MAX_WAIT_SECONDS
 from tui_agent.cli import cli
 from tui_agent.headless.reports import TextReport
-from tui_agent.headless.run import HeadlessRun, waiting_for_person
+from tui_agent.headless.run import HeadlessRun, waiting_for_user
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
 from tui_agent.session import OpenOptions, SessionHandle, SessionState
@@ -337,7 +337,7 @@ def test_a_session_that_is_open_elsewhere_is_refused() -> None:
         process.communicate(timeout=MAX_WAIT_SECONDS)
 
 
-def test_a_step_that_only_a_person_can_decide_on_ends_the_run_with_its_own_code() -> None:
+def test_a_step_that_only_a_user_can_decide_on_ends_the_run_with_its_own_code() -> None:
     process = started("--mode", "bypass", "-p", "run echo begun; exec sleep 300", until="step.output")
     process.kill()
     process.communicate()
@@ -365,12 +365,12 @@ def test_a_step_that_only_a_person_can_decide_on_ends_the_run_with_its_own_code(
         ("ask which colour?", "the model asks you: which colour?"),
     ],
 )
-async def test_what_waits_in_a_session_is_left_to_the_person(
+async def test_what_waits_in_a_session_is_left_to_the_user(
     tmp_path: Path, isolated: Path, prompt: str, line: str
 ) -> None:
     handle = await SessionHandle.open(OpenOptions(tmp_path / "data", tmp_path / "config", isolated, offline=True))
     waits = asyncio.Event()
-    handle.subscribe(lambda update: waits.set() if waiting_for_person(update.state) else None)
+    handle.subscribe(lambda update: waits.set() if waiting_for_user(update.state) else None)
     await handle.start()
     await handle.submit(prompt)
     await waits.wait()

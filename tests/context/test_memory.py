@@ -45,7 +45,7 @@ def test_code_and_names_import_nothing() -> None:
     assert list(import_paths(text)) == ["f.md"]
 
 
-def test_a_project_cannot_import_from_outside_but_the_person_can(project: Path) -> None:
+def test_a_project_cannot_import_from_outside_but_the_user_can(project: Path) -> None:
     (project / "home" / "secret.md").write_text("secret")
     (project / "repo" / "AGENTS.md").write_text("@~/secret.md\n@../home/secret.md\n@link.md")
     (project / "repo" / "link.md").symlink_to(project / "home" / "secret.md")

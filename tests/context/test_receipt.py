@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_agent.context import choose_person, find_doubts, read_record, receipt_lines, split_lines
+from tui_agent.context import choose_user_words, find_doubts, read_record, receipt_lines, split_lines
 from tui_agent.context.compaction import text_tokens
-from tui_agent.context.receipt import PERSON
+from tui_agent.context.receipt import USER_KINDS
 from tui_agent.context.record import CommandRun, WorkRecord
 from tui_agent.events import (
     EventBase,
@@ -61,22 +61,22 @@ def seeded(number: int) -> list[EventBase]:
 def test_each_of_200_decisions_is_kept_or_dropped(room: int, since: int, until: int) -> None:
     events = [event for number in range(200) for event in seeded(number)]
     lines = receipt_lines(events)
-    person = choose_person(lines, room)
-    kept, dropped = split_lines(lines, person, since=since or 1 << 62, until=until)
+    user = choose_user_words(lines, room)
+    kept, dropped = split_lines(lines, user, since=since or 1 << 62, until=until)
     assert len(kept) + len(dropped) == 200
     for number in range(200):
         name = f"Decision {number}:"
         assert any(name in line.text for line in kept) != any(name in line.text for line in dropped), number
-    assert all(line in kept for line in person)
+    assert all(line in kept for line in user)
     assert all(line.seq > 0 for line in (*kept, *dropped))
-    assert sum(text_tokens(line.text) for line in person) <= room
-    assert all(line.kind in PERSON for line in person)
+    assert sum(text_tokens(line.text) for line in user) <= room
+    assert all(line.kind in USER_KINDS for line in user)
 
 
 def test_constraints_come_before_what_is_merely_newer() -> None:
     lines = [ReceiptLine(kind="prompt", text="Never touch the database", seq=1)]
     lines += [ReceiptLine(kind="prompt", text=f"look at {number} " * 10, seq=number) for number in range(2, 50)]
-    chosen = choose_person(lines, 200)
+    chosen = choose_user_words(lines, 200)
     assert chosen[0].text == "Never touch the database"
     assert chosen[-1].seq == 49
 

@@ -250,7 +250,7 @@ class Life:
         return True
 
     def finish(self) -> None:
-        """Wait until all that was asked for is done, deciding what the app leaves to the person."""
+        """Wait until all that was asked for is done, deciding what the app leaves to the user."""
         decided: dict[str, float] = {}
         sent = time.monotonic()
 
@@ -310,7 +310,7 @@ class Life:
                 self.give(work)
 
     def clear_prompt(self) -> None:
-        """Empty the prompt, as a person does."""
+        """Empty the prompt, as a user does."""
         self.terminal.press("\x1b[1;5F\x1b[F" + "\x15" * 4 + "\x7f" * 4)  # Ctrl+End, End, Ctrl+U
 
     def use(self, terminal: Terminal) -> None:
@@ -347,7 +347,7 @@ class Life:
             self.verdict.problems.append(f"screen:\n{shown}\nbecame\n{self.terminal.text()}")
 
     def stop(self) -> Verdict:
-        """Quit the app as a person does, and judge."""
+        """Quit the app as a user does, and judge."""
         self.terminal.press("\x11")  # Ctrl+Q
         status = self.terminal.end(10.0)
         if status != 0:

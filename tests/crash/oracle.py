@@ -47,7 +47,7 @@ class Record:
 
     @property
     def uncertain(self) -> list[str]:
-        """Return the steps that wait for the person after a crash."""
+        """Return the steps that wait for the user after a crash."""
         open_steps: set[str] = set()
         for event in self.events:
             if event["type"] == "step.recovered" and event["finding"] == "uncertain":

@@ -1,4 +1,4 @@
-"""The practice grammar, as a person types it and as the client sees it."""
+"""The practice grammar, as a user types it and as the client sees it."""
 
 from __future__ import annotations
 

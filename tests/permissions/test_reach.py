@@ -140,7 +140,7 @@ def test_an_ignore_file_that_brings_a_hidden_file_back_counts(workspace: Path) -
     assert decide("rg x", workspace).verdict == "ask"
 
 
-def test_rules_of_the_person_hold_for_what_copies_folders(workspace: Path) -> None:
+def test_rules_of_the_user_hold_for_what_copies_folders(workspace: Path) -> None:
     allow = ("Bash(tar *)", "Bash(cp *)")
     for line in ("tar cf x.tar .", "cp -r . sub"):
         assert decide(line, workspace, allow=allow, deny=PRIVATE).verdict == "ask", line
@@ -149,7 +149,7 @@ def test_rules_of_the_person_hold_for_what_copies_folders(workspace: Path) -> No
     assert decide("tar xf x.tar -C .", workspace, allow=allow, deny=PRIVATE).verdict == "allow"
 
 
-def test_nothing_is_hidden_where_a_person_is_asked_or_the_sandbox_is_left(workspace: Path) -> None:
+def test_nothing_is_hidden_where_a_user_is_asked_or_the_sandbox_is_left(workspace: Path) -> None:
     asked = decide("grep -r x . > out", workspace, sandbox="available")
     assert (asked.verdict, asked.hidden) == ("ask", ())
     assert any(module.name == "secret_paths" and module.verdict == "ask" for module in asked.modules)

@@ -1,4 +1,4 @@
-"""Adding a rule to a file that a person wrote."""
+"""Adding a rule to a file that a user wrote."""
 
 from __future__ import annotations
 

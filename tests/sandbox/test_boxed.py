@@ -171,7 +171,7 @@ async def test_masks_stay_while_another_command_needs_them(tmp_path: Path) -> No
     await until(lambda: not Path(".tui-agent").exists() and not Path(".mcp.json").exists())
 
 
-async def test_what_the_person_puts_in_place_of_a_mask_stays(tmp_path: Path) -> None:
+async def test_what_the_user_puts_in_place_of_a_mask_stays(tmp_path: Path) -> None:
     await launch(make(tmp_path), tmp_path / "s", "while [ ! -e go ]; do sleep 0.01; done")
     await until(Path(".tui-agent").is_dir)
     Path(".tui-agent/settings.toml").write_text("max_turns = 3")

@@ -73,7 +73,7 @@ async def test_a_run_whose_clock_fails_is_ended(tmp_path: Path, monkeypatch: pyt
         assert session.of("run.finished")[1].outcome == "completed"
 
 
-async def test_a_run_whose_clock_cannot_write_waits_for_the_person(
+async def test_a_run_whose_clock_cannot_write_waits_for_the_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def full(*_args: object) -> None:

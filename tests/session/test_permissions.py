@@ -68,7 +68,7 @@ async def test_catastrophe_is_denied_even_in_bypass(tmp_path: Path) -> None:
         assert session.of("step.started") == []
 
 
-async def test_a_rule_of_the_person_allows_and_is_named(tmp_path: Path, isolated: Path) -> None:
+async def test_a_rule_of_the_user_allows_and_is_named(tmp_path: Path, isolated: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "permissions.toml").write_text('allow = ["Bash(touch *)"]\n')
     async with opened(options(tmp_path, unattended=True)) as session:
@@ -175,7 +175,7 @@ async def test_a_subagent_has_only_the_tools_of_its_type_and_its_requests_name_i
         assert not offered & {"write", "edit", "task"}
 
 
-async def test_what_the_person_denies_a_subagent_is_denied(tmp_path: Path, isolated: Path) -> None:
+async def test_what_the_user_denies_a_subagent_is_denied(tmp_path: Path, isolated: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "permissions.toml").write_text('deny = ["Read", "Grep", "Glob"]\n')
     async with opened(options(tmp_path)) as session:
@@ -208,7 +208,7 @@ async def test_an_exploring_agent_runs_only_what_reads_and_the_decision_names_it
         assert not session.of("permission.requested")
 
 
-async def test_what_the_type_cannot_decide_goes_up_to_the_person(tmp_path: Path, isolated: Path) -> None:
+async def test_what_the_type_cannot_decide_goes_up_to_the_user(tmp_path: Path, isolated: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").write_text("hello\n")
     async with opened(options(tmp_path)) as session:
@@ -282,8 +282,8 @@ async def test_a_grant_lets_go_what_it_covers(tmp_path: Path, isolated: Path) ->
         await session.handle.decide(first.request, "allow", scope="session")
         by_command = {p.input["command"] for p in session.handle.state.permissions.pending}
         assert by_command == {"rm c"}
-        person, grant = session.of("permission.decided")
-        assert (person.by, grant.by, grant.verdict) == ("person", "grant", "allow")
+        user, grant = session.of("permission.decided")
+        assert (user.by, grant.by, grant.verdict) == ("person", "grant", "allow")
         assert [rule.source for rule in grant.judgement.rules] == ["session"]
         (left,) = session.handle.state.permissions.pending
         await session.handle.decide(left.request, "deny")

@@ -35,9 +35,7 @@ async def test_a_command_that_outlives_the_program_is_picked_up(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("resolution", ["happened", "run_again", "skip"])
-async def test_a_command_that_died_unseen_waits_for_the_person(
-    tmp_path: Path, isolated: Path, resolution: str
-) -> None:
+async def test_a_command_that_died_unseen_waits_for_the_user(tmp_path: Path, isolated: Path, resolution: str) -> None:
     async with opened(options(tmp_path, mode="bypass")) as session:
         await session.handle.submit(COMMAND)
         started = await session.event("step.started")
@@ -162,7 +160,7 @@ async def test_the_time_in_which_nothing_ran_is_not_booked(tmp_path: Path, isola
         assert session.handle.state.budget.seconds < later / 10
 
 
-async def test_a_command_that_dies_with_its_runner_is_for_the_person_to_judge(tmp_path: Path, isolated: Path) -> None:
+async def test_a_command_that_dies_with_its_runner_is_for_the_user_to_judge(tmp_path: Path, isolated: Path) -> None:
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "settings.toml").write_text('sandbox = "off"\n')
     async with opened(options(tmp_path, mode="bypass")) as session:

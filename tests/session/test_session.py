@@ -32,7 +32,7 @@ async def test_reading_inside_the_workspace_never_asks(tmp_path: Path, isolated:
         assert session.of("permission.requested") == []
 
 
-async def test_a_write_waits_for_the_person(tmp_path: Path, isolated: Path) -> None:
+async def test_a_write_waits_for_the_user(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.handle.submit("write b.txt: hi")
         request = await session.event("permission.requested")
@@ -162,7 +162,7 @@ async def test_a_subagent_explores_in_the_same_journal(tmp_path: Path, isolated:
         assert offered == {"read", "glob", "grep", "bash"}
 
 
-async def test_the_model_asks_and_the_person_answers(tmp_path: Path) -> None:
+async def test_the_model_asks_and_the_user_answers(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.handle.submit("ask which colour?")
         question = await session.event("question.asked")

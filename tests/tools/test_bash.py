@@ -125,7 +125,7 @@ asyncio.run(main())
     assert (bench.workspace / "ledger").read_text() == "x\n"
 
 
-async def test_a_command_that_died_is_for_the_person(bench: Bench) -> None:
+async def test_a_command_that_died_is_for_the_user(bench: Bench) -> None:
     call = bench.call("bash", command="echo begun; exec sleep 300")
     plan = await bench.plan(call)
     task = asyncio.ensure_future(bench.run(call, plan.intent))

@@ -49,7 +49,7 @@ async def test_a_file_changed_since_it_was_read_is_refused(bench: Bench, tool: s
     assert path.read_text() == "one\nmore\n"
 
 
-async def test_a_file_changed_while_the_person_decided_is_refused(bench: Bench) -> None:
+async def test_a_file_changed_while_the_user_decided_is_refused(bench: Bench) -> None:
     path = bench.file("a.txt", "one\n")
     call = bench.call("edit", path="a.txt", edits=[{"old": "one", "new": "two"}])
     plan = await bench.plan(call)
@@ -351,7 +351,7 @@ asyncio.run(main())
     assert path.read_text() == "two\n"
 
 
-async def test_neither_before_nor_after_is_for_the_person(bench: Bench) -> None:
+async def test_neither_before_nor_after_is_for_the_user(bench: Bench) -> None:
     path = bench.file("a.txt", "one\n")
     call = bench.call("edit", path="a.txt", edits=[{"old": "one", "new": "two"}])
     intent = (await bench.plan(call)).intent

@@ -420,7 +420,7 @@ def test_a_head_says_nothing_twice() -> None:
     assert drawn(*events) == ["▸ ✓ todo 0/1 done"]
 
 
-def test_an_answer_of_the_person_is_shown_once() -> None:
+def test_an_answer_of_the_user_is_shown_once() -> None:
     asked = QuestionAsked(step="s", question="q", text="Which?")
     events = [planned("s", "ask", "ask"), asked, QuestionAnswered(step="s", question="q", answer="blue")]
     lines = drawn(*events, finished("s", "ask", summary="", view="blue"), unfolded=True)

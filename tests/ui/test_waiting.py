@@ -1,4 +1,4 @@
-"""What waits for the person, as the queue shows it."""
+"""What waits for the user, as the queue shows it."""
 
 from __future__ import annotations
 

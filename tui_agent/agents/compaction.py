@@ -20,7 +20,7 @@ from tui_agent.context import (
     begin_anew,
     build_request,
     can_cut,
-    choose_person,
+    choose_user_words,
     compaction_due,
     find_doubts,
     guard_prefix,
@@ -29,7 +29,7 @@ from tui_agent.context import (
     split_lines,
     summary_request,
 )
-from tui_agent.context.compaction import LEAST_TURNS, SUMMARY_TOKENS, person_room, tokens_of_messages
+from tui_agent.context.compaction import LEAST_TURNS, SUMMARY_TOKENS, tokens_of_messages, user_words_room
 from tui_agent.context.record import WorkRecord
 from tui_agent.events import (
     MAIN_AGENT,
@@ -169,12 +169,12 @@ async def compact(
         summary = _Summary("", "journal")
     messages = history.messages()  # blocks that the server refused may have been taken out meanwhile
     doubts = find_doubts(summary.text, record)
-    person = choose_person(lines, person_room(window or model.context_window))
-    kept, dropped = split_lines(lines, person, since=kept_since, until=kept_until)
+    user = choose_user_words(lines, user_words_room(window or model.context_window))
+    kept, dropped = split_lines(lines, user, since=kept_since, until=kept_until)
     main = recorder.agent == MAIN_AGENT
     todo = services.workflow().todo if main else ()
     carried = CarryOver(
-        person=[line for line in person if kept_until <= line.seq < kept_since],
+        user=[line for line in user if kept_until <= line.seq < kept_since],
         todo=todo,
         unresolved=_unresolved(services, recorder.agent, record),
         rules=_rules(services),

@@ -183,7 +183,7 @@ class Hands:
         return [{"type": "text", "text": memory.block()} for memory in found.files], paths
 
     async def _ask(self, step: Step, text: str, options: list[str]) -> str:
-        """Ask the person, or wait on for a question that an earlier boot asked."""
+        """Ask the user, or wait on for a question that an earlier boot asked."""
         services = self.services
         answered = await services.find_events(subject=step.id, types=["question.answered"])
         if answered:

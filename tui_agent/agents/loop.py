@@ -102,7 +102,7 @@ class Agent:
     async def run(self) -> str:
         """Work until the run is over, record how it ended, and return the last answer's text.
 
-        When the person interrupts, open steps are cancelled and the history stays valid; queued prompts are
+        When the user interrupts, open steps are cancelled and the history stays valid; queued prompts are
         taken up at once. Cancelled otherwise (the program closes), everything is left for the next start.
         """
         while True:
@@ -126,10 +126,10 @@ class Agent:
     async def _interrupted(self) -> bool:
         """Cancel what is open and finish the run; return whether it goes on instead, with prompts that wait."""
         services = self.services
-        by_person = "The user interrupted this call."
+        by_user = "The user interrupted this call."
         reason = services.interrupt_reason if services.interrupting else "the user stopped this agent"
         interrupted = Ending("interrupted", reason or "the user stopped it", told=not reason)
-        await self._cancel(interrupted, by_person if services.time_up is None else _TIME_UP)
+        await self._cancel(interrupted, by_user if services.time_up is None else _TIME_UP)
         if not self._is_main:
             await self._finish(interrupted)
             return False

@@ -70,7 +70,7 @@ class Turn:
         """Send the request until it is answered or cannot be; return how it ended, which is on disk by then.
 
         Each attempt is reserved before it is sent; where a limit does not allow it, the stop is returned. The
-        steps that the response asks for are planned in the same transaction. Cancelled by the person, the turn is
+        steps that the response asks for are planned in the same transaction. Cancelled by the user, the turn is
         recorded as interrupted, with what had arrived.
         """
         try:

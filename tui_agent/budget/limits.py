@@ -263,7 +263,7 @@ def stop_reason(stop: BudgetStopped) -> str:
 
 
 def stop_text(stop: BudgetStopped) -> str:
-    """Return a stop in a sentence or two: why, and what the person can do."""
+    """Return a stop in a sentence or two: why, and what the user can do."""
     return f"Stopped: {stop_reason(stop)}. {stop.hint}"
 
 

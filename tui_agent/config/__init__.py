@@ -1,4 +1,4 @@
-"""Settings and folders: what the person configured, and where things are on disk.
+"""Settings and folders: what the user configured, and where things are on disk.
 
 This room is the ground: it imports nothing of the house above. `settings` (pydantic) is imported only by
 those who need it, off the way to the first paint.

@@ -2,7 +2,7 @@
 
 The data folder holds `index.db` and, for each session, `sessions/ID/session.db` and the spool folders of
 its steps, `sessions/ID/steps/STEP/`. The configuration folder holds `settings.toml`, `themes/` and the
-person's `AGENTS.md`.
+user's `AGENTS.md`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Paths:
 
     @property
     def settings(self) -> Path:
-        """The person's settings file."""
+        """The user's settings file."""
         return self.config / "settings.toml"
 
     def session_folder(self, session: str) -> Path:

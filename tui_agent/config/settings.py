@@ -1,4 +1,4 @@
-"""What a person can set, where it may be set, and reading it without ever failing.
+"""What a user can set, where it may be set, and reading it without ever failing.
 
 Sources, weakest first: the defaults, `<config>/settings.toml`, the environment, and the project's own
 `<workspace>/.tui-agent/settings.toml`.

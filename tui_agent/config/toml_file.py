@@ -22,7 +22,7 @@ _MOST_LINES = 200
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong in what the person or a project configured. `line` counts from 1, None if unknown.
+    """Something wrong in what the user or a project configured. `line` counts from 1, None if unknown.
 
     `message` can quote the file, so it is outside text: make it inert before it reaches a terminal.
     """

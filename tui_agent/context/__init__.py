@@ -1,4 +1,4 @@
-"""What the model sees, and what a person sees of it: conversation, message history, request, compaction."""
+"""What the model sees, and what a user sees of it: conversation, message history, request, compaction."""
 
 from tui_agent.context.agreement import Chosen, MemoryChoice, agree, choose_memory, describe_held, is_agreed
 from tui_agent.context.cache import miss_reason
@@ -16,7 +16,7 @@ from tui_agent.context.conversation import ActiveRun, ConversationState
 from tui_agent.context.facts import SessionFacts, changed_facts, facts_note
 from tui_agent.context.history import INTERRUPTED, History, LastTurn, fold_history
 from tui_agent.context.memory import Memory, MemoryFile, load_memory, nested_memory
-from tui_agent.context.receipt import choose_person, receipt_lines, split_lines
+from tui_agent.context.receipt import choose_user_words, receipt_lines, split_lines
 from tui_agent.context.record import read_record
 from tui_agent.context.repair import find_fault
 from tui_agent.context.request import PrefixRewritten, Request, build_request, guard_prefix
@@ -50,7 +50,7 @@ __all__ = [
     "can_cut",
     "changed_facts",
     "choose_memory",
-    "choose_person",
+    "choose_user_words",
     "compaction_due",
     "cut_before",
     "describe_held",

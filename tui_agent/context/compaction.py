@@ -1,6 +1,6 @@
 """Compaction: when it is due, where it cuts, and what takes the place of the messages before the cut.
 
-The journal keeps everything. What must not depend on a summary (the person's words, the todo list, open steps,
+The journal keeps everything. What must not depend on a summary (the user's words, the todo list, open steps,
 rules, files known) is carried over from the folded state and the journal instead.
 """
 
@@ -27,10 +27,10 @@ KEPT_TOKENS = 20_000
 KEPT_SHARE = 5
 """… and at most this part of the window: a fifth."""
 
-PERSON_TOKENS = 12_000
-"""Tokens of the person's own words that are carried over verbatim."""
+USER_TOKENS = 12_000
+"""Tokens of the user's own words that are carried over verbatim."""
 
-PERSON_SHARE = 8
+USER_SHARE = 8
 
 LEAST_TURNS = 2
 """Answers between two automatic compactions: never twice in a row."""
@@ -40,7 +40,7 @@ MOST_FACTS = 40
 
 
 def summary_request(instructions: str) -> str:
-    """Return the text of the request for a summary, with the person's own instructions if any."""
+    """Return the text of the request for a summary, with the user's own instructions if any."""
     return SUMMARY_REQUEST + (f"\n\nThe user adds: {instructions}" if instructions.strip() else "")
 
 
@@ -121,7 +121,7 @@ _BOUND = {"thinking", "redacted_thinking", "compaction"}
 class CarryOver:
     """What comes through a compaction whatever the summary says; all of it lines of text."""
 
-    person: Sequence[ReceiptLine] = ()
+    user: Sequence[ReceiptLine] = ()
     todo: Sequence[TodoItem] = ()
     unresolved: Sequence[str] = ()
     rules: Sequence[str] = ()
@@ -139,7 +139,7 @@ class CarryOver:
         changed = [f"{path} (event {seq})" for path, seq in list(record.changed.items())[-MOST_FACTS:]]
         sections = [
             ("Summary, by you", [summary] if summary else [], ""),
-            ("The user's words", [f"(event {line.seq}) {line.text}" for line in self.person], "- "),
+            ("The user's words", [f"(event {line.seq}) {line.text}" for line in self.user], "- "),
             ("Todo list", [f"[{item.state}] {item.text}" for item in self.todo], "- "),
             ("Open, uncertain, or failed and not repeated: not done", self.unresolved, "- "),
             ("Files changed in this session", changed, "- "),
@@ -175,9 +175,9 @@ def begin_anew(
     return messages + without_thinking(after)
 
 
-def person_room(window: int) -> int:
-    """Return how many tokens of the person's words are carried over in a window of that size."""
-    return min(PERSON_TOKENS, window // PERSON_SHARE)
+def user_words_room(window: int) -> int:
+    """Return how many tokens of the user's words are carried over in a window of that size."""
+    return min(USER_TOKENS, window // USER_SHARE)
 
 
 def tokens_of_messages(messages: Iterable[JsonObject]) -> int:

@@ -140,7 +140,7 @@ class History:
     `apply` takes the agent's events in order; `needs_turn` says when a request is due. `file_hashes` are the
     files the agent knows, by path; `told_hashes` those it was told to have changed; `memory_loaded` the memory
     files it has met; `sent_prefix` the last request as far as the next must repeat it. `prompts` are the
-    person's prompts as (message, seq); `seqs` is the event that began each message; `turns` counts the answers
+    user's prompts as (message, seq); `seqs` is the event that began each message; `turns` counts the answers
     since the history began. `stop` is how the last answer ended, `call_ids` are those of all tool calls. `pool` is
     the agent's recorded pool, by tool, empty before it is recorded; `facts` are the session's facts that the model
     has been told, by name. `block_types` are the types of the answers' blocks that are in it: some of them

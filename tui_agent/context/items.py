@@ -287,7 +287,7 @@ def _grown(blocks: tuple[AnswerBlock, ...], delta: TurnDelta) -> tuple[AnswerBlo
 
 
 def answer_blocks(content: Iterable[JsonObject]) -> tuple[AnswerBlock, ...]:
-    """Return what a person sees of API content blocks; tool calls are items of their own."""
+    """Return what a user sees of API content blocks; tool calls are items of their own."""
     blocks = []
     for block in content:
         match block.get("type"):

@@ -26,10 +26,10 @@ from tui_agent.events import (
 )
 
 LONGEST = 2_000
-"""Characters of one saying of the person that are carried over; the journal has the rest."""
+"""Characters of one saying of the user that are carried over; the journal has the rest."""
 
-PERSON = frozenset({"prompt", "answer to a question", "comment"})
-"""Kinds of lines that are the person's own words."""
+USER_KINDS = frozenset({"prompt", "answer to a question", "comment"})
+"""Kinds of lines that are the user's own words."""
 
 _CONSTRAINT = re.compile(
     r"\b(never|always|must|only|do not|don't|don’t|prefer|instead|use|keep|avoid|decid\w*|decision|agreed|require\w*|"
@@ -80,13 +80,13 @@ def receipt_lines(events: Sequence[EventBase]) -> list[ReceiptLine]:
     return list({(line.kind, line.seq, line.text): line for line in lines}.values())
 
 
-def choose_person(lines: Iterable[ReceiptLine], room: int) -> list[ReceiptLine]:
-    """Return those of the person's words that come through verbatim, in order; `room` is in tokens.
+def choose_user_words(lines: Iterable[ReceiptLine], room: int) -> list[ReceiptLine]:
+    """Return those of the user's words that come through verbatim, in order; `room` is in tokens.
 
     What sounds like a constraint or a decision goes first, then the newest.
     """
-    person = [line for line in lines if line.kind in PERSON]
-    ranked = sorted(person, key=lambda line: (bool(_CONSTRAINT.search(line.text)), line.seq), reverse=True)
+    user = [line for line in lines if line.kind in USER_KINDS]
+    ranked = sorted(user, key=lambda line: (bool(_CONSTRAINT.search(line.text)), line.seq), reverse=True)
     chosen = []
     for line in ranked:
         room -= text_tokens(line.text) + 8
@@ -105,7 +105,7 @@ def split_lines(
     goes: list[ReceiptLine] = []
     for line in lines:
         whole = line.seq >= since or line.seq < until or (line.kind, line.seq, line.text) in verbatim
-        (stays if whole else goes).append(line if line.kind in PERSON and whole else _short(line))
+        (stays if whole else goes).append(line if line.kind in USER_KINDS and whole else _short(line))
     return stays, goes
 
 

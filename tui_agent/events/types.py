@@ -58,7 +58,7 @@ class SessionConfigured(EventBase):
 
     `limits` are the layers of limits that changed, each of them whole: `default` (set by nobody), `settings` (of this
     start), `start` (its flags) and `person`; in each, `scope.kind` and its number, None where the limit is lifted.
-    `max_turns` is the person's `run.turns`, 0 for no limit. `workspace` is the folder that the session was
+    `max_turns` is the user's `run.turns`, 0 for no limit. `workspace` is the folder that the session was
     moved to. `folders` are the sources of additional folders that changed, each whole: `session` (flag and
     command), `settings` (of this start) and `files` (`.claude/settings.json`).
     """
@@ -80,7 +80,7 @@ class SandboxProbed(EventBase):
     """What commands run in from here on: found out at a start, recorded when it is not as before.
 
     `kind` is `bubblewrap`, `landlock`, `sandbox-exec` or `none`; `reduced` says that it holds less than it
-    should, `detail` why, for the person.
+    should, `detail` why, for the user.
     """
 
     type: Literal["sandbox.probed"] = "sandbox.probed"
@@ -427,7 +427,7 @@ class StepFinished(StepEvent):
 class StepRecovered(StepEvent):
     """What looking found out about a step that a crash had cut off.
 
-    `finding` says how far it got, `action` what is done about it; `evidence` is for the person.
+    `finding` says how far it got, `action` what is done about it; `evidence` is for the user.
     An `uncertain` step waits for `step.resolved`.
     """
 
@@ -438,7 +438,7 @@ class StepRecovered(StepEvent):
 
 
 class StepResolved(StepEvent):
-    """The person decided about an uncertain step."""
+    """The user decided about an uncertain step."""
 
     type: Literal["step.resolved"] = "step.resolved"
     resolution: Literal["happened", "run_again", "skip"]
@@ -539,7 +539,7 @@ class PermissionRevoked(EventBase):
 
 
 class StepEdited(StepEvent):
-    """The person changed a call that waited for their permission; it is decided anew, as if planned so.
+    """The user changed a call that waited for their permission; it is decided anew, as if planned so.
 
     `input` is the whole input as it is now, `call_hash` the hash of that call. `note` tells the model what was
     changed.
@@ -558,7 +558,7 @@ class StepEdited(StepEvent):
 
 
 class QuestionAsked(StepEvent):
-    """The model asks the person something through the `ask` tool."""
+    """The model asks the user something through the `ask` tool."""
 
     type: Literal["question.asked"] = "question.asked"
     question: str
@@ -567,7 +567,7 @@ class QuestionAsked(StepEvent):
 
 
 class QuestionAnswered(StepEvent):
-    """The person answered."""
+    """The user answered."""
 
     type: Literal["question.answered"] = "question.answered"
     question: str
@@ -730,7 +730,7 @@ class ContextRepaired(EventBase):
 
 
 class ContextPutBack(EventBase):
-    """The person put something that a compaction had dropped back; it goes with the next message to the model."""
+    """The user put something that a compaction had dropped back; it goes with the next message to the model."""
 
     type: Literal["context.put_back"] = "context.put_back"
     in_conversation: ClassVar[bool] = True
@@ -766,7 +766,7 @@ class BudgetWarned(EventBase):
 
 
 class BudgetStopped(EventBase):
-    """The run stops before a turn that a limit does not allow. `hint` says what the person can do.
+    """The run stops before a turn that a limit does not allow. `hint` says what the user can do.
 
     `limit` is the kind of amount; `projected` is what the turn needs at least, `left` what the limit of
     `maximum` leaves beside what is `used` and `reserved` for requests under way. `reason` `unknown_price`: a
@@ -848,7 +848,7 @@ class Crash(EventBase):
 
 
 class Notice(EventBase):
-    """Something the person should know. `code` is stable and for programs, `message` for people."""
+    """Something the user should know. `code` is stable and for programs, `message` for people."""
 
     type: Literal["notice"] = "notice"
     in_conversation: ClassVar[bool] = True

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     FAILED = 1
     USAGE = 2
     LIMIT = 3
-    NEEDS_PERSON = 4
+    NEEDS_USER = 4
     TRUNCATED = 5
     REFUSED = 6
     WINDOW_FULL = 7
@@ -123,9 +123,9 @@ class Progress:
         if self.stuck:
             return ExitCode.FAILED
         if self.end is None or not self.finished:
-            return ExitCode.NEEDS_PERSON
+            return ExitCode.NEEDS_USER
         if self.end.outcome == "completed":
-            return ExitCode.NEEDS_PERSON if self.denied else ExitCode.OK
+            return ExitCode.NEEDS_USER if self.denied else ExitCode.OK
         return _EXIT_CODES.get(self.end.outcome, ExitCode.FAILED)
 
 

@@ -1,4 +1,4 @@
-"""Running one prompt to its end, with signals, closed pipes, and what only a person can decide."""
+"""Running one prompt to its end, with signals, closed pipes, and what only a user can decide."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tui_agent.text import inert_line
 
 
 class HeadlessRun:
-    """One prompt on one open session, watched until its run ends or only a person could go on."""
+    """One prompt on one open session, watched until its run ends or only a user could go on."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class HeadlessRun:
                 self._err.write(f"error: {inert_line(str(error))}\n")
             if self._failure is not None:
                 raise self._failure
-            self._progress.waiting = waiting_for_person(self._handle.state)
+            self._progress.waiting = waiting_for_user(self._handle.state)
             code = self._progress.exit_code(self._stopped_by)
             self._report.end(self._handle.session, self._progress, code)
             self._out.flush()
@@ -91,18 +91,18 @@ class HeadlessRun:
 
     def _ended_early(self) -> bool:
         stopped = self._stopped_by is not None or self._failure is not None or self._progress.stuck
-        return stopped or self._waits_for_person()
+        return stopped or self._waits_for_user()
 
     async def _until(self, reached: Callable[[], bool]) -> None:
         """Wait for `reached`, or until that cannot come any more or is not waited for any longer."""
-        while not reached() and not self._waits_for_person():
+        while not reached() and not self._waits_for_user():
             await self._changed.wait()
             self._changed.clear()
             if self._given_up or self._progress.stuck:
                 return
 
-    def _waits_for_person(self) -> bool:
-        return self._answers is None and bool(waiting_for_person(self._handle.state))
+    def _waits_for_user(self) -> bool:
+        return self._answers is None and bool(waiting_for_user(self._handle.state))
 
     async def _take_answers(self, answers: AsyncIterator[bytes]) -> None:
         """Do what the lines say; when they end, nobody is there and what still asks is denied."""
@@ -170,8 +170,8 @@ class HeadlessRun:
             self._fail(error)
 
 
-def waiting_for_person(state: SessionState) -> list[str]:
-    """Return a line for each thing that an earlier start left to the person to decide."""
+def waiting_for_user(state: SessionState) -> list[str]:
+    """Return a line for each thing that an earlier start left to the user to decide."""
     uncertain = [step for step in state.workflow.steps.values() if step.status == "uncertain"]
     return [
         *(f"cut off by a crash, and only you can say what became of it: {step.title}" for step in uncertain),
@@ -208,7 +208,7 @@ async def run_headless(
             return code
         lines = read_lines(answers) if answers is not None else None
         code = await HeadlessRun(handle, REPORTS[output](out), out, err, lines).run(prompt)
-        waiting = waiting_for_person(handle.state)
+        waiting = waiting_for_user(handle.state)
         for line in waiting:
             err.write(inert_line(line) + "\n")
         for command in handle.background:

@@ -77,7 +77,7 @@ class AuditEntry:
 
     @property
     def asked(self) -> bool:
-        """Whether the policy wanted a person to decide."""
+        """Whether the policy wanted a user to decide."""
         return self.judgement.verdict == "ask" if self.judgement else bool(self.decision.request)
 
     def as_json(self) -> dict[str, Any]:

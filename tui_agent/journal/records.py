@@ -65,7 +65,7 @@ class SalvageReport:
 
     @property
     def message(self) -> str:
-        """One sentence or three for the person."""
+        """One sentence or three for the user."""
         lost = sum(gap.last - gap.first + 1 for gap in self.gaps)
         return (
             f"The session file was damaged ({self.reason}). {self.kept} events were salvaged, "

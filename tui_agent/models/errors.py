@@ -48,7 +48,7 @@ class ModelError(Exception):
     def retryable(self) -> bool:
         """Whether sending the same request again can help and does no harm.
 
-        Once a text or tool block has completed, the person may have read it and its tool may be known:
+        Once a text or tool block has completed, the user may have read it and its tool may be known:
         a retry would be a second answer to the same request.
         """
         if any(block.get("type") not in _REPEATABLE_BLOCKS for block in self.partial[: self.blocks_completed]):

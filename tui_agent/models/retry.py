@@ -10,7 +10,7 @@ MAX_ATTEMPTS = 6
 BASE_SECONDS = 1.0
 CAP_SECONDS = 30.0
 RETRY_AFTER_CAP_SECONDS = 300.0
-"""A server that asks for more is not waited for: the person is told instead."""
+"""A server that asks for more is not waited for: the user is told instead."""
 
 
 def backoff(attempt: int, retry_after: float | None, random: Random) -> float | None:

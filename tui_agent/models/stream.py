@@ -176,7 +176,7 @@ class ResponseBuilder:
         self._stop: dict[str, Any] = {}
 
     def add(self, name: str, data: bytes) -> Delta | None:
-        """Take in one event; return what a person would see of it.
+        """Take in one event; return what a user would see of it.
 
         Unknown events and deltas are tolerated, and nothing counts once the response is finished: servers send
         `[DONE]` and more after it. Raises `ModelError`: the typed error of an `error` event,

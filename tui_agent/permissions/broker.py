@@ -1,4 +1,4 @@
-"""Brings a call to its decision: by the policy at once, or by the person when they get to it.
+"""Brings a call to its decision: by the policy at once, or by the user when they get to it.
 
 Requests and decisions are events: a request that a crash left open is simply there again.
 """
@@ -51,7 +51,7 @@ def hash_call(tool: str, call_input: JsonObject, workspace: Path) -> str:
 
 @dataclass
 class PermissionBroker:
-    """Decides the calls of one session, and keeps those that wait for the person.
+    """Decides the calls of one session, and keeps those that wait for the user.
 
     `rules` reads the rules that hold in the workspace (blocking; they are read for each decision, so that a change
     counts at once). `protected` are the program's own folders; `folders` returns what is open besides the workspace
@@ -113,7 +113,7 @@ class PermissionBroker:
         await self.wait(request.request)
 
     async def wait(self, request_id: str) -> None:
-        """Wait until the person has decided on a request that is on disk."""
+        """Wait until the user has decided on a request that is on disk."""
         while any(pending.request == request_id for pending in self.state().pending):
             await self._decided.setdefault(request_id, asyncio.Event()).wait()
         self._decided.pop(request_id, None)

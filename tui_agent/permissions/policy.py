@@ -156,7 +156,7 @@ class Policy:
         guard = judge_line(command, surroundings, monotonic=self.monotonic)
         verdict, reason, winner = _bash_verdict(request, guard)
         if guard.hidden and verdict != "allow":
-            # a person who allows it allows it whole, and so must hear of these files
+            # a user who allows it allows it whole, and so must hear of these files
             guard = judge_line(command, replace(surroundings, hides=False), monotonic=self.monotonic)
             verdict, reason, winner = _bash_verdict(request, guard)
         hidden = tuple(path for path, level in guard.hidden if level == "deny" or request.mode != "bypass")

@@ -1,6 +1,6 @@
-"""Reading rules from where they stand: an administrator, the person, this session, the project.
+"""Reading rules from where they stand: an administrator, the user, this session, the project.
 
-A project's files come from whoever wrote the project. Until the person has trusted the folder they may only
+A project's files come from whoever wrote the project. Until the user has trusted the folder they may only
 tighten: their `allow` rules do not count. Trust is bound to a hash of those very files; when they change, it is
 gone. `.claude/settings.json` is read under the same limits.
 
@@ -156,12 +156,12 @@ def project_hash(workspace: Path) -> str:
 
 
 def is_trusted(config: Path, workspace: Path, digest: str) -> bool:
-    """Say whether the person trusted this folder with exactly these files."""
+    """Say whether the user trusted this folder with exactly these files."""
     return _trust(config).get(os.path.realpath(workspace)) == digest
 
 
 def trust(config: Path, workspace: Path, digest: str) -> None:
-    """Remember that the person trusts this folder with these files. Raises `OSError`."""
+    """Remember that the user trusts this folder with these files. Raises `OSError`."""
     _write_json(config / TRUST_FILE, _trust(config) | {os.path.realpath(workspace): digest})
 
 

@@ -1,4 +1,4 @@
-"""Rules: what a person, an administrator or a project allows, asks about or denies.
+"""Rules: what a user, an administrator or a project allows, asks about or denies.
 
 The syntax is the one people know: `Bash(git log *)`, `Read(./src/**)`, `Edit(/docs/**)`,
 `WebFetch(domain:example.org)`, `mcp__server__tool`, `Skill(name)`, or the bare name of a tool. A Bash rule is a

@@ -60,7 +60,7 @@ _STEERING = re.compile(
 
 
 def secret_level(path: str, begin: int = 0) -> Level:
-    """Return how secret the file at `path` is: never shown, shown when the person says so, or not at all.
+    """Return how secret the file at `path` is: never shown, shown when the user says so, or not at all.
 
     What stands before `begin` is known to make nothing secret.
     """

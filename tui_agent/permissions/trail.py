@@ -14,7 +14,7 @@ from tui_agent.permissions.state import Grant
 class Query:
     """Which entries are wanted; what is empty or None does not count. Times are seconds since the epoch.
 
-    `verdict` `ask` finds what a person was to decide, whatever they decided. `rule` is a part of a rule, a grant or
+    `verdict` `ask` finds what a user was to decide, whatever they decided. `rule` is a part of a rule, a grant or
     the name of what decided; `session` a part of the id.
     """
 

@@ -1,4 +1,4 @@
-"""The two registries: tools that the model can call, commands that a person can call.
+"""The two registries: tools that the model can call, commands that a user can call.
 
 Both are data: listing them imports no implementation.
 """

@@ -38,7 +38,7 @@ class ToolMetadata:
 class CommandMetadata:
     """A user-facing command, in the prompt as `/name`, in the palette, or on a key.
 
-    `where` says who carries it out: the screen, or the session. `argument` is a hint for the person,
+    `where` says who carries it out: the screen, or the session. `argument` is a hint for the user,
     empty if it takes none; `keys` are the default keys.
     """
 

@@ -51,7 +51,7 @@ class Sandbox:
     `/tmp` and caches. `passed` are variables that commands get though their names look like a secret's. `domains`
     are names that commands reach without `network`, through a proxy in this program. `additional` returns the
     folders, real, that are writable besides the workspace (blocking). `enabled` off means that the
-    person wants none.
+    user wants none.
     """
 
     runtime: Runtime

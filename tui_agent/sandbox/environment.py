@@ -37,7 +37,7 @@ def withheld(base: Mapping[str, str], passed: Collection[str] = ()) -> list[str]
 
 
 def command_environment(base: Mapping[str, str], passed: Collection[str] = ()) -> dict[str, str]:
-    """Return the environment for a command: `base` without secrets, and with nothing that waits for a person.
+    """Return the environment for a command: `base` without secrets, and with nothing that waits for a user.
 
     Variables whose name looks like a secret's go, unless they are `passed`, and so do those that inject code into
     bash. Pagers, editors and prompts are turned off, because there is no terminal.

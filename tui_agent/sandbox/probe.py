@@ -25,7 +25,7 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SandboxState:
-    """The kind of sandbox and what to know of it, in one line for the person.
+    """The kind of sandbox and what to know of it, in one line for the user.
 
     `reduced` says that commands can be held less well than in bubblewrap: paths in the workspace cannot be
     protected, processes can leave the process session. `program` is what is run; `nested` see `bubblewrap`.

@@ -495,7 +495,7 @@ class _Masks:
                     path = json.loads(line)
                     os.rmdir(path)
                 except (OSError, ValueError):
-                    pass  # the person has put something there meanwhile, or it is gone
+                    pass  # the user has put something there meanwhile, or it is gone
         os.ftruncate(self.descriptor, 0)
         os.close(self.descriptor)
 

@@ -62,7 +62,7 @@ def _start_offline(options: OpenOptions, catalog: Catalog, problems: list[EventB
 
 
 def _catalog(prices: str | None) -> tuple[Catalog, list[EventBase]]:
-    """Return the catalog with the person's own models and prices, or without them and why."""
+    """Return the catalog with the user's own models and prices, or without them and why."""
     if prices is None:
         return load_catalog(), []
     try:

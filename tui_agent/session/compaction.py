@@ -1,4 +1,4 @@
-"""What a person does about compaction: where it cuts, and putting back what it dropped."""
+"""What a user does about compaction: where it cuts, and putting back what it dropped."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from tui_agent.session.view import SessionView, watched
 class Driver:
     """The main agent's task in one session. Only ever one agent works on the main agent's run.
 
-    `halted` says that the journal could not be written, so that the run waits for the person: `go_on` tries again.
+    `halted` says that the journal could not be written, so that the run waits for the user: `go_on` tries again.
     `spawn` runs work that nobody waits for; `release` gives back a reservation in the day's books.
     """
 
@@ -69,7 +69,7 @@ class Driver:
         except InvalidEvent as error:
             await self._give_up(agent, error)  # trying again would end in the same way
         except JournalError as error:
-            # Nothing can be written, so nothing may be done: the run waits until the person tries again.
+            # Nothing can be written, so nothing may be done: the run waits until the user tries again.
             self._halt(error)
         except Exception as error:
             await self._give_up(agent, error)

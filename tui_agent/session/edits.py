@@ -1,4 +1,4 @@
-"""Changing a call before it is allowed: its input as the person wrote it, or only some of its hunks.
+"""Changing a call before it is allowed: its input as the user wrote it, or only some of its hunks.
 
 A changed call is a new one: it is validated, hashed and decided anew, and the model is told what it was.
 """

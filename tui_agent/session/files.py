@@ -1,4 +1,4 @@
-"""The files of a workspace that a person may mean: for completing paths in a prompt."""
+"""The files of a workspace that a user may mean: for completing paths in a prompt."""
 
 from __future__ import annotations
 

@@ -471,7 +471,7 @@ class SessionHandle:
 
     @property
     def compacting(self) -> bool:
-        """Whether a compaction that the person asked for is under way; `interrupt` stops it."""
+        """Whether a compaction that the user asked for is under way; `interrupt` stops it."""
         return self._compacting is not None and not self._compacting.done()
 
     @property
@@ -1012,7 +1012,7 @@ class SessionHandle:
     async def _reconsider(self) -> None:
         """Decide what waits anew, since rules, grants or the mode changed."""
         for request in self.state.permissions.pending:
-            with contextlib.suppress(NoSuchRequest):  # the person was faster
+            with contextlib.suppress(NoSuchRequest):  # the user was faster
                 await self._services.broker.reconsider(
                     request.request, mode=self._services.mode, recorder=self._recorder
                 )

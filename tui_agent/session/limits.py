@@ -1,4 +1,4 @@
-"""Which limits a session begins with, and which a person may set."""
+"""Which limits a session begins with, and which a user may set."""
 
 from __future__ import annotations
 

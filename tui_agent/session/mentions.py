@@ -1,7 +1,7 @@
 """@-mentions in a prompt: `@src/a.py`, `@src/a.py:10-20`, `@src/`, `@"with spaces.md"` bring their content along.
 
 What is no file stays text. The content is what the read tool would show, cut the same way, and the file counts as
-read. The person names the file, so it may be anywhere.
+read. The user names the file, so it may be anywhere.
 """
 
 from __future__ import annotations

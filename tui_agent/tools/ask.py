@@ -1,4 +1,4 @@
-"""The `ask` tool: a question to the person."""
+"""The `ask` tool: a question to the user."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ async def _end(spool: Path, context: ToolContext) -> None:
 
 
 async def _where(call: Call, context: ToolContext) -> str:
-    """Return what the command would be held by, for the person who decides."""
+    """Return what the command would be held by, for the user who decides."""
     state = await context.sandbox.state() if context.sandbox is not None else None
     if state is None or state.kind == "none":
         return f"Runs unconfined: {state.detail if state else 'there is no sandbox'}"

@@ -55,7 +55,7 @@ class FileChange(ABC):
 
     @abstractmethod
     def compare(self, call: Call, now: str) -> str:
-        """Return how the file's content now relates to what the call would have made of it, for a person."""
+        """Return how the file's content now relates to what the call would have made of it, for a user."""
 
     def title(self, call: Call) -> str:
         """Return the tool and the path."""

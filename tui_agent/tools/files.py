@@ -23,7 +23,7 @@ LARGEST_FILE = 64 * 1024 * 1024
 class Target:
     """A path that a call names.
 
-    `shown` is how a person would write it, relative to the workspace where it is inside, and always valid
+    `shown` is how a user would write it, relative to the workspace where it is inside, and always valid
     Unicode; `real` has no symbolic links; `inside` is about `real`. `linked_out` says that the path itself
     looks inside and a link leads out.
     """

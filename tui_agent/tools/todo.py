@@ -1,4 +1,4 @@
-"""The `todo` tool: the agent's list of what is to do, shown to the person."""
+"""The `todo` tool: the agent's list of what is to do, shown to the user."""
 
 from __future__ import annotations
 

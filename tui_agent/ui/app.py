@@ -121,7 +121,7 @@ class TuiAgentApp(SessionApp):
         for own in loaded.themes.values():
             self.register_theme(own)
         self.own_themes = tuple(loaded.themes)
-        """Names of the themes from the package's and the person's folders."""
+        """Names of the themes from the package's and the user's folders."""
         self._theme_problems = loaded.problems
         self._passing_theme = FEW_COLORS_THEME if few_colors and not theme else ""
         wanted = theme or self._passing_theme or DEFAULT_THEME
@@ -299,7 +299,7 @@ class TuiAgentApp(SessionApp):
             self.workbench.mark_read(entry.id)
 
     def on_permission_queue_wanted(self, event: PermissionQueue.Wanted) -> None:
-        """Show why something is asked, or let the person change the call or the rules."""
+        """Show why something is asked, or let the user change the call or the rules."""
         from tui_agent.ui.approving import approve
 
         self.start(approve(self, event.request, event.what))

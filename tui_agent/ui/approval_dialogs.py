@@ -34,7 +34,7 @@ _MOST_LISTED = 200
 
 
 class EditDialog(ModalScreen["JsonObject | None"]):
-    """Lets the person change a call, given as text that is inert; Ctrl+S takes it."""
+    """Lets the user change a call, given as text that is inert; Ctrl+S takes it."""
 
     DECIDES = True
     AUTO_FOCUS = "#dialog-editor"
@@ -204,7 +204,7 @@ def preview_lines(found: RulePreview, rules: int = 1) -> list[StyledLine]:
 
 
 class PartsDialog(ModalScreen["frozenset[int] | None"]):
-    """Lets the person choose which parts of a change are to be made; Ctrl+S takes the choice."""
+    """Lets the user choose which parts of a change are to be made; Ctrl+S takes the choice."""
 
     DECIDES = True
     AUTO_FOCUS = "#dialog-list"

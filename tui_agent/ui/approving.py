@@ -1,4 +1,4 @@
-"""What a person can do about a request besides yes and no: ask why, make a rule, change the call, take parts."""
+"""What a user can do about a request besides yes and no: ask why, make a rule, change the call, take parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def approve(app: TuiAgentApp, request_id: str, what: Literal["why", "always", "edit", "parts"]) -> None:
-    """Do what the person wants with a request that waits; nothing when it went meanwhile."""
+    """Do what the user wants with a request that waits; nothing when it went meanwhile."""
     handle = app.handle
     request = next((p for p in handle.state.permissions.pending if p.request == request_id), None) if handle else None
     if handle is None or request is None:
@@ -80,7 +80,7 @@ async def _parts(app: TuiAgentApp, handle: SessionHandle, request: PermissionReq
 
 
 def suggested_rule(request: PermissionRequested) -> str:
-    """Return the rule that the person is offered to begin with."""
+    """Return the rule that the user is offered to begin with."""
     if request.session_scope:
         return request.session_scope
     if request.tool == "bash":

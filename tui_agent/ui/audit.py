@@ -208,7 +208,7 @@ class AuditScreen(ModalScreen[None]):
 
 
 def parse_filter(text: str) -> tuple[Query, list[str]]:
-    """Return the query and the plain words of what the person typed; a key that is not known is a word."""
+    """Return the query and the plain words of what the user typed; a key that is not known is a word."""
     given: dict[str, str] = {}
     words: list[str] = []
     for part in text.split():

@@ -31,7 +31,7 @@ SEARCH_SECONDS = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the person chose: a session to open, or a new one (`session` empty)."""
+    """What the user chose: a session to open, or a new one (`session` empty)."""
 
     kind: Literal["open", "new"]
     session: str = ""
@@ -168,7 +168,7 @@ class SessionBrowser(ModalScreen[Choice | None]):
         return listing.get_option_at_index(listing.highlighted).id or ""
 
     def action_delete(self) -> None:
-        """Delete the highlighted session, when the person confirms it."""
+        """Delete the highlighted session, when the user confirms it."""
         session = next((s for s in self._sessions if s.id == self._highlighted()), None)
         if session is None:
             return

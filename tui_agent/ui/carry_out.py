@@ -279,7 +279,7 @@ async def _copy_answer(app: TuiAgentApp, handle: SessionHandle) -> None:
 
 
 async def browse(app: TuiAgentApp) -> None:
-    """Let the person choose a session, and open it."""
+    """Let the user choose a session, and open it."""
     options = app.open_options()
     current = app.handle.session if app.handle is not None else ""
     data = options.data_dir

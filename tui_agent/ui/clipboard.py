@@ -22,7 +22,7 @@ _PROGRAMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What became of a copy: `message` is for the person; `sure` if a program confirmed it."""
+    """What became of a copy: `message` is for the user; `sure` if a program confirmed it."""
 
     message: str
     sure: bool

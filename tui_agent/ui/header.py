@@ -25,7 +25,7 @@ SHORT_OFFLINE = "offline practice model"
 
 @dataclass(frozen=True, slots=True)
 class HeaderData:
-    """What the header shows. `waiting` counts what waits for the person, `folders` those added."""
+    """What the header shows. `waiting` counts what waits for the user, `folders` those added."""
 
     workspace: str = ""
     branch: str = ""

@@ -37,7 +37,7 @@ PASTE_IDLE_SECONDS = 5.0
 REST_SECONDS = 0.05
 """How soon the rest of a malformed report, or of a paste without brackets, follows what came before."""
 BURST_SECONDS = 0.025
-"""Keys closer together than this are one burst: a person's are at least twice as far apart."""
+"""Keys closer together than this are one burst: a user's are at least twice as far apart."""
 ENTER_SECONDS = 0.02
 """How long Enter at the end of a burst is held back, to see whether it is a line break of a paste."""
 DECODE_SECONDS = 0.1

@@ -15,7 +15,7 @@ from tui_agent.ui.line_window import ROWS, D, LineWindow, Row, T
 
 
 class PagedView(LineWindow[T, D]):
-    """The base of the conversation and the timeline: a window that a person moves."""
+    """The base of the conversation and the timeline: a window that a user moves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
@@ -39,16 +39,16 @@ class PagedView(LineWindow[T, D]):
             return self.view
 
     class ViewChanged(Message):
-        """Scroll position, cursor or folds changed by the person: the layout is worth saving."""
+        """Scroll position, cursor or folds changed by the user: the layout is worth saving."""
 
     # scrolling
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """A person scrolled: by wheel, scrollbar or key. The view's own corrections do not come here."""
+        """A user scrolled: by wheel, scrollbar or key. The view's own corrections do not come here."""
         old, new = round(old_value), round(new_value)
         self.vertical_scrollbar.position = new_value
         if old == new or not self._rows or self._height != self._window_height:
-            return  # not a person: a resize clamped it, and the window is made anew in a moment
+            return  # not a user: a resize clamped it, and the window is made anew in a moment
         self._failed.clear()
         if abs(new - old) <= 2 * self._height:
             self._scroll(new - old)
@@ -152,7 +152,7 @@ class PagedView(LineWindow[T, D]):
     # state
 
     def view_state(self) -> dict[str, object]:
-        """Return where the person is: plain data for `restore_view`."""
+        """Return where the user is: plain data for `restore_view`."""
         item, offset = self._restoring or self._top
         return {"item": item, "offset": offset, "follow": self.follow, "cursor": self.cursor}
 

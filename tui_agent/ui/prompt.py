@@ -1,4 +1,4 @@
-"""The prompt: where the person writes.
+"""The prompt: where the user writes.
 
 Text is never lost: pastes are folded but kept, a draft outlives a crash, sending keeps the text until the
 session has taken it.
@@ -31,7 +31,7 @@ FOLD_LINES = 20
 MAX_LINES = 10
 """Lines up to which the prompt grows."""
 GUARD_SECONDS = 0.5
-"""How long keys do nothing but write after something new came under the person's fingers."""
+"""How long keys do nothing but write after something new came under the user's fingers."""
 
 READY = "What should I do?   / commands   @ files   ^J new line"
 """What an empty prompt says."""
@@ -58,7 +58,7 @@ class Prompt(Editor):
 
     @dataclass
     class Sent(Message):
-        """The person sent `text`, pastes unfolded."""
+        """The user sent `text`, pastes unfolded."""
 
         text: str
 
@@ -69,10 +69,10 @@ class Prompt(Editor):
         """The text, the cursor or the selection changed."""
 
     class OlderWanted(Message):
-        """The person went up from the first line."""
+        """The user went up from the first line."""
 
     class NewerWanted(Message):
-        """The person went down from the last line."""
+        """The user went down from the last line."""
 
     class QuitWanted(Message):
         """Ctrl+D was pressed on an empty prompt."""

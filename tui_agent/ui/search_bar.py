@@ -1,4 +1,4 @@
-"""The line in which a person looks for text in the conversation."""
+"""The line in which a user looks for text in the conversation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SearchBar(LineInput):
     ]
 
     class Closed(Message):
-        """The person is done with the bar."""
+        """The user is done with the bar."""
 
     def __init__(self, view: ConversationView) -> None:
         super().__init__(id="search-bar", placeholder="find in the conversation", compact=True)

@@ -302,7 +302,7 @@ class SessionApp(App[int]):
             hints.show_status(status, "interrupt" if run is not None else "")
 
     def _waits_only(self) -> bool:
-        """Say whether nothing goes on before the person has answered."""
+        """Say whether nothing goes on before the user has answered."""
         if self.handle is None or not self.workbench.waiting_count:
             return False
         state = self.handle.state
@@ -318,7 +318,7 @@ class SessionApp(App[int]):
                 self._driver.write(f"\x1b]2;{text}\x07")
 
     def on_workbench_waiting_changed(self, event: Workbench.WaitingChanged) -> None:
-        """Ring when something waits and the person looks elsewhere."""
+        """Ring when something waits and the user looks elsewhere."""
         wanted = self.handle is not None and self.handle.settings.settings.notifications
         if event.arrived and wanted and not self.app_focus:
             self.bell()
@@ -356,7 +356,7 @@ class SessionApp(App[int]):
 
     def report(self, error: Exception, what: str = "") -> str:
         """Show an error; return what was shown."""
-        # The program's own errors are sentences for the person; others say little without their name.
+        # The program's own errors are sentences for the user; others say little without their name.
         own = type(error).__module__.startswith("tui_agent.")
         text = str(error) if own else f"{type(error).__name__}: {error}"
         message = inert(f"{what}: {text}" if what else text)
@@ -479,7 +479,7 @@ class SessionApp(App[int]):
             self.start(self._answer(event.step, self.handle.resolve(event.step, event.resolution)))
 
     def on_permission_queue_answered(self, event: PermissionQueue.Answered) -> None:
-        """Tell the model what the person answered."""
+        """Tell the model what the user answered."""
         if self.handle is not None:
             self.start(self._answer(event.question, self.handle.answer(event.question, event.text)))
 

@@ -1,4 +1,4 @@
-"""Themes: TOML files in the package and in the person's own folder.
+"""Themes: TOML files in the package and in the user's own folder.
 
 Read before the first paint, so with the standard library and Textual's own colour parser only.
 """

@@ -58,7 +58,7 @@ class TimelineView(PagedView["TimelineEntry", EntryDrawing]):
     ]
 
     class EntrySelected(Message):
-        """The person chose an entry; `subject` is the id of what it is about, empty if it stands alone."""
+        """The user chose an entry; `subject` is the id of what it is about, empty if it stands alone."""
 
         def __init__(self, subject: str) -> None:
             super().__init__()

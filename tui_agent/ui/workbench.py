@@ -84,7 +84,7 @@ class Workbench(Container):
         """Something that is part of the layout changed."""
 
     class WaitingChanged(Message):
-        """Other things wait for the person than before."""
+        """Other things wait for the user than before."""
 
         def __init__(self, entries: tuple[Waiting, ...], arrived: bool) -> None:
             super().__init__()
@@ -121,7 +121,7 @@ class Workbench(Container):
         self._place()
 
     async def complete(self) -> None:
-        """Add the panes that a person can wait for; called once, after the first paint."""
+        """Add the panes that a user can wait for; called once, after the first paint."""
         from tui_agent.ui.budget import BudgetPane
         from tui_agent.ui.permissions import PermissionQueue
 
@@ -140,12 +140,12 @@ class Workbench(Container):
 
     @property
     def prompt(self) -> Prompt:
-        """Where the person writes."""
+        """Where the user writes."""
         return self.query_one("#prompt", Prompt)
 
     @property
     def waiting_count(self) -> int:
-        """How many things wait for the person."""
+        """How many things wait for the user."""
         return len(self._queue.entries) if self._queue is not None else 0
 
     @property
@@ -341,7 +341,7 @@ class Workbench(Container):
         self._changed()
 
     def on_tab_bar_chosen(self, event: TabBar.Chosen) -> None:
-        """Go where the person clicked."""
+        """Go where the user clicked."""
         event.stop()
         self.focus_place(event.tab)
 

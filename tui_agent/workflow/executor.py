@@ -149,7 +149,7 @@ class StepExecutor:
         return replace(step, input=self.broker.whole[step.id]) if step.id in self.broker.whole else step
 
     async def cancel_open(self, step_id: str, reason: str) -> None:
-        """Finish a step that the person interrupted; what it had done by then is looked for and told."""
+        """Finish a step that the user interrupted; what it had done by then is looked for and told."""
         step = self.state().steps.get(step_id)
         if step is None:
             return
@@ -430,7 +430,7 @@ def _only_reads(step: Step) -> bool:
 
 
 def _decided(step: Step) -> set[str]:
-    """Return the status in which the person has said what became of a step, so that nothing is run."""
+    """Return the status in which the user has said what became of a step, so that nothing is run."""
     return {"approved"} if step.resolution in {"happened", "skip"} else set()
 
 
@@ -447,7 +447,7 @@ def output_stream(recorder: Recorder, step: str) -> Callable[[str], Awaitable[No
 
 
 def _edit_note(step: Step) -> list[JsonObject]:
-    """Return what the model must know of a call that the person changed; its own call stands there unchanged."""
+    """Return what the model must know of a call that the user changed; its own call stands there unchanged."""
     return text_result(step.edited) if step.edited else []
 
 

@@ -27,14 +27,14 @@ from tui_agent.events import (
 )
 
 StepStatus = Literal["planned", "waiting", "approved", "denied", "running", "uncertain"]
-"""How far an unfinished step is. `waiting` is for a permission, `uncertain` for the person after a crash."""
+"""How far an unfinished step is. `waiting` is for a permission, `uncertain` for the user after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """A step that has not finished. `order` is the seq of its plan: steps run in that order.
 
-    `edited` says what the person changed of the call before they allowed it, empty if nothing. `withheld` says that
+    `edited` says what the user changed of the call before they allowed it, empty if nothing. `withheld` says that
     `input` is not all of it: a secret was taken out. `problem` says why it must not be run, as the model is told.
     """
 

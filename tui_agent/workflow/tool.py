@@ -19,7 +19,7 @@ class ToolError(Exception):
 
 
 class Unknowable(Exception):
-    """What was running has died, and nobody knows how far it got. The message is the evidence, for the person."""
+    """What was running has died, and nobody knows how far it got. The message is the evidence, for the user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class ToolContext:
 class Plan:
     """What a call would do, found by looking only.
 
-    `preview` is a unified diff or other plain text that a person sees before approving. `scope` is the rule that
+    `preview` is a unified diff or other plain text that a user sees before approving. `scope` is the rule that
     a session-long grant would be, e.g. `Bash(pytest *)`; empty if it could only be for exactly this call.
     """
 
@@ -109,7 +109,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What looking found out about a step that a crash cut off. `evidence` is for the person."""
+    """What looking found out about a step that a crash cut off. `evidence` is for the user."""
 
     state: Literal["not_started", "running", "finished", "uncertain"]
     evidence: str

@@ -108,7 +108,7 @@ def _open_work(request: Request) -> _Work:
 
 
 def whole_answers(request: Request) -> list[list[dict[str, Any]]]:
-    """Return the contents of the answers that were not broken off by a crash, a cut or the person."""
+    """Return the contents of the answers that were not broken off by a crash, a cut or the user."""
     return [
         message["content"]
         for number, message in enumerate(request.messages)

@@ -1,6 +1,6 @@
 """Control characters.
 
-Class of attack: carriage returns, escapes and form feeds that show a person another line than the one that
+Class of attack: carriage returns, escapes and form feeds that show a user another line than the one that
 runs, or that bash takes as part of a word where a parser sees a blank.
 """
 

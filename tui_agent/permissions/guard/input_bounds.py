@@ -1,4 +1,4 @@
-"""Input that no person reads and no parser is tested with: NUL bytes, invalid text, excessive length and depth.
+"""Input that no user reads and no parser is tested with: NUL bytes, invalid text, excessive length and depth.
 
 Class of attack: differences between what is checked and what runs because one of the two cut the text
 short, or gave up. The modules that deny run on such lines all the same; where a line has more in it than they

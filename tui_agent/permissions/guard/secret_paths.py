@@ -1,6 +1,6 @@
 """Keys, credentials and environments.
 
-Class of attack: reading what lets somebody else act as the person, into a conversation that leaves the machine,
+Class of attack: reading what lets somebody else act as the user, into a conversation that leaves the machine,
 by its name or in a search through the folder that it is in.
 """
 

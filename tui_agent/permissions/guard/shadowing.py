@@ -34,7 +34,7 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
 
 
 def _named_by_rule(line: Line, surroundings: Surroundings) -> bool:
-    """Say whether rules of the person name each such program by that very path."""
+    """Say whether rules of the user name each such program by that very path."""
     named = {rule.first_token for rule in surroundings.rules.bash("allow")}
     return all(
         command.words[0].text in named

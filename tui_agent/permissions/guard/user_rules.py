@@ -1,4 +1,4 @@
-"""The person's rules, compared with the words of each simple command.
+"""The user's rules, compared with the words of each simple command.
 
 Class of attack: a rule that was meant for one command and is read as covering another: by an operator, a
 wrapper, a flag that runs a program, or a name that only begins the same.

@@ -1,6 +1,6 @@
 """Long runs of blanks or newlines.
 
-Class of attack: a tail that is pushed off the screen, so that a person approves what they cannot see.
+Class of attack: a tail that is pushed off the screen, so that a user approves what they cannot see.
 """
 
 from __future__ import annotations

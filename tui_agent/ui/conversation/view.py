@@ -62,21 +62,21 @@ class ConversationView(PagedView["Item", "Drawing"]):
             self.step = step
 
     class CopyRequested(Message):
-        """The person wants `text` on the clipboard; it is as it came and not made inert."""
+        """The user wants `text` on the clipboard; it is as it came and not made inert."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class WhyWanted(Message):
-        """The person wants to know why the step with this id was asked about, allowed or denied."""
+        """The user wants to know why the step with this id was asked about, allowed or denied."""
 
         def __init__(self, step: str) -> None:
             super().__init__()
             self.step = step
 
     class SearchWanted(Message):
-        """The person wants to look for text."""
+        """The user wants to look for text."""
 
     class Found(Message):
         """A search came to an end: at item `position` of `count`, or nowhere (None)."""
@@ -87,7 +87,7 @@ class ConversationView(PagedView["Item", "Drawing"]):
             self.count = count
 
     needle: var[str] = var("", init=False)
-    """What is looked for and marked, as the person wrote it; empty for nothing."""
+    """What is looked for and marked, as the user wrote it; empty for nothing."""
 
     def __init__(self, *, name: str | None = None, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(name=name, id=id, classes=classes)
@@ -134,7 +134,7 @@ class ConversationView(PagedView["Item", "Drawing"]):
     # folds
 
     def unfolded(self, position: int, item: Item) -> bool:
-        """Return whether an item shows its inside: by the person's choice, else by its kind."""
+        """Return whether an item shows its inside: by the user's choice, else by its kind."""
         from tui_agent.ui.render.items import unfolded_by_itself
 
         chosen = self._folds.get(position)

@@ -181,7 +181,7 @@ def unfolded_by_itself(item: Item) -> bool:
 
 
 def is_prompt(item: Item) -> bool:
-    """Return whether a person typed the item."""
+    """Return whether a user typed the item."""
     return isinstance(item, PromptItem)
 
 
