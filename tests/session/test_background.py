@@ -107,6 +107,6 @@ async def test_a_listener_that_fails_harms_nobody_else_and_is_told_of(tmp_path: 
     assert seen.count("session.configured") == 2
     assert seen.count("crash") == 1
     assert handle.state.conversation.title == "one"
-    assert dump_state(handle.state) == dump_state(await folded_state(handle._journal))
+    assert dump_state(handle.state) == dump_state(await folded_state(handle._core.journal))
     assert set(again) == {"a bug in the screen"}
     await handle.close()

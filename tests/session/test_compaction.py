@@ -238,7 +238,7 @@ async def test_a_limit_that_has_no_room_for_a_summary_is_named(tmp_path: Path) -
 async def _limit(session: Watcher, scope: str, kind: str, value: float) -> None:
     from tui_agent.events import SessionConfigured
 
-    await session.handle._recorder.record(SessionConfigured(limits={"person": {f"{scope}.{kind}": value}}))
+    await session.handle._core.recorder.record(SessionConfigured(limits={"person": {f"{scope}.{kind}": value}}))
 
 
 async def test_a_limit_that_comes_near_is_reason_enough(tmp_path: Path, isolated: Path) -> None:

@@ -49,16 +49,16 @@ async def _keeps_the_promise(tmp_path: Path, name: str, damage: str, seed: int) 
         assert path.read_bytes() == damaged
         return
     await handle.close()
-    report = handle._journal.salvage
+    report = handle._core.journal.salvage
     if report is not None:
         assert report.set_aside.read_bytes() == damaged
         told = [event for event in await _events(tmp_path, name) if isinstance(event, Notice)]
         assert any(str(report.set_aside) in notice.message for notice in told)
     async with opened(options(tmp_path), name) as session:
-        assert session.handle._journal.salvage is None, "the second opening differs from the first"
+        assert session.handle._core.journal.salvage is None, "the second opening differs from the first"
         await _prompts_work(session)
     async with opened(options(tmp_path), name) as session:
-        assert session.handle._journal.salvage is None
+        assert session.handle._core.journal.salvage is None
         await _prompts_work(session)
     found = await verify_session(path, Runtime())
     assert found.ok, found.message
@@ -78,4 +78,4 @@ async def _prompts_work(session: Watcher) -> None:
 
 async def _events(tmp_path: Path, name: str) -> list[object]:
     async with opened(options(tmp_path), name) as session:
-        return list(await session.handle._journal.read(limit=5000))
+        return list(await session.handle._core.journal.read(limit=5000))

@@ -38,7 +38,7 @@ async def test_during_the_answer(tmp_path: Path) -> None:
         assert failed.usage.output_tokens > 0
         assert session.of("run.finished")[0].outcome == "interrupted"
         await goes_on(session)
-        assert "interrupted" in str(session.handle._histories._histories["main"].messages_json())
+        assert "interrupted" in str(session.handle._core.histories._histories["main"].messages_json())
 
 
 async def test_while_a_permission_waits(tmp_path: Path, isolated: Path) -> None:
@@ -209,7 +209,7 @@ async def test_it_holds_when_nothing_else_of_it_had_happened(
         await session.handle.submit("run echo begun; sleep 60.0817; touch made")
         await session.event("step.output")
         # As after a kill: the command has not been told to end.
-        monkeypatch.setattr(session.handle._driver, "interrupt", lambda: None)
+        monkeypatch.setattr(session.handle._core.driver, "interrupt", lambda: None)
         await session.handle.interrupt()
         name = session.handle.session
     async with opened(options(tmp_path, mode="bypass"), name) as session:

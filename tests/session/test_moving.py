@@ -40,7 +40,7 @@ async def test_it_can_be_brought_along_and_the_model_is_told(tmp_path: Path) -> 
         results = [str(finished.result) for finished in session.of("step.finished")]
         assert "hello" in results[0]
         assert str(new) in results[1]
-        history = await session.handle._load_history("main")
+        history = await session.handle._core.histories.load("main")
         assert f"The workspace is now {new}" in str(history.messages())
     (listed,) = await list_sessions(tmp_path / "data", new)
     assert listed.id == name

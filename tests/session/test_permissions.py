@@ -326,7 +326,7 @@ async def test_a_mode_that_is_gone_again_decides_nothing(
             modes.append(mode)
             if mode == "accept-edits":
                 back = SessionConfigured(mode="ask")
-                changed(session.handle._recorder.record(back), loop).result(20)
+                changed(session.handle._core.recorder.record(back), loop).result(20)
             return judge(broker, request, mode, *rest)
 
         monkeypatch.setattr(PermissionBroker, "_judge", slow)
@@ -356,7 +356,7 @@ async def test_what_was_allowed_for_the_sandbox_does_not_run_without_one(
         return next(states, "none")
 
     async with opened(options(tmp_path, mode="sandboxed")) as session:
-        broker = session.handle._services.broker
+        broker = session.handle._core.services.broker
         monkeypatch.setattr(broker, "sandbox", lambda: state(broker))
         await session.prompt("run touch made")
         assert session.of("permission.decided")[0].judgement.winner == "sandbox"

@@ -16,8 +16,7 @@ from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
 from tui_agent.journal import Journal, JournalFull, Recorder, export
 from tui_agent.models.offline import ScenarioError
-from tui_agent.session import SessionError, SessionHandle, list_sessions
-from tui_agent.session import handle as handle_module
+from tui_agent.session import SessionError, SessionHandle, list_sessions, prompts
 from tui_agent.session.mentions import expand_mentions
 from tui_agent.tools.read import Read
 from tui_agent.tools.task import Task
@@ -70,7 +69,7 @@ async def test_the_history_of_a_subagent_goes_with_it(tmp_path: Path, isolated: 
     async with opened(options(tmp_path, scenario=scenario(tmp_path, SUBAGENT), mode="bypass")) as session:
         await session.prompt("where is the login?")
         assert [run.outcome for run in session.of("run.finished")] == ["completed", "completed"]
-        assert list(session.handle._histories._histories) == ["main"]
+        assert list(session.handle._core.histories._histories) == ["main"]
 
 
 async def broken(*_args: object, **_kwargs: object) -> None:
@@ -208,7 +207,7 @@ async def test_a_subagent_that_had_finished_is_found_in_a_long_session(
         async with opened(given) as session:
             name = session.handle.session
             for number in range(1_001):
-                before = Recorder(session.handle._journal, f"run_{number}", f"agent_{number}")
+                before = Recorder(session.handle._core.journal, f"run_{number}", f"agent_{number}")
                 asking = RunStarted(prompt="", agent_type="explore", parent_step="step")
                 await before.record(asking, RunFinished(outcome="completed"))
             await session.handle.submit("where is the login?")
@@ -347,7 +346,7 @@ async def test_output_that_comes_while_its_step_is_read_again_is_shown_once(
 
     monkeypatch.setattr(Journal, "_publish", held_back)
     async with opened(options(tmp_path, mode="bypass")) as session:
-        handle, items = session.handle, session.handle._view._items
+        handle, items = session.handle, session.handle._core.view._items
         await handle.submit("run for i in 1 2 3 4 5 6 7 8; do echo line-$i; sleep 0.1; done; sleep 60")
         await session.event("step.output")
         items.clear()
@@ -402,7 +401,7 @@ async def test_a_prompt_whose_files_take_long_keeps_its_place(
         return expand_mentions(*given, **more)
 
     (isolated / "a.txt").write_text("a\n")
-    monkeypatch.setattr(handle_module, "expand_mentions", slow)
+    monkeypatch.setattr(prompts, "expand_mentions", slow)
     async with opened(options(tmp_path)) as session:
         await asyncio.gather(session.handle.submit("say 20 about @a.txt"), session.handle.submit("say 5"))
         assert session.of("run.started")[0].prompt == "say 20 about @a.txt"

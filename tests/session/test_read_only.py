@@ -6,13 +6,12 @@ import pytest
 
 from tests.session.support import options
 from tests.waiting import until
-from tui_agent.session import SessionHandle, SessionReadOnly
-from tui_agent.session import handle as handle_module
+from tui_agent.session import SessionHandle, SessionReadOnly, upkeep
 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
-    monkeypatch.setattr(handle_module, "FOLLOW_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "FOLLOW_SECONDS", 0.01)
 
 
 async def test_a_read_only_window_follows_the_one_that_writes(tmp_path, isolated):

@@ -188,7 +188,7 @@ async def test_rules_are_held_against_the_whole_call(
         await session.handle.decide(request.request, "deny")
         await session.idle()
         assert session.handle.state.workflow.steps == {}
-        assert session.handle._services.broker.whole == {}
+        assert session.handle._core.services.broker.whole == {}
 
 
 async def test_no_secret_comes_in_by_a_change(tmp_path: Path, isolated: Path, servers: list[OfflineServer]) -> None:

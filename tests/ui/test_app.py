@@ -68,7 +68,9 @@ async def test_deny_with_a_comment(workspace):
         await me.type("no shouting")
         await me.pilot.press("enter")
         await me.idle()
-        decided = [e for e in await me.handle._journal.read(0) if e.type == "permission.decided" and e.by == "person"]
+        decided = [
+            e for e in await me.handle._core.journal.read(0) if e.type == "permission.decided" and e.by == "person"
+        ]
         assert [(d.verdict, d.comment) for d in decided] == [("deny", "no shouting")]
 
 

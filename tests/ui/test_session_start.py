@@ -10,7 +10,7 @@ from tests.ui.support import Driven, driven
 from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, list_sessions
+from tui_agent.session import SessionHandle, list_sessions, upkeep
 from tui_agent.session import handle as handle_module
 from tui_agent.ui.app import TuiAgentApp
 
@@ -118,7 +118,7 @@ async def test_a_draft_typed_while_the_session_opens_is_saved(isolated):
 
 
 async def test_a_window_that_only_looks_says_when_the_other_has_left_and_a_prompt_takes_over(isolated, monkeypatch):
-    monkeypatch.setattr(handle_module, "FOLLOW_SECONDS", 0.02)
+    monkeypatch.setattr(upkeep, "FOLLOW_SECONDS", 0.02)
     async with driven(isolated) as one:
         await one.ask("say 5")
         await one.idle()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from tui_agent.context import History, fold_history
 from tui_agent.events import MAIN_AGENT, EventBase, Notice, RunFinished
@@ -12,11 +13,13 @@ from tui_agent.journal import Committed, Journal, Recorder
 class Histories:
     """One history for each agent at work; kept up with the journal from when it is first asked for.
 
-    A subagent's is let go of when its run ends, the main agent's stays.
+    A subagent's is let go of when its run ends, the main agent's stays. `main_start` returns the seq of the event
+    that the main agent's history begins with, which a compaction moves.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, main_start: Callable[[], int]) -> None:
         self._journal = journal
+        self._main_start = main_start
         self._histories: dict[str, History] = {}
         self._loading: dict[str, list[EventBase]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -34,12 +37,12 @@ class Histories:
                 if isinstance(event, RunFinished) and event.agent != MAIN_AGENT:
                     del self._histories[event.agent]
 
-    async def load(self, agent: str, start: int) -> History:
-        """Return the history of an agent, whose events from `start` (a seq) on make it."""
+    async def load(self, agent: str) -> History:
+        """Return the history of an agent."""
         async with self._one_at_a_time:
             if agent not in self._histories:
                 try:
-                    self._histories[agent] = await self._load(agent, start)
+                    self._histories[agent] = await self._load(agent, self._main_start() if agent == MAIN_AGENT else 0)
                 finally:
                     self._loading.pop(agent, None)
             return self._histories[agent]

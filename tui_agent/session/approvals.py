@@ -1,0 +1,198 @@
+"""Decisions of the user: permission requests, questions, uncertain steps, and the rules they save."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from tui_agent.context import (
+    agree,
+)
+from tui_agent.events import (
+    MAIN_AGENT,
+    ContextNoted,
+    JsonObject,
+    PermissionRequested,
+    PermissionRevoked,
+    QuestionAnswered,
+    StepResolved,
+)
+from tui_agent.permissions import (
+    LoadedRules,
+    NoSuchRequest,
+)
+from tui_agent.session.audit import RulePreview
+from tui_agent.session.core import SessionCore
+from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
+from tui_agent.session.errors import SessionError
+from tui_agent.text import well_formed
+from tui_agent.tools.base import locate
+from tui_agent.tools.grants import grant_scope
+
+MODES_AFTER_PLAN = ("ask", "accept-edits", "sandboxed")
+"""The modes that the user can choose when they approve a plan."""
+
+
+class Approvals:
+    """Decides what waits for the user in one session."""
+
+    def __init__(self, core: SessionCore) -> None:
+        self._core = core
+
+    async def decide(
+        self,
+        request: str,
+        verdict: Literal["allow", "deny"],
+        *,
+        scope: Literal["once", "session"] = "once",
+        comment: str = "",
+        unattended: bool = False,
+        mode: str = "",
+    ) -> None:
+        """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more.
+
+        What is allowed for the session lets other requests that it covers go on. `unattended` says that nobody
+        decided it: nobody was there. `mode` is the session's mode after a plan that is approved, `ask` if empty;
+        raises `SessionError` for one that cannot be chosen so.
+        """
+        self._core.require_writable()
+        if mode and mode not in MODES_AFTER_PLAN:
+            raise SessionError(f"after a plan the mode can be {' or '.join(MODES_AFTER_PLAN)}, not {mode!r}")
+        await self._core.services.broker.resolve(
+            request,
+            verdict,
+            scope=scope,
+            comment=comment,
+            recorder=self._core.recorder,
+            by="unattended" if unattended else "person",
+            mode=mode,
+        )
+        if verdict == "allow" and scope == "session":
+            await self.reconsider()
+
+    async def edit(self, request: str, call_input: JsonObject) -> None:
+        """Change a waiting call; it is decided anew. Raises `SessionError` when it is not valid, `NoSuchRequest`."""
+        self._core.require_writable()
+        await self._edit(self._core.services.broker.waiting(request), call_input, "")
+
+    async def hunks(self, request: str) -> list[Hunk]:
+        """Return the parts of the change that a waiting call would make to a file. Raises as `edit`."""
+        waiting = self._core.services.broker.waiting(request)
+        return await asyncio.to_thread(hunks_of, waiting, self._locate)
+
+    async def choose_hunks(self, request: str, chosen: Collection[int]) -> None:
+        """Leave only these hunks (by number, from 0) in a waiting call; it is decided anew. Raises as `edit`."""
+        self._core.require_writable()
+        waiting = self._core.services.broker.waiting(request)
+        call_input, note = await asyncio.to_thread(with_hunks, waiting, self._locate, chosen)
+        await self._edit(waiting, call_input, note)
+
+    async def suggest_rules(self, request: str) -> list[str]:
+        """Return a rule for each command of a waiting line that asks; empty if none is known to.
+
+        They are for the exact commands where only that lets the line go. Raises `NoSuchRequest`.
+        """
+        mode = self._core.state.conversation.mode
+        commands = await self._core.services.broker.asking(request, mode=mode)
+        exact = list(dict.fromkeys(f"Bash({command})" for command in commands))
+        wide = list(dict.fromkeys(grant_scope(command) or f"Bash({command})" for command in commands))
+        for rules in (wide, exact):
+            more = self._core.audit.allowing(rules, self._core.state.conversation.workspace)
+            if (await self._core.services.broker.would(request, more, mode=mode)).verdict == "allow":
+                return rules
+        return wide
+
+    async def preview_rules(self, request: str, *rules: str) -> RulePreview:
+        """Return what rules would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
+        more = self._core.audit.allowing(rules, self._core.state.conversation.workspace)
+        if more.problems:
+            return RulePreview(problem=more.problems[0].partition(": ")[2])
+        found = await self._core.services.broker.would(request, more, mode=self._core.state.conversation.mode)
+        calls, allowed = await asyncio.to_thread(self._core.audit.newly_allowed, *rules)
+        return RulePreview(found.verdict, found.reason, calls, allowed)
+
+    async def always(self, *rules: str) -> Path:
+        """Save rules that allow to the user's file, all or none, and return that; requests they cover go on.
+
+        Raises `RuleFileError`.
+        """
+        self._core.require_writable()
+        path = await asyncio.to_thread(self._core.audit.add_rules, rules, "allow")
+        await self.reconsider()
+        return path
+
+    async def revoke(self, grant: str) -> None:
+        """Take a grant of this session back; does nothing when there is none such."""
+        self._core.require_writable()
+        if any(known.pattern == grant for known in self._core.state.permissions.grants):
+            await self._core.recorder.record(PermissionRevoked(grant=grant))
+
+    async def trust(self) -> LoadedRules:
+        """Let the project's files allow what they want to, as they are now. Raises `SessionError`, `OSError`."""
+        self._core.require_writable()
+        rules = await asyncio.to_thread(self._core.audit.trust, self._core.state.conversation.workspace)
+        await asyncio.to_thread(self._core.rules.read)
+        await self._core.rules.record_folders()
+        await self.reconsider()
+        return rules
+
+    async def agree_to_memory(self) -> None:
+        """Give the project's memory files to the model from now on, as they are. Raises `OSError`."""
+        self._core.require_writable()
+        memory, chosen = await self._core.choose_memory()
+        await asyncio.to_thread(agree, memory, self._core.options.config_dir)
+        history = await self._core.histories.load(MAIN_AGENT)
+        if history.system and chosen.held:
+            text = "\n\n".join(file.block() for file in chosen.held)
+            await self._core.recorder.record(ContextNoted(text=f"<memory>\n{text}\n</memory>"))
+
+    async def answer(self, question: str, text: str) -> None:
+        """Answer a question of the model; does nothing when it is not open any more."""
+        self._core.require_writable()
+        text = well_formed(text)
+        known = self._core.state.workflow.questions.get(question)
+        if known is not None:
+            step = self._core.state.workflow.steps[known.step]
+            answered = QuestionAnswered(step=known.step, question=question, answer=text)
+            await self._core.recorder.scoped(step.run, step.agent).record(answered)
+            async with self._core.services.resolved:
+                self._core.services.resolved.notify_all()
+
+    async def resolve(
+        self, step: str, resolution: Literal["happened", "run_again", "skip"], comment: str = ""
+    ) -> None:
+        """Decide about a step that a crash left uncertain; does nothing when it is not so any more."""
+        self._core.require_writable()
+        known = self._core.state.workflow.steps.get(step)
+        if known is not None and known.status == "uncertain":
+            resolved = StepResolved(step=step, resolution=resolution, comment=comment)
+            await self._core.recorder.scoped(known.run, known.agent).record(resolved)
+            async with self._core.services.resolved:
+                self._core.services.resolved.notify_all()
+
+    async def reconsider(self) -> None:
+        """Decide what waits anew, since rules, grants or the mode changed."""
+        for request in self._core.state.permissions.pending:
+            with contextlib.suppress(NoSuchRequest):  # the user was faster
+                await self._core.services.broker.reconsider(
+                    request.request, mode=self._core.services.mode, recorder=self._core.recorder
+                )
+
+    async def _edit(self, request: PermissionRequested, call_input: JsonObject, note: str) -> None:
+        step = self._core.state.workflow.steps.get(request.step)
+        if (step is not None and step.withheld) or self._core.journal.redactor.value(call_input) is not call_input:
+            raise SessionError(
+                "a call with a secret in it cannot be changed, as no secret is kept: allow or deny it as it is"
+            )
+        metadata = self._core.services.tools[request.tool]
+        change = await asyncio.to_thread(edited, request, metadata, call_input, self._core.services.workspace, note)
+        await self._core.services.broker.edit(change, self._core.recorder)
+
+    def _locate(self, path: str) -> Path:
+        """Return the file that the path of a call that writes names, as the tool sees it. Raises `ToolError`."""
+        return locate(
+            path, self._core.services.workspace, self._core.runtime.home, self._core.sandbox, reading=False
+        ).real
