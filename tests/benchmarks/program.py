@@ -125,6 +125,9 @@ class Place:
         self.workspace = folder / "workspace"
         self.data = folder / "data"
         (folder / "home").mkdir(parents=True)
+        (folder / "config").mkdir()
+        # Answers the question of the first start, which would cover the screen.
+        (folder / "config" / "settings.toml").write_text("max_cost = 0\n")
         self.workspace.mkdir()
         (self.workspace / "a.txt").write_text("".join(f"line {n} of a file to read\n" for n in range(40)))
         self.environment = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 import sqlite3
 import statistics
 import time
@@ -37,6 +38,9 @@ LETTERS = [chr(code) for code in range(0x0100, 0x0178) if chr(code).isalpha()]
 BURST_TOKENS = 20_000
 SPEED = 150
 LONG = 10_000
+TURNS = 190
+READS = " then ".join(["read a.txt"] * TURNS)
+"""A prompt of so many tool turns."""
 
 
 def is_open(screen: str) -> bool:
@@ -141,9 +145,7 @@ def echo(place: Place) -> list[Figure]:
     bare: list[float] = []
     with place.server("--speed", str(SPEED)):
         for _ in range(2):
-            with place.run(BARE) as program:
-                program.rest(1.5)
-                bare += echoes(program, LETTERS)
+            bare += _bare_echoes(place)
             with place.run(APP) as program:
                 opened(program, 4.0)
                 idle += echoes(program, LETTERS)
@@ -152,16 +154,89 @@ def echo(place: Place) -> list[Figure]:
                 busy += echoes(program, LETTERS)
                 if "working" not in program.text():
                     raise NothingCame(f"The answer ended before the typing did:\n{program.text()}")
-    floor = percentile(bare, 95)
-    names = {"floor": floor, "floor_name": "bare Textual"}
     return [
-        Figure("key to echo, idle, p95", percentile(idle, 95), "ms", aim=15, **names),
-        Figure("key to echo, idle, median", percentile(idle, 50), "ms", percentile(bare, 50), "bare Textual"),
-        Figure(f"key to echo, {SPEED} tokens/s, p95", percentile(busy, 95), "ms", aim=30, **names),
-        Figure(
-            f"key to echo, {SPEED} tokens/s, median", percentile(busy, 50), "ms", percentile(bare, 50), "bare Textual"
-        ),
+        *_echo_figures("idle", idle, bare, aim=15),
+        *_echo_figures(f"{SPEED} tokens/s", busy, bare, aim=15),
     ]
+
+
+def echo_after_turns(place: Place) -> list[Figure]:
+    """Key to echo in a session that has run many tool turns and waits for a prompt."""
+    bare: list[float] = []
+    after: list[float] = []
+    with place.server(), place.run([*APP, "--max-turns", "400", READS]) as program:
+        program.wait_for(_has_run)
+        program.rest(2.0)
+        for _ in range(2):
+            bare += _bare_echoes(place)
+            after += echoes(program, LETTERS)
+            program.press("\x15" * 4)  # Ctrl+U: the letters are typed again
+            program.rest(0.5)
+    return _echo_figures(f"after {TURNS} tool turns", after, bare, aim=12)
+
+
+def _bare_echoes(place: Place) -> list[float]:
+    with place.run(BARE) as program:
+        program.rest(1.5)
+        return echoes(program, LETTERS)
+
+
+def _echo_figures(when: str, times: list[float], bare: list[float], aim: float) -> list[Figure]:
+    """Return p95, which has an aim, and the median of milliseconds to the echo, against those of a bare app."""
+    return [
+        Figure(f"key to echo, {when}, p95", percentile(times, 95), "ms", percentile(bare, 95), "bare Textual", aim),
+        Figure(f"key to echo, {when}, median", percentile(times, 50), "ms", percentile(bare, 50), "bare Textual"),
+    ]
+
+
+def _has_run(screen: str) -> bool:
+    """Say whether the run of `READS` is over."""
+    return is_idle(screen) and "✓ done" in screen
+
+
+def resume(place: Place) -> list[Figure]:
+    """The last answer of a session of many tool turns on screen after a start: it was killed, or closed before."""
+    killed = place.folder / "killed"
+    times: dict[str, list[float]] = {"killed": [], "closed": []}
+    cpus: dict[str, list[float]] = {kind: [] for kind in times}
+    answer = " ".join(markdown(30).split()[-3:])
+    with place.server():
+        with place.run([*APP, "--max-turns", "400", f"{READS} then say 30"]) as program:
+            program.wait_for(_has_run)
+            program.rest(1.0)
+        shutil.copytree(place.data, killed)
+        for number in range(STARTS + 1):
+            for kind, moments in times.items():
+                if kind == "killed":
+                    shutil.rmtree(place.data)
+                    shutil.copytree(killed, place.data)
+                with place.run([*APP, "--continue"]) as program:
+                    # Drawn afterwards: a terminal emulator in Python would take the CPU the app needs.
+                    cpu = _cpu_until(program, answer.encode().rpartition(b" ")[2])
+                    moment = program.wait_for(lambda screen: answer in screen)
+                    program.rest(1.0)
+                    program.quit()
+                if number:  # the first fills the file cache
+                    moments.append(moment)
+                    cpus[kind].append(cpu)
+    return [
+        figure
+        for kind, moments in times.items()
+        for figure in (
+            Figure(f"last answer of a {kind} session of {TURNS} turns", statistics.median(moments), "s", aim=0.7),
+            Figure(f"CPU until then, {kind}", statistics.median(cpus[kind]), "s"),
+        )
+    ]
+
+
+def _cpu_until(program: Program, wanted: bytes) -> float:
+    """Read until the program has written `wanted`; return its CPU seconds by then."""
+    seen = b""
+    while wanted not in seen:
+        if program.now > PATIENCE:
+            raise NothingCame(f"No {wanted!r}. The screen:\n{program.text()}")
+        seen += program.read(0.1)
+    return cpu_seconds(program.pid)
 
 
 def burst(place: Place) -> list[Figure]:
@@ -294,26 +369,34 @@ def turns(place: Place) -> list[Figure]:
 
 
 def written(place: Place) -> list[Figure]:
-    """Bytes to the terminal: 190 turns that read a file, 1,000 tokens that stream in, and a second of rest."""
-    with place.server(), place.run([*APP, "--max-turns", "400", " then ".join(["read a.txt"] * 190)]) as program:
-        program.wait_for(lambda screen: is_idle(screen) and "190" in screen)
+    """Bytes to the terminal: 190 turns that read a file, and 1,000 tokens that stream in."""
+    with place.server(), place.run([*APP, "--max-turns", "400", READS]) as program:
+        program.wait_for(_has_run)
         turns = program.received
-        program.rest(2.0)
-        before, cpu, began = program.received, cpu_seconds(program.pid), program.now
-        program.rest(10.0)
-        seconds = program.now - began
-        idle, idle_cpu = (program.received - before) / seconds, (cpu_seconds(program.pid) - cpu) / seconds
     with place.server("--speed", str(SPEED)), place.run(APP) as program:
         opened(program, 2.0)
         before = program.received
         program.press("say 1000\r")
-        program.wait_for(lambda screen: is_idle(screen) and "done" in screen)
+        program.wait_for(_has_run)
         streamed = program.received - before
     return [
-        Figure("bytes to the terminal, 190 tool turns", turns / 1e6, "MB", aim=0.2),
+        Figure(f"bytes to the terminal, {TURNS} tool turns", turns / 1e6, "MB", aim=0.2),
         Figure(f"bytes to the terminal, 1,000 tokens at {SPEED}/s", streamed / 1e3, "kB"),
-        Figure("bytes to the terminal at rest", idle, "/s", aim=0),
-        Figure("CPU at rest", 100 * idle_cpu, "%", aim=0.3),
+    ]
+
+
+def idle(place: Place) -> list[Figure]:
+    """What a session at rest writes to the terminal, and its CPU."""
+    with place.server(), place.run([*APP, "read a.txt"]) as program:
+        program.wait_for(_has_run)
+        program.rest(3.0)
+        before, cpu, began = program.received, cpu_seconds(program.pid), program.now
+        program.rest(20.0)
+        seconds = program.now - began
+        written, spent = program.received - before, cpu_seconds(program.pid) - cpu
+    return [
+        Figure("bytes to the terminal at rest", written / seconds, "/s", aim=0),
+        Figure("CPU at rest", 100 * spent / seconds, "%", aim=0.3),
     ]
 
 
