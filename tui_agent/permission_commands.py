@@ -338,16 +338,18 @@ def trust(ctx: click.Context, /, *, cwd: Path, yes: bool, data_dir: Path | None)
 
     When one of them changes, trust is gone: what they would allow asks again until you trust them anew.
     """
+    from tui_agent.context import describe_held
+
     found = _audit(ctx, data_dir)
     rules = found.rules(str(cwd))
     held = found.held_memory(str(cwd))
-    for line in held:
+    for line in describe_held(held):
         click.echo(f"  for the model: {inert_line(line)}")
     if held:
         if not yes:
             click.confirm("Give these files to the model?", abort=True)
         try:
-            found.agree_to_memory(str(cwd))
+            found.agree_to_memory(str(cwd), held)
         except OSError as error:
             raise click.ClickException(inert(f"The agreement cannot be kept: {error}")) from error
         click.echo("They go to the model, as long as they stay as they are.")
@@ -363,7 +365,7 @@ def trust(ctx: click.Context, /, *, cwd: Path, yes: bool, data_dir: Path | None)
     if not yes:
         click.confirm(f"Let the files of {inert_line(str(cwd))} allow this?", abort=True)
     try:
-        found.trust(str(cwd))
+        found.trust(str(cwd), rules.project_hash)
     except OSError as error:
         raise click.ClickException(inert(f"The trust cannot be kept: {error}")) from error
     click.echo("Trusted, as long as these files stay as they are.")

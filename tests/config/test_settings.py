@@ -114,7 +114,7 @@ def test_too_large(paths: Paths) -> None:
 
 def test_a_folder_or_pipe_in_its_place_is_not_read(paths: Paths) -> None:
     os.mkfifo(paths.settings)
-    assert messages(load_settings(paths, paths.data, {})) == [f"{paths.settings}: not a regular file"]
+    assert messages(load_settings(paths, paths.data, {})) == [f"{paths.settings}: not read: it is not a regular file"]
 
 
 @pytest.mark.parametrize("mode", ["bypass", "anything"])

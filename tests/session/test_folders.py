@@ -245,7 +245,9 @@ async def test_a_project_adds_folders_only_while_it_is_trusted(tmp_path: Path, o
         held = session.handle.audit.rules(str(tmp_path / "workspace"))
         assert [line.startswith("the folder ../other") for line in held.held_back_lines] == [True]
         await session.prompt(f"write {other}/a.txt: hello")
-        await session.handle.trust()
+        await session.handle.trust(
+            session.handle.audit.rules(session.handle.state.conversation.workspace).project_hash
+        )
         assert await session.handle.folders() == [str(other)]
         await session.prompt(f"write {other}/b.txt: hello")
         claude_settings(tmp_path / "workspace", "../other", "../outside")

@@ -45,6 +45,7 @@ async def test_nothing_goes_before_the_agreement_and_then_at_once(tmp_path: Path
 async def test_a_changed_file_is_held_back_again(tmp_path: Path, project: Path) -> None:
     given = options(tmp_path, memory_files="")
     async with opened(given) as session:
+        await session.handle.held_memory()
         await session.handle.agree_to_memory()
         assert session.of("context.noted") == []  # the first request will have it
     (project / "AGENTS.md").write_text("other rule\n")

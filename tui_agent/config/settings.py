@@ -205,7 +205,7 @@ def load_settings(paths: Paths, workspace: Path, environment: Mapping[str, str])
         values["prices"] = str(paths.config / values["prices"])
     values.update(_from_environment(environment, problems))
     settings = Settings.model_validate(values)
-    project = _read(project_settings(workspace), problems)
+    project = _read(project_settings(workspace), problems, beneath=workspace)
     return LoadedSettings(_tightened(settings, project, paths, problems), tuple(problems))
 
 
@@ -222,9 +222,9 @@ def save_max_cost(path: Path, dollars: float) -> None:
     new.replace(path)
 
 
-def _read(path: Path, problems: list[Problem]) -> TomlFile | None:
+def _read(path: Path, problems: list[Problem], *, beneath: Path | None = None) -> TomlFile | None:
     try:
-        return read_toml(path)
+        return read_toml(path, beneath=beneath)
     except TomlFileError as error:
         problems.append(error.problem)
         return None

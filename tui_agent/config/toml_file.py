@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tui_agent.config.untrusted import UntrustedFileError, read_untrusted
 
 MAX_BYTES = 256 * 1024
 """Bytes a settings file may have; more is a mistake, and would be read on every start."""
@@ -112,22 +113,23 @@ def _holds(value: Any, path: tuple[str | int, ...]) -> bool:
     return True
 
 
-def read_toml(path: Path) -> TomlFile | None:
-    """Read a TOML file; None if there is none. Raises `TomlFileError` when it cannot be used."""
-    name = str(path)
+def read_toml(path: Path, *, beneath: Path | None = None) -> TomlFile | None:
+    """Read a TOML file; None if there is none. Raises `TomlFileError` when it cannot be used.
+
+    `beneath` is the project that brings the file and that it must really be in; None for the user's own file.
+    """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise TomlFileError(Problem(name, None, "not a regular file"))
-        if status.st_size > MAX_BYTES:
-            size = f"{status.st_size:,} bytes, at most {MAX_BYTES:,} are read"
-            raise TomlFileError(Problem(name, None, f"too large: {size}"))
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+        data = read_untrusted(path, beneath=beneath, limit=MAX_BYTES).data
+    except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TomlFileError(Problem(name, None, f"cannot be read: {reason}")) from error
+    except UntrustedFileError as error:
+        raise TomlFileError(Problem(str(path), None, f"not read: {error.reason}")) from error
+    return parse_toml(path, data)
+
+
+def parse_toml(path: Path, data: bytes) -> TomlFile:
+    """Return what the bytes of a TOML file say. Raises `TomlFileError`; `path` is for its messages."""
+    name = str(path)
     try:
         text = data.decode("utf-8-sig")  # editors on Windows put a byte order mark first
     except UnicodeDecodeError as error:

@@ -15,7 +15,11 @@ from pathlib import Path
 
 
 class UntrustedFileError(Exception):
-    """The file is there and is not read; the message names it and says why."""
+    """The file is there and is not read; the message names it and says why. `reason` says why without the name."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} is not read: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +43,25 @@ def read_untrusted(path: Path, *, beneath: Path | None, limit: int) -> Untrusted
         root = real.parent if beneath is None else beneath.resolve(strict=True)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(path)) from error
-    except (OSError, RuntimeError) as error:
-        raise UntrustedFileError(f"{path}: {_reason(error)}") from error
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: a NUL in the path
+        raise UntrustedFileError(path, _reason(error)) from error
     if not real.is_relative_to(root):
-        raise UntrustedFileError(f"{path} is not read: it is a link to {real}, outside of {root}")
+        raise UntrustedFileError(path, f"it is a link to {real}, outside of {root}")
     try:
         descriptor = _open(root, real.relative_to(root).parts)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(str(path)) from error
     except OSError as error:
-        raise UntrustedFileError(f"{path} is not read: {_reason(error)}") from error
+        raise UntrustedFileError(path, _reason(error)) from error
     with os.fdopen(descriptor, "rb") as file:
         try:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UntrustedFileError(f"{path} is not read: it is no regular file")
+                raise UntrustedFileError(path, "it is not a regular file")
             data = file.read(limit + 1)
         except OSError as error:
-            raise UntrustedFileError(f"{path} is not read: {_reason(error)}") from error
+            raise UntrustedFileError(path, _reason(error)) from error
     if len(data) > limit:
-        raise UntrustedFileError(f"{path} is not read: it has more than {limit:,} bytes")
+        raise UntrustedFileError(path, f"it is too large: it has more than {limit:,} bytes")
     return UntrustedFile(real, data, hashlib.sha256(data).hexdigest())
 
 

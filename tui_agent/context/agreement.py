@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,10 +51,13 @@ def is_agreed(project: Path, choice: MemoryChoice, config: Path) -> bool:
     return choice == "always" or (choice == "ask" and str(project) in _read(config))
 
 
-def agree(memory: Memory, config: Path) -> None:
-    """Remember that the user agrees to the project's memory files as they are. Raises `OSError`."""
+def agree(memory: Memory, shown: Collection[str], config: Path) -> None:
+    """Remember that the user agrees to the project's memory files whose SHA-256 is among those they were `shown`.
+
+    Raises `OSError`.
+    """
     entries = _read(config)
-    project = [file.sha256 for file in memory.files if not file.own]
+    project = [file.sha256 for file in memory.files if not file.own and file.sha256 in shown]
     entries[str(memory.project)] = sorted({*project, *entries.get(str(memory.project), ())})
     _write(config / AGREED_FILE, entries)
 

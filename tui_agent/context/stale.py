@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from tui_agent.config.untrusted import UntrustedFileError, read_untrusted
 from tui_agent.events import FileState
 
 LARGEST = 16 * 1024 * 1024
@@ -48,8 +48,8 @@ class FileWatch:
         if status.st_size > LARGEST or not stat.S_ISREG(status.st_mode):
             return unknown  # a pipe would never end
         try:
-            sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        except OSError:
+            sha256 = read_untrusted(Path(path), beneath=None, limit=LARGEST).sha256
+        except (OSError, UntrustedFileError):
             return unknown
         self._seen[path] = (identity, sha256)
         return sha256

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_agent.config.toml_file import MAX_BYTES, TomlFileError, read_toml
+from tui_agent.config.toml_file import MAX_BYTES, TomlFileError, parse_toml
+from tui_agent.config.untrusted import UntrustedFile, UntrustedFileError, read_untrusted
 from tui_agent.permissions.rules import Origin, Rule, RuleBuilder, RuleError, RuleSet, RuleVerdict, Source, parse_rule
 
 MANAGED = Path("/etc/tui-agent/permissions.toml")
@@ -91,21 +92,24 @@ def load_rules(
         last_valid = {**last_valid, os.path.realpath(user_file): own}
     reader = _Reader(str(home), last_valid)
     if managed.exists():
-        rules = reader.toml(managed, "managed", str(managed.parent))
+        rules = reader.toml(managed, _read(managed), "managed", str(managed.parent))
         if not _by_root(managed):
             kept = tuple(rule for rule in rules.rules if rule.verdict != "allow")
             problem = f"{managed}: it allows nothing, as others than root can change it"
             rules = RuleSet(kept, (problem, *rules.problems), rules.degraded)
         found = found.plus(rules)
-    found = found.plus(reader.toml(user_file or config / PERMISSIONS_FILE, "user", str(config)))
-    found = found.plus(reader.json(home / ".claude" / "settings.json", "user", str(home / ".claude")))
+    own_file = user_file or config / PERMISSIONS_FILE
+    found = found.plus(reader.toml(own_file, _read(own_file), "user", str(config)))
+    claude = home / ".claude" / "settings.json"
+    found = found.plus(reader.json(claude, _read(claude), "user", str(claude.parent)))
     own_folders, reader.folders = reader.folders, []
-    digest = project_hash(workspace)
+    brought = _read_project(workspace)
+    digest = _hash_of(brought)
     trusted = bool(digest) and is_trusted(config, workspace, digest)
     project = RuleSet()
-    for name in _PROJECT_FILES:
+    for name, content in brought.items():
         read = reader.toml if name.endswith(".toml") else reader.json
-        project = project.plus(read(workspace / name, "project", str(workspace)))
+        project = project.plus(read(workspace / name, content, "project", str(workspace)))
     if user_file is None and (problem := reader.keep_last_valid(config)):
         found = found.plus(RuleSet(problems=(problem,)))
     kept = tuple(rule for rule in project.rules if trusted or rule.verdict != "allow")
@@ -144,15 +148,36 @@ def flag_rules(given: Mapping[RuleVerdict, Iterable[str]], *, home: str, base: s
 
 def project_hash(workspace: Path) -> str:
     """Return the SHA-256 over the project's rule files, empty if it has none."""
-    digest, some = hashlib.sha256(), False
-    for name in _PROJECT_FILES:
-        try:
-            data = (workspace / name).read_bytes()
-        except OSError:
-            continue
-        some = True
-        digest.update(f"{name}\0{len(data)}\0".encode() + data)
-    return digest.hexdigest() if some else ""
+    return _hash_of(_read_project(workspace))
+
+
+_Content = UntrustedFile | UntrustedFileError | None
+"""A rule file as it was read, why it is not read, or None where there is none."""
+
+
+def _read(path: Path, beneath: Path | None = None) -> _Content:
+    """Read a rule file; `beneath` is the project that brings it and that it must really be in."""
+    try:
+        return read_untrusted(path, beneath=beneath, limit=MAX_BYTES)
+    except FileNotFoundError:
+        return None
+    except UntrustedFileError as error:
+        return error
+
+
+def _read_project(workspace: Path) -> dict[str, _Content]:
+    """Read each rule file of a project once, so that its hash and its rules are of the same bytes."""
+    return {name: _read(workspace / name, workspace) for name in _PROJECT_FILES}
+
+
+def _hash_of(files: Mapping[str, _Content]) -> str:
+    digest = hashlib.sha256()
+    for name, content in files.items():
+        if isinstance(content, UntrustedFile):
+            digest.update(f"{name}\0{len(content.data)}\0".encode() + content.data)
+        elif content is not None:
+            digest.update(f"{name}\0not read\0".encode())
+    return digest.hexdigest() if any(content is not None for content in files.values()) else ""
 
 
 def is_trusted(config: Path, workspace: Path, digest: str) -> bool:
@@ -206,36 +231,37 @@ class _Reader:
         self.valid: dict[str, list[list[str]]] = {}
         self.folders: list[NamedFolder] = []
 
-    def toml(self, path: Path, source: Source, base: str) -> RuleSet:
+    def toml(self, path: Path, content: _Content, source: Source, base: str) -> RuleSet:
         """Return the rules of a TOML file."""
-        try:
-            file = read_toml(path)
-        except TomlFileError as error:
-            return self._broken(path, source, base, str(error))
-        if file is None:
+        if content is None:
             return RuleSet()
+        if isinstance(content, UntrustedFileError):
+            return self._broken(path, b"", source, base, str(content))
+        try:
+            file = parse_toml(path, content.data)
+        except TomlFileError as error:
+            return self._broken(path, content.data, source, base, str(error))
         return self._whole(file.values, file.text, path, source, base)
 
-    def json(self, path: Path, source: Source, base: str) -> RuleSet:
+    def json(self, path: Path, content: _Content, source: Source, base: str) -> RuleSet:
         """Return the rules of a `settings.json`."""
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                return self._broken(path, source, base, f"{path}: too large: at most {MAX_BYTES:,} bytes are read")
-            text = path.read_text("utf-8")
-        except (FileNotFoundError, NotADirectoryError):
+        if content is None:
             return RuleSet()
-        except (OSError, ValueError) as error:
-            return self._broken(path, source, base, f"{path}: cannot be read: {error}")
+        if isinstance(content, UntrustedFileError):
+            return self._broken(path, b"", source, base, str(content))
+        data = content.data
         try:
+            text = data.decode("utf-8")
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             line = getattr(error, "lineno", None)
-            return self._broken(path, source, base, f"{path}{f':{line}' if line else ''}: not valid JSON: {error}")
+            problem = f"{path}{f':{line}' if line else ''}: not valid JSON: {error}"
+            return self._broken(path, data, source, base, problem)
         if not isinstance(values, dict):
-            return self._broken(path, source, base, f"{path}: not an object")
+            return self._broken(path, data, source, base, f"{path}: not an object")
         permissions = values.get("permissions", {})
         if not isinstance(permissions, dict):
-            return self._broken(path, source, base, f"{path}: permissions is not an object")
+            return self._broken(path, data, source, base, f"{path}: permissions is not an object")
         # that file has settings of another program besides, which are none of ours
         chosen: dict[str, Any] = {verdict: permissions[verdict] for verdict in _VERDICTS if verdict in permissions}
         found = self._whole(chosen, text, path, source, base)
@@ -256,14 +282,9 @@ class _Reader:
             return builder.build()
         return self._with_last_valid(builder, path, source, base, degraded=degraded)
 
-    def _broken(self, path: Path, source: Source, base: str, problem: str) -> RuleSet:
+    def _broken(self, path: Path, data: bytes, source: Source, base: str, problem: str) -> RuleSet:
         builder = RuleBuilder(self.home)
-        try:
-            with path.open("rb") as file:
-                text = file.read(MAX_BYTES).decode("utf-8", "replace") if path.is_file() else ""
-        except (OSError, ValueError):
-            text = ""
-        for verdict, rule, line in _salvaged(text):
+        for verdict, rule, line in _salvaged(data.decode("utf-8", "replace")):
             with contextlib.suppress(RuleError):
                 parsed = parse_rule(rule, verdict, Origin(source, str(path), line, base), self.home)
                 builder.rules.append(parsed)

@@ -130,23 +130,31 @@ class Approvals:
         if any(known.pattern == grant for known in self._core.state.permissions.grants):
             await self._core.recorder.record(PermissionRevoked(grant=grant))
 
-    async def trust(self) -> LoadedRules:
-        """Let the project's files allow what they want to, as they are now. Raises `SessionError`, `OSError`."""
+    async def trust(self, shown: str) -> LoadedRules:
+        """Let the project's files allow what they want to, as long as they have the hash that was `shown`.
+
+        Raises `SessionError`, also when they have changed since, and `OSError`.
+        """
         self._core.require_writable()
-        rules = await asyncio.to_thread(self._core.audit.trust, self._core.state.conversation.workspace)
+        rules = await asyncio.to_thread(self._core.audit.trust, self._core.state.conversation.workspace, shown)
         await asyncio.to_thread(self._core.rules.read)
         await self._core.rules.record_folders()
         await self.reconsider()
         return rules
 
     async def agree_to_memory(self) -> None:
-        """Give the project's memory files to the model from now on, as they are. Raises `OSError`."""
+        """Give the memory files that the user was shown last to the model from now on. Raises `OSError`.
+
+        One that has changed since is held back.
+        """
         self._core.require_writable()
         memory, chosen = await self._core.choose_memory()
-        await asyncio.to_thread(agree, memory, self._core.options.config_dir)
+        shown = self._core.shown_memory
+        await asyncio.to_thread(agree, memory, shown, self._core.options.config_dir)
         history = await self._core.histories.load(MAIN_AGENT)
-        if history.system and chosen.held:
-            text = "\n\n".join(file.block() for file in chosen.held)
+        agreed = [file for file in chosen.held if file.sha256 in shown]
+        if history.system and agreed:
+            text = "\n\n".join(file.block() for file in agreed)
             await self._core.recorder.record(ContextNoted(text=f"<memory>\n{text}\n</memory>"))
 
     async def answer(self, question: str, text: str) -> None:

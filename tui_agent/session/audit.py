@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_agent.agents.agent_type import narrowing_of
 from tui_agent.config.paths import Paths
-from tui_agent.context.agreement import agree, choose_memory, describe_held
-from tui_agent.context.memory import load_memory
+from tui_agent.context.agreement import agree, choose_memory
+from tui_agent.context.memory import MemoryFile, load_memory
 from tui_agent.events import PermissionRevoked
 from tui_agent.journal import Journal, Recorder
 from tui_agent.permissions.audit import Redecider, RulesOf, WhatIf
@@ -125,23 +125,27 @@ class Audit:
         """Add rules to the user's file, all or none, and return that. Raises `RuleFileError`."""
         return add_rules(self.paths.config, texts, verdict, str(self.runtime.home))
 
-    def held_memory(self, workspace: str) -> list[str]:
+    def held_memory(self, workspace: str) -> tuple[MemoryFile, ...]:
         """Return the memory files of a folder that wait for the user's agreement. Blocking."""
         memory = load_memory(self.paths.config, Path(workspace), self.runtime.home)
-        return describe_held(choose_memory(memory, "ask", self.paths.config).held)
+        return choose_memory(memory, "ask", self.paths.config).held
 
-    def agree_to_memory(self, workspace: str) -> None:
-        """Let a folder's memory files go to the model, as they are. Blocking. Raises `OSError`."""
-        agree(load_memory(self.paths.config, Path(workspace), self.runtime.home), self.paths.config)
+    def agree_to_memory(self, workspace: str, shown: Iterable[MemoryFile]) -> None:
+        """Let the memory files of a folder that the user was `shown` go to the model. Blocking. Raises `OSError`."""
+        memory = load_memory(self.paths.config, Path(workspace), self.runtime.home)
+        agree(memory, {file.sha256 for file in shown}, self.paths.config)
 
-    def trust(self, workspace: str) -> LoadedRules:
-        """Let the files of a project allow what they want to, as they are now; return the rules that hold then.
+    def trust(self, workspace: str, shown: str) -> LoadedRules:
+        """Let the files of a project allow what they want to, and return the rules that hold then.
 
-        Raises `SessionError` when the project has no such files, `OSError`.
+        `shown` is the hash of the files as the user saw them. Raises `SessionError` when the project has no such
+        files or they have changed since, `OSError`.
         """
         found = self.rules(workspace)
         if not found.project_hash:
             raise SessionError(f"{workspace} has no rules of its own; there is nothing to trust")
+        if found.project_hash != shown:
+            raise SessionError("the project's files have changed since they were shown; look at them again")
         trust(self.paths.config, Path(workspace), found.project_hash)
         return self.rules(workspace)
 

@@ -35,6 +35,7 @@ class SessionCore:
 
     `read_only_because` says why a session is read-only, `can_take_over` that the window that held it has left, so
     that resuming it again makes it writable. `closed` is set when closing begins.
+    `shown_memory` are the SHA-256 of the memory files that the user was shown last, before they agreed to any.
     """
 
     journal: Journal
@@ -55,6 +56,7 @@ class SessionCore:
     read_only_because: str = ""
     can_take_over: bool = False
     closed: bool = False
+    shown_memory: frozenset[str] = frozenset()
 
     @property
     def session(self) -> str:

@@ -416,16 +416,22 @@ class SessionHandle:
         """Take a grant of this session back; does nothing when there is none such."""
         return await self._approvals.revoke(grant)
 
-    async def trust(self) -> LoadedRules:
-        """Let the project's files allow what they want to, as they are now. Raises `SessionError`, `OSError`."""
-        return await self._approvals.trust()
+    async def trust(self, shown: str) -> LoadedRules:
+        """Let the project's files allow what they want to, as long as they have the hash that was `shown`.
+
+        Raises `SessionError`, also when they have changed since, and `OSError`.
+        """
+        return await self._approvals.trust(shown)
 
     async def held_memory(self) -> list[str]:
         """Return the project's memory files that wait for the user's agreement, a line for each with its size."""
         return await self._inspection.held_memory()
 
     async def agree_to_memory(self) -> None:
-        """Give the project's memory files to the model from now on, as they are. Raises `OSError`."""
+        """Give the memory files that `held_memory` returned last to the model from now on. Raises `OSError`.
+
+        One that has changed since is held back.
+        """
         return await self._approvals.agree_to_memory()
 
     async def why(self, step: str) -> list[EventBase]:

@@ -79,7 +79,9 @@ class Inspection:
 
     async def held_memory(self) -> list[str]:
         """Return the project's memory files that wait for the user's agreement, a line for each with its size."""
-        return describe_held((await self._core.choose_memory())[1].held)
+        held = (await self._core.choose_memory())[1].held
+        self._core.shown_memory = frozenset(file.sha256 for file in held)
+        return describe_held(held)
 
     async def why(self, step: str) -> list[EventBase]:
         """Return what was asked, changed and decided about a step, oldest first."""

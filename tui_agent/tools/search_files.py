@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,9 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 LONGEST_LINE = 300
+
+LARGEST_IGNORE_FILE = 1 << 20
+"""Bytes of a .gitignore that is read; a larger one excludes nothing."""
 
 
 def walk(root: str, folder: str) -> Iterator[str]:
@@ -62,7 +66,12 @@ def excluded(folder: str, root: str) -> bool:
 def rules_of(folder: str) -> list[tuple[str, GitIgnoreSpec]]:
     """Return the rules of a folder's .gitignore with the folder they count from; none if it has none."""
     try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="replace") as file:
+        # not blocking: a pipe of that name would wait for its other end for ever
+        descriptor = os.open(os.path.join(folder, ".gitignore"), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, encoding="utf-8", errors="replace") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_IGNORE_FILE:
+                return []
             return [(folder, GitIgnoreSpec.from_lines(file))]
     except (OSError, ValueError):
         return []

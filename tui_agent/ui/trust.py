@@ -30,7 +30,7 @@ async def offer_trust(app: TuiAgentApp, handle: SessionHandle) -> None:
     lines.append(("It holds until one of these files changes.", "muted"))
     dialog = ConfirmDialog("Trust this folder?", lines, "trust", "cancel")
     if await app.push_screen_wait(dialog):
-        await handle.trust()
+        await handle.trust(found.project_hash)
         app.notify("Trusted, as long as these files stay as they are.", timeout=3)
 
 

@@ -11,8 +11,10 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tui_agent.config.untrusted import UntrustedFileError, read_untrusted
 from tui_agent.permissions.guard.grammars.find import may_find
 from tui_agent.permissions.guard.grammars.git import split_git
 from tui_agent.permissions.guard.model import Command, Line, Surroundings, Word
@@ -344,10 +346,10 @@ def _brought_back(root: str, path: str) -> bool:
 def _negated(file: str) -> bool:
     """Say whether an ignore file brings back something hidden; one that cannot be read does not."""
     try:
-        with open(file, encoding="utf-8", errors="replace") as lines:
-            return any(re.match(r"!(.*/)?[.*?\[]", text) and not _EXAMPLE.search(text) for text in lines)
-    except OSError:
+        text = read_untrusted(Path(file), beneath=None, limit=_LARGEST_INDEX).data.decode("utf-8", "replace")
+    except (FileNotFoundError, UntrustedFileError):
         return False
+    return any(re.match(r"!(.*/)?[.*?\[]", line) and not _EXAMPLE.search(line) for line in text.splitlines(True))
 
 
 _EXAMPLE = re.compile(r"(\.(example|sample|template|dist)|\.gitkeep|\.github.*|\.gitignore|/|\*\.\w+)\s*$")
@@ -487,11 +489,8 @@ def _index(root: str) -> tuple[str, bytes] | None:
         folder = os.path.dirname(folder)
     name = os.path.join(folder, ".git", "index")
     try:
-        if os.path.getsize(name) > _LARGEST_INDEX:
-            return None
-        with open(name, "rb") as file:
-            content = file.read()
-    except OSError:
+        content = read_untrusted(Path(name), beneath=None, limit=_LARGEST_INDEX).data
+    except (FileNotFoundError, UntrustedFileError):
         return None
     # from version 4 on, names are stored without what they share with the one before
     return (folder, content) if content[4:8] in (b"\0\0\0\2", b"\0\0\0\3") else None

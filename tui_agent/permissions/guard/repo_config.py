@@ -12,7 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from tui_agent.config.untrusted import UntrustedFileError, read_untrusted
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings
 from tui_agent.permissions.guard.places import allowed_folder
 
@@ -167,11 +169,8 @@ def _keys(text: str) -> Iterator[str]:
 
 def _read(path: str) -> str | None:
     try:
-        if os.path.isdir(path) or os.path.getsize(path) > _MOST_BYTES:
-            return None
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
+        return read_untrusted(Path(path), beneath=None, limit=_MOST_BYTES).data.decode("utf-8", "replace")
+    except (FileNotFoundError, UntrustedFileError):
         return None
 
 
@@ -192,7 +191,9 @@ def _tool(command: Command, cwd: str, surroundings: Surroundings) -> str:
             path = os.path.join(place, file)
             if not os.path.lexists(path):
                 continue
-            text = _read(path) or ""
+            text = _read(path)
+            if text is None:
+                return f"{path} cannot be read, and {name} runs programs that it names"
             if family in ("yarn", "pnpm") or re.search(
                 r"\b(path|rustc|rustc-wrapper|runner|linker|credential|alias|include|env)\b", text
             ):
