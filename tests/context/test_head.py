@@ -50,7 +50,7 @@ def head(workspace: Path, kind: AgentType, mode: str, *, attended: bool, main: b
         workspace=workspace,
         model="claude-opus-5-5",
         memory=[],
-        tools=pool.api_tools(),
+        tools=pool.api_tools(strict=True),
         facts=facts.sentences(),
         runtime=Runtime(environment={"PATH": "/usr/bin:/bin"}),
     )

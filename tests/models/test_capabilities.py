@@ -235,6 +235,9 @@ def test_limits_in_the_forms_of_many_servers(entry: dict[str, Any], window: int 
     assert found.known == (window is not None)
 
 
+YES = {"supported": True}
+
+
 def test_a_server_may_allow_less_than_the_catalog_says() -> None:
     catalog = load_catalog()
     catalog.learn(described_facts("claude-sonnet-5-5", {"max_input_tokens": 200_000, "max_tokens": 500_000}, 0.0))
@@ -293,9 +296,34 @@ async def test_facts_are_kept_between_starts(serve: Any, tmp_path: Path) -> None
 async def test_strict_is_taken_out_of_every_request_of_a_server_that_refuses_it(old: Any, connect: Any) -> None:
     server = old({"strict_tools": "tools.0.custom.strict: Extra inputs are not permitted"})
     talk = connect(server.base_url)
+    talk.client.capabilities.learn(described_facts(SONNET.id, {"capabilities": {"structured_outputs": YES}}, 0.0))
     tools = [{"name": "read", "input_schema": {"type": "object"}, "strict": True}]
     for _ in range(2):
         body = body_of("say 5", tools=tools)
         await talk.client.stream(ModelRequest(body["model"], json.dumps(body).encode()), talk.on_deltas)
     assert ["strict" in json.dumps(request.body) for request in server.requests] == [False, False]
     assert len(talk.client.capabilities.take_news()) == 1
+
+
+async def test_a_server_that_says_nothing_of_strict_tools_is_sent_none(serve: Any, connect: Any) -> None:
+    server = serve()
+    talk = connect(server.base_url)
+    tools = [{"name": "read", "input_schema": {"type": "object", "additionalProperties": False}, "strict": True}]
+    body = body_of("say 5", tools=tools)
+    await talk.client.stream(ModelRequest(body["model"], json.dumps(body).encode()), talk.on_deltas)
+    assert "strict" not in json.dumps(server.requests[-1].body)
+    await talk.client.ask_facts(body["model"])
+    await talk.client.stream(ModelRequest(body["model"], json.dumps(body).encode()), talk.on_deltas)
+    assert server.requests[-1].body["tools"] == tools
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "tools: Schemas contain too many optional parameters (31). The maximum across all strict tools is 24.",
+        "tools.2: Schema is too complex for compilation.",
+        "Too many strict tools (21). The maximum number of strict tools supported is 20.",
+    ],
+)
+def test_a_schema_that_is_too_much_for_the_server_is_about_strict_tools(words: str) -> None:
+    assert named_feature(words, {"thinking", "strict_tools", "cache"}) == "strict_tools"

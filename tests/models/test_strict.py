@@ -35,6 +35,14 @@ def marked(mark: Any) -> dict[str, Any]:
     return {"type": "text", "text": "s", "cache_control": mark}
 
 
+CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
+OPTIONAL = {f"p{number}": {"type": "string"} for number in range(25)}
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "read", "input_schema": schema, "strict": True}
+
+
 BROKEN: list[tuple[list[Any], dict[str, Any], str]] = [
     (["hi"], {"tool_choice": {"type": "any"}}, "forced tool use"),
     (["hi"], {"tool_choice": {"type": "tool", "name": "read"}}, "forced tool use"),
@@ -46,6 +54,15 @@ BROKEN: list[tuple[list[Any], dict[str, Any], str]] = [
     (["hi"], {"thinking": {"type": "adaptive", "display": "loud"}}, "thinking.display"),
     (["hi"], {"system": [marked(SHORT)], "cache_control": HOUR}, "must not come after"),
     (["hi"], {"tools": [{**TOOLS[0], "strict": True}]}, "additionalProperties"),
+    (
+        ["hi"],
+        {"tools": [strict({**CLOSED, "minProperties": 1})]},
+        "minProperties",
+    ),
+    (["hi"], {"tools": [strict({**CLOSED, "properties": {"a": {"type": "number", "maximum": 3}}})]}, "'maximum'"),
+    (["hi"], {"tools": [strict({**CLOSED, "properties": {"a": {"enum": ["b"]}}})]}, "must have a 'type'"),
+    (["hi"], {"tools": [strict({**CLOSED, "properties": OPTIONAL})]}, "too many optional"),
+    (["hi"], {"tools": [{**strict(CLOSED), "name": f"t{i}"} for i in range(21)]}, "Too many strict tools"),
     ([user({**png(10), "source": {**png(10)["source"], "data": "***"}})], {}, "invalid base64"),
     ([user(png(8001))], {}, "8000 pixels"),
     ([user(*(png(2001) for _ in range(21)))], {}, "many-image requests: 2000 pixels"),

@@ -337,6 +337,8 @@ class Agent:
             reason = "the tools that plan mode left out are offered now; the prompt cache begins anew"
         services = self.services
         pool = self.hands.new_pool
+        model = await services.model()
+        strict = services.client.capabilities.offers("strict_tools", model.id)
         memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace, services.runtime.home)
         chosen = await asyncio.to_thread(choose_memory, memory, services.memory_files, services.config_dir)
         loaded = await asyncio.to_thread(
@@ -345,7 +347,7 @@ class Agent:
             workspace=services.workspace,
             model=services.conversation().model,
             memory=chosen.given,
-            tools=pool.api_tools(),
+            tools=pool.api_tools(strict=strict),
             added=services.system_prompt if self._is_main else "",
             facts=await self._facts([tool.name for tool in pool.tools]),
             runtime=services.runtime,

@@ -323,7 +323,7 @@ _NAMES: dict[Feature, re.Pattern[str]] = {
     "diagnostics": re.compile(r"\bdiagnostics\b|previous_message_id"),
     "cache_1h": re.compile(r"\bttl\b|extended-cache"),
     "cache": re.compile(r"cache_control"),
-    "strict_tools": re.compile(r"\bstrict\b"),
+    "strict_tools": re.compile(r"\bstrict\b|schema is too complex|too many optional|grammar|schema.{0,40}compil"),
     "web_search": re.compile(r"web_?search"),
     "web_fetch": re.compile(r"web_?fetch"),
     "fallbacks": re.compile(r"fallback"),

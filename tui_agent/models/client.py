@@ -261,13 +261,15 @@ class ModelClient:
         return named_feature(error.message, present), present
 
     def _fitted(self, request: ModelRequest) -> ModelRequest:
-        """Return the request without what the server is known to refuse in the part that every request repeats."""
-        lasting: tuple[Feature, ...] = ("strict_tools", "compaction_block", "web_search", "web_fetch")
-        known = [feature for feature in lasting if self.capabilities.refused(feature, request.model)]
-        if not known:
+        """Return the request without what the server cannot do in the part that every request repeats.
+
+        A session may have begun with another server, or with another model of this one.
+        """
+        can = self.capabilities
+        known = [feature for feature in _LASTING if not can.offers(feature, request.model)]
+        if not any(_MARK_OF[feature] in request.body for feature in known):
             return request
-        body = json.loads(request.body)
-        present = features_of(body)
+        present = features_of(json.loads(request.body))
         known = [feature for feature in known if feature in present]
         return ModelRequest(request.model, *without(request.body, known)) if known else request
 
@@ -457,6 +459,17 @@ class ModelClient:
             await self._client.close()
             self._client = None
             self._preparing = None
+
+
+_MARK_OF: dict[Feature, bytes] = {
+    "strict_tools": b'"strict":',
+    "compaction_block": b'"compaction"',
+    "web_search": b'"web_search',
+    "web_fetch": b'"web_fetch',
+}
+"""What a request's body holds if it uses a feature of its lasting part: looked for before the body is parsed."""
+
+_LASTING = tuple(_MARK_OF)
 
 
 class _NoEndpointError(Exception):

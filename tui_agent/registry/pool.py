@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tui_agent.events import JsonObject, PoolEntry
 from tui_agent.registry.metadata import ToolMetadata
+from tui_agent.registry.strict import strict_tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,13 @@ class Pool:
     tools: tuple[ToolMetadata, ...]
     entries: tuple[PoolEntry, ...]
 
-    def api_tools(self) -> list[JsonObject]:
-        """Return the tools as the Messages API takes them, always in the same order: by name."""
-        return [_api_tool(tool) for tool in self.tools]
+    def api_tools(self, *, strict: bool = False) -> list[JsonObject]:
+        """Return the tools as the Messages API takes them, always in the same order: by name.
+
+        `strict` asks the server to guarantee inputs that fit, where a tool's schema allows that.
+        """
+        tools = [_api_tool(tool) for tool in self.tools]
+        return strict_tools(tools) if strict else tools
 
 
 def assemble_pool(

@@ -107,7 +107,21 @@ def _check_sampling(body: dict[str, Any]) -> None:
         raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
 
 
+MAX_STRICT_TOOLS = 20
+MAX_OPTIONAL = 24
+"""Strict tools of a request, and their optional properties, at most (documentation: structured outputs)."""
+
+
 def _check_strict(tools: list[dict[str, Any]]) -> None:
+    strict_ones = [tool for tool in tools if tool.get("strict") is True]
+    if len(strict_ones) > MAX_STRICT_TOOLS:
+        raise invalid(f"tools: Too many strict tools ({len(strict_ones)}). The maximum is {MAX_STRICT_TOOLS}.")
+    optional = sum(_optional(tool.get("input_schema")) for tool in strict_ones)
+    if optional > MAX_OPTIONAL:
+        raise invalid(
+            f"tools: Schemas contain too many optional parameters ({optional}). The maximum across all strict tools "
+            f"is {MAX_OPTIONAL}."
+        )
     for number, tool in enumerate(tools):
         strict = tool.get("strict")
         if strict is None:
@@ -118,17 +132,46 @@ def _check_strict(tools: list[dict[str, Any]]) -> None:
             _check_closed(tool.get("input_schema"), f"tools.{number}.custom.input_schema")
 
 
-def _check_closed(schema: Any, where: str) -> None:
-    """Raise `ApiError` for an object of a strict tool that leaves open what else may be in it."""
+_STRICT_KEYWORDS = frozenset({
+    "$defs", "$ref", "additionalProperties", "allOf", "anyOf", "const", "default", "description", "enum", "format",
+    "items", "minItems", "properties", "required", "title", "type",
+})  # fmt: skip
+"""Keywords of JSON Schema that strict tools may use (documentation: structured outputs)."""
+
+
+def _optional(schema: Any) -> int:
+    """Return how many properties of a schema's objects may be left out."""
     if isinstance(schema, list):
-        for index, part in enumerate(schema):
-            _check_closed(part, f"{where}.{index}")
+        return sum(map(_optional, schema))
     if not isinstance(schema, dict):
-        return
-    if schema.get("type") == "object" and schema.get("additionalProperties") is not False:
+        return 0
+    properties = schema.get("properties")
+    own = len(properties.keys() - set(schema.get("required") or [])) if isinstance(properties, dict) else 0
+    return own + sum(map(_optional, schema.values()))
+
+
+def _check_closed(schema: Any, where: str) -> None:
+    """Raise `ApiError` for a schema of a strict tool that says what the server cannot guarantee."""
+    if not isinstance(schema, dict):
+        raise invalid(f"{where}: Input should be a valid dictionary")
+    kind = schema.get("type", "")
+    unknown = sorted(schema.keys() - _STRICT_KEYWORDS)
+    if unknown:
+        raise invalid(f"{where}: For '{kind}' type, property '{unknown[0]}' is not supported")
+    if schema.get("minItems", 0) not in {0, 1}:
+        raise invalid(f"{where}: For 'array' type, 'minItems' values other than 0 or 1 are not supported")
+    if not schema.keys() & {"type", "$ref", "anyOf", "allOf", "const"}:
+        raise invalid(f"{where}: Schema must have a 'type', '$ref', 'anyOf' or 'allOf'")
+    if kind == "object" and schema.get("additionalProperties") is not False:
         raise invalid(f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false")
-    for name, part in schema.items():
-        _check_closed(part, f"{where}.{name}")
+    for key in ("properties", "$defs"):
+        for name, part in (schema.get(key) or {}).items():
+            _check_closed(part, f"{where}.{key}.{name}")
+    for key in ("anyOf", "allOf"):
+        for index, part in enumerate(schema.get(key) or []):
+            _check_closed(part, f"{where}.{key}.{index}")
+    if "items" in schema:
+        _check_closed(schema["items"], f"{where}.items")
 
 
 def _check_lives(body: dict[str, Any]) -> None:
