@@ -117,7 +117,7 @@ def check(
     A line of input is {"tool", "input", "cwd", "mode", "sandbox", "agent_type", "grants": [rules],
     "folders": [paths], "tier", "allow": [rules], "ask": [rules], "deny": [rules]}; all but tool and input may be left
     out, and the options below hold where it does not say. The rules come on top of those that hold in the folder. A
-    command's input may have "access": sandbox, network or full.
+    command's input may have "access": sandbox, write, network or full.
     """
     if (tool is None) != (call_input is None):
         raise click.UsageError("--tool and --input go together.")

@@ -51,7 +51,7 @@ def main(report: Callable[[str], None] = print) -> list[Figure]:
     """Measure, report a line each, and return the figures."""
     figures = []
     environment = sandbox.command_environment(os.environ)
-    plain = sandbox.shell_argv("true", environment)
+    plain = sandbox.shell_argv("true")
     with tempfile.TemporaryDirectory(prefix="tui-agent-benchmark-") as name:
         folder = Path(name)
         workspace = folder / "workspace"

@@ -49,7 +49,7 @@ async def work(root: Path, mark: int) -> None:
         )
         intent = Intent(effect="supervised", key=step, spool=str(spool))
         await journal.append(StepStarted(step=step, tool="bash", intent=intent))
-        argv = command.shell_argv(text, runtime.environment)
+        argv = command.shell_argv(text)
         await command.start(spool, argv, cwd=workspace, environment=runtime.environment, timeout=10, runtime=runtime)
         await journal.append_chunks(StepOutput(step=step, text="some output\n" * 50))
 

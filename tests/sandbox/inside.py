@@ -70,7 +70,7 @@ async def main(base: Path, kind: str) -> None:
     for name, command in json.load(sys.stdin).items():
         spool = base / "data" / "steps" / name
         access = "network" if name.startswith("network") else "sandbox"
-        argv = sandbox.shell_argv(command, environment)
+        argv = sandbox.shell_argv(command)
         made = await box.enclose(argv, environment, spool, access)
         await sandbox.start(
             spool,

@@ -33,6 +33,8 @@ def run(program: bytes, number: int, *arguments: int, architecture: int) -> int:
                 at += yes if value == k else no
             case 0x35:
                 at += yes if value >= k else no
+            case 0x54:
+                value &= k
             case 0x45:
                 at += yes if value & k else no
             case 0x06:
@@ -42,7 +44,7 @@ def run(program: bytes, number: int, *arguments: int, architecture: int) -> int:
 @pytest.mark.parametrize("internet", [True, False])
 @pytest.mark.parametrize("machine", list(_ARCHITECTURES))
 def test_the_calls_that_are_refused(machine: str, internet: bool) -> None:
-    architecture, refused, socket, clone, ioctl = _ARCHITECTURES[machine]
+    architecture, refused, socket, socketpair, clone, ioctl = _ARCHITECTURES[machine]
     program = seccomp_program(internet=internet, machine=machine)
 
     def said(number: int, *arguments: int) -> int:
@@ -62,6 +64,34 @@ def test_the_calls_that_are_refused(machine: str, internet: bool) -> None:
     assert said(socket, 10) == (ALLOW if internet else DENY)
     assert said(socket, 40) == DENY
     assert said(socket, 38) == DENY
+    assert said(socketpair, 1, 2) == ALLOW
+
+
+@pytest.mark.parametrize("internet", [True, False])
+@pytest.mark.parametrize("machine", list(_ARCHITECTURES))
+def test_without_unix_sockets_connected_pairs_are_left(machine: str, internet: bool) -> None:
+    architecture, _, socket, socketpair, *_ = _ARCHITECTURES[machine]
+    program = seccomp_program(internet=internet, unix=False, machine=machine)
+
+    def said(number: int, *arguments: int) -> int:
+        return run(program, number, *arguments, architecture=architecture)
+
+    assert said(socket, 1) == DENY
+    assert [said(socket, family) for family in (2, 10)] == [ALLOW if internet else DENY] * 2
+    assert [said(socket, family) for family in (38, 40)] == [DENY, DENY]
+    assert said(socketpair, 1, 1 | 0o2000000) == ALLOW
+    assert said(socketpair, 1, 2 | 0o2000000) == DENY
+    assert said(0 if machine == "x86_64" else 63) == ALLOW
+
+
+@pytest.mark.parametrize("machine", list(_ARCHITECTURES))
+def test_a_command_that_only_reads_changes_no_mode_and_signals_nobody(machine: str) -> None:
+    architecture, *_, ioctl = _ARCHITECTURES[machine]
+    program = seccomp_program(internet=False, unix=False, changes=False, signals=False, machine=machine)
+    calls = {"x86_64": [90, 91, 268, 452, 62, 234, 424], "aarch64": [52, 53, 452, 129, 424]}[machine]
+    assert {run(program, number, architecture=architecture) for number in calls} == {DENY}
+    assert run(program, ioctl, 3, 0x40086602, architecture=architecture) == DENY
+    assert run(program, ioctl, 3, 0x5401, architecture=architecture) == ALLOW
 
 
 @given(st.integers(0, 2**32 - 1))

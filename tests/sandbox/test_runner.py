@@ -28,7 +28,7 @@ async def launch(
 ) -> None:
     await sandbox.start(
         spool,
-        sandbox.shell_argv(command, ENVIRONMENT),
+        sandbox.shell_argv(command),
         cwd=Path.cwd(),
         environment=ENVIRONMENT,
         timeout=timeout,
@@ -148,7 +148,8 @@ async def test_a_time_out_ends_what_left_the_process_session(tmp_path: Path) -> 
 
 
 async def test_too_much_output_keeps_beginning_and_end(tmp_path: Path) -> None:
-    await launch(tmp_path / "s", "echo first; yes | head -c 3000000; echo; echo last", output_limit=1000)
+    command = "echo first; yes | head -c 3000000; echo; echo last"
+    await launch(tmp_path / "s", command, limits=sandbox.Limits(output=1000))
     record = await sandbox.wait(tmp_path / "s", ignore, Runtime())
     output = record.output.read_bytes()
     assert output.startswith(b"first\ny\n")
@@ -171,11 +172,11 @@ async def test_binary_output(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["echo a\0b", "x" * 200_000, "echo \ud800"])
 def test_what_no_program_can_be_given_is_refused(command: str) -> None:
     with pytest.raises(CommandError):
-        sandbox.shell_argv(command, ENVIRONMENT)
+        sandbox.shell_argv(command)
 
 
 async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
-    argv = sandbox.shell_argv("true", ENVIRONMENT)
+    argv = sandbox.shell_argv("true")
     await sandbox.start(
         tmp_path / "s", argv, cwd=tmp_path / "gone", environment=ENVIRONMENT, timeout=5, runtime=Runtime()
     )
@@ -207,7 +208,7 @@ def fail(name):
     if name == {failpoint!r}:
         os.kill(os.getpid(), signal.SIGKILL)
 environment = {ENVIRONMENT!r}
-argv = sandbox.shell_argv({command!r}, environment)
+argv = sandbox.shell_argv({command!r})
 asyncio.run(sandbox.start(Path({str(spool)!r}), argv, cwd=Path.cwd(), environment=environment,
     timeout={timeout}, runtime=Runtime(failpoint=fail)))
 """
@@ -409,7 +410,7 @@ async def output_of(spool: Path) -> bytes:
 @pytest.mark.parametrize("before", [0, 50, 979, 980, 985, 990, 1000, 1005, 1010, 5000])
 async def test_a_secret_near_the_limit_of_the_output(tmp_path: Path, before: int) -> None:
     command = f"head -c {before} /dev/zero | tr '\\0' .; echo {TOKEN}; head -c 100000 /dev/zero | tr '\\0' -"
-    await launch(tmp_path / "s", command, runtime=SECRETS, output_limit=1000)
+    await launch(tmp_path / "s", command, runtime=SECRETS, limits=sandbox.Limits(output=1000))
     output = await output_of(tmp_path / "s")
     whole = output.replace(b"\n[... 0 bytes of output dropped ...]\n", b"")
     assert whole == b"." * before + b"[redacted: MY_TOKEN]\n" + b"-" * 100_000
@@ -418,7 +419,7 @@ async def test_a_secret_near_the_limit_of_the_output(tmp_path: Path, before: int
 @pytest.mark.parametrize("after", [0, 10, 262_125, 262_134, 262_144, 270_000])
 async def test_a_secret_near_the_end_of_an_output_that_is_cut(tmp_path: Path, after: int) -> None:
     command = f"head -c 400000 /dev/zero | tr '\\0' .; echo {TOKEN}; head -c {after} /dev/zero | tr '\\0' -"
-    await launch(tmp_path / "s", command, runtime=SECRETS, output_limit=1000)
+    await launch(tmp_path / "s", command, runtime=SECRETS, limits=sandbox.Limits(output=1000))
     output = await output_of(tmp_path / "s")
     assert b"hunter" not in output
     assert "ä".encode() not in output

@@ -55,7 +55,7 @@ async def test_a_session_whose_command_still_runs_is_not_deleted(tmp_path):
     spool = folder / "steps" / "step_1"
     runtime = Runtime()
     environment = {"PATH": "/usr/bin:/bin"}
-    argv = sandbox.shell_argv("sleep 300", environment)
+    argv = sandbox.shell_argv("sleep 300")
     await sandbox.start(spool, argv, cwd=tmp_path, environment=environment, timeout=300, runtime=runtime)
     try:
         pid = sandbox.inspect(spool).pid

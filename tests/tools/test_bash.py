@@ -173,7 +173,7 @@ async def test_the_newest_attempt_is_looked_at(bench: Bench) -> None:
     for name, word in (("step_7", "old"), ("step_7.2", "new")):
         await sandbox.start(
             bench.root / "steps" / name,
-            sandbox.shell_argv(f"echo {word}", environment),
+            sandbox.shell_argv(f"echo {word}"),
             cwd=bench.workspace,
             environment=environment,
             timeout=5,

@@ -57,7 +57,8 @@ async def test_a_variable_is_let_through_by_name(tmp_path: Path) -> None:
     ("command", "hint"),
     [
         ("python3 -c \"import socket; socket.create_connection(('example.org', 80))\"", 'access: "network"'),
-        ("git init -q . && git config core.editor vi && touch .git/x; git config core.pager less", ""),
+        ("git init -q a && cd a && git config core.editor vi && touch .git/x; git config core.pager less", ""),
+        ("git init -q .", "does not become a repository"),
         ("touch /usr/x", 'access: "full"'),
         ("false", ""),
     ],

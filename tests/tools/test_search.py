@@ -19,10 +19,12 @@ from tui_agent.workflow import ToolError
 
 
 @pytest.fixture(params=["rg", "python"])
-def searching(request: pytest.FixtureRequest, bench: Bench) -> Bench:
+def searching(request: pytest.FixtureRequest, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     environment = dict(os.environ)
     if request.param == "python":
         environment["PATH"] = "/nowhere"
+        monkeypatch.setattr("tui_agent.programs.SYSTEM_FOLDERS", ())
+        monkeypatch.setattr("tui_agent.programs.HOME_FOLDERS", ())
     elif shutil.which("rg") is None:
         pytest.skip("no ripgrep here")
     bench.runtime = Runtime(environment=environment)
@@ -147,7 +149,7 @@ async def test_a_search_that_takes_for_ever_is_ended(bench: Bench, monkeypatch: 
     from tui_agent.tools import search
 
     monkeypatch.setattr(search, "TIME_LIMIT", 0.5)
-    bench.runtime = Runtime(environment={"PATH": "/nowhere"})
+    monkeypatch.setattr(search, "find_program", lambda *_, **__: None)
     bench.file("a.txt", "a" * 40 + "!\n")
     result = text(await bench.do("grep", pattern=r"(a+)+$"))
     assert "the search was ended after" in result

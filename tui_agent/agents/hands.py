@@ -156,6 +156,10 @@ class Hands:
             closing=lambda: services.closing,
             environment=step.decision.environment if step.decision else {},
             hidden=step.decision.hidden if step.decision else (),
+            read_only=_only_reads(step),
+            unasked=_unasked(step),
+            protection=lambda: services.broker.protection(agent=self.recorder.agent),
+            limits=services.limits,
             left_out=lambda paths, folder: services.broker.left_out(
                 step.tool, paths, folder, agent=self.recorder.agent, mode=services.mode()
             ),
@@ -200,3 +204,17 @@ class Hands:
             await services.resolved.wait_for(lambda: question not in services.workflow().questions)
         answered = await services.find_events(subject=step.id, types=["question.answered"])
         return str(getattr(answered[-1], "answer", ""))
+
+
+def _only_reads(step: Step) -> bool:
+    """Return whether a command was allowed, without a question, because it changes nothing."""
+    decision = step.decision
+    if decision is None or decision.by != "policy" or decision.judgement is None:
+        return False
+    return decision.judgement.read_only
+
+
+def _unasked(step: Step) -> bool:
+    """Return whether a command runs because the sandbox holds it, and for no other reason."""
+    decision = step.decision
+    return decision is not None and bool(decision.judgement and decision.judgement.winner == "sandbox")

@@ -15,7 +15,7 @@ from tui_agent.models import Catalog, Model, ModelClient, RequestOptions
 from tui_agent.permissions import PermissionBroker
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
-from tui_agent.sandbox import Sandbox
+from tui_agent.sandbox import Limits, Sandbox
 from tui_agent.workflow import Tool, WorkflowState
 
 MOST_READERS = 8
@@ -58,6 +58,7 @@ class Services:
     implementations: dict[str, Tool] = field(default_factory=dict)
     request_options: Callable[[], RequestOptions] = RequestOptions
     sandbox: Sandbox | None = None
+    limits: Limits | None = None
     naming: asyncio.Lock = field(default_factory=asyncio.Lock)
     subagents: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     stopping: set[str] = field(default_factory=set)

@@ -151,6 +151,18 @@ class Settings(BaseModel):
         strict=False,
         description="Variables that commands get though their names look like a secret's, as MY_SERVICE_TOKEN.",
     )
+    command_processes: int = Field(
+        default=4_000, ge=0, le=4_000_000, description="Processes and threads of one command, at most; 0: no limit."
+    )
+    command_memory: int = Field(
+        default=0, ge=0, le=100_000_000, description="Memory of one command in MB, at most; 0: ¾ of the machine's."
+    )
+    command_disk: int = Field(
+        default=50_000, ge=0, le=100_000_000, description="MB that one command writes to disk, at most; 0: no limit."
+    )
+    command_output: int = Field(
+        default=64, ge=1, le=10_000, description="Output of one command that is kept, in MB, at most."
+    )
     additional_directories: tuple[str, ...] = Field(
         default=(),
         strict=False,

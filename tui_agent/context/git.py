@@ -8,16 +8,19 @@ gets no status at all, because git would run them to compare files.
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
-from os import pathsep
 from pathlib import Path
+
+from tui_agent.programs import find_program
 
 PATIENCE = 2.0
 """Seconds that one call of git may take. A repository too large for it is described without its changes."""
 
-_OPTIONS = ("--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_OPTIONS = (
+    "--no-pager", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null",
+    "-c", "core.pager=cat", "-c", "protocol.ext.allow=never", "-c", "safe.bareRepository=explicit",
+)  # fmt: skip
 _STATUS = ("status", "--porcelain=v2", "--branch", "--no-renames", "--ignore-submodules=all")
 _RUNS_PROGRAMS = re.compile(r"^filter\..*\.(clean|process)$", re.IGNORECASE | re.DOTALL)
 
@@ -49,19 +52,15 @@ class _Git:
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "none",
+            "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_NO_LAZY_FETCH": "1",
         }
 
     @classmethod
     def find(cls, workspace: Path, environment: Mapping[str, str]) -> _Git | None:
-        """Return git from the first folder of the PATH that is not below the workspace; None without one."""
-        root = workspace.resolve()
-        folders = [Path(folder) for folder in environment.get("PATH", "").split(pathsep) if folder.startswith("/")]
-        outside = [str(folder) for folder in folders if not folder.resolve().is_relative_to(root)]
-        program = shutil.which("git", path=pathsep.join(outside)) if outside else None
-        if program is None or Path(program).resolve().is_relative_to(root):
-            return None
-        return cls(program, workspace, environment)
+        """Return git as the system or the user installed it, never one of the workspace; None without one."""
+        program = find_program("git", environment, writable=[workspace])
+        return None if program is None else cls(program, workspace, environment)
 
     def run(self, *arguments: str) -> str | None:
         """Return what git prints; None when it fails or takes too long."""

@@ -31,6 +31,7 @@ from tui_agent.permissions.rule_sources import listed_rules
 from tui_agent.permissions.rules import RuleSet
 from tui_agent.permissions.state import PermissionsState
 from tui_agent.runtime import Runtime
+from tui_agent.sandbox import Protection
 
 if TYPE_CHECKING:
     from tui_agent.sandbox import TemporaryFolder
@@ -220,6 +221,11 @@ class PermissionBroker:
         policy = Policy(self.rules().plus(self.narrowing(agent).rules), str(self.runtime.home), self.protected)
         return policy.left_out(tool, paths, folder, workspace=str(self.workspace), mode=mode)
 
+    def protection(self, *, agent: str) -> Protection:
+        """Return what the sandbox has to keep from an agent's commands (blocking: reads the rules)."""
+        policy = Policy(self.rules().plus(self.narrowing(agent).rules), str(self.runtime.home), self.protected)
+        return policy.protection(str(self.workspace))
+
     def waiting(self, request_id: str) -> PermissionRequested:
         """Return a request that waits. Raises `NoSuchRequest`."""
         request = next((p for p in self.state().pending if p.request == request_id), None)
@@ -316,7 +322,9 @@ def _judge(
     found = narrowing.on(found, call.mode)
     access = call.input.get("access", "sandbox")
     if found.verdict == "allow" and access != "sandbox" and call.mode != "bypass" and call.sandbox != "none":
-        wanted = "network" if access == "network" else "to run outside the sandbox"
+        wanted = {"network": "network", "write": "to write in the workspace"}.get(
+            str(access), "to run outside the sandbox"
+        )
         found = replace(found, verdict="ask", reason=f"it asks for {wanted}", winner="access")
     if found.verdict == "ask" and EXACT + call_hash in granted:
         return replace(found, verdict="allow", reason="granted for this session: exactly this call", winner="grant")

@@ -20,6 +20,8 @@ from tui_agent.permissions.guard.user_rules import allowing_rule, forbidding_rul
 from tui_agent.permissions.paths import PathFinding, look_at
 from tui_agent.permissions.rules import STRENGTH, Rule, RuleSet
 from tui_agent.permissions.sensitive import secret_level
+from tui_agent.sandbox import Protection
+from tui_agent.sandbox.tree import DEPENDENCIES
 
 if TYPE_CHECKING:
     from tui_agent.sandbox import TemporaryFolder
@@ -134,6 +136,29 @@ class Policy:
 
         allowed = rank(folder)
         return {path for path in paths if rank(path) > allowed}
+
+    def protection(self, workspace: str) -> Protection:
+        """Return what the sandbox has to keep from commands: secrets, and files that rules about reading name."""
+        workspace = os.path.realpath(workspace)
+        levels: tuple[Literal["deny", "ask"], ...] = ("deny", "ask")
+        rules = [
+            (level, rule) for level in levels for rule in self.rules.of(level, "read") if rule.specifier is not None
+        ]
+        matchers = [(level, rule.path_matcher(workspace=workspace, home=self.home)) for level, rule in rules]
+
+        def find(paths: Sequence[str]) -> dict[str, Literal["deny", "ask"]]:
+            found: dict[str, Literal["deny", "ask"]] = {}
+            for path in paths:
+                level = secret_level(path)
+                if level != "deny":
+                    level = next((named for named, matches in matchers if matches(path)), level)
+                if level:
+                    found[path] = level
+            return found
+
+        key = (workspace, self.home, tuple((level, rule.text, rule.origin.base) for level, rule in rules))
+        named = any(f"{name}" in (rule.specifier or "") for _, rule in rules for name in DEPENDENCIES)
+        return Protection(key, find, everything=named)
 
     def _decide(self, request: Request) -> PolicyDecision:
         places = Places(self.home, request.workspace, self.protected, request.folders, request.temporary)

@@ -7,6 +7,7 @@ from tui_agent.sandbox.command import (
     Box,
     CommandError,
     CommandRecord,
+    Limits,
     inspect,
     kill,
     shell_argv,
@@ -15,8 +16,10 @@ from tui_agent.sandbox.command import (
 )
 from tui_agent.sandbox.enclosure import Access, Enclosed, Sandbox
 from tui_agent.sandbox.environment import command_environment, withheld
+from tui_agent.sandbox.masks import Protection
 from tui_agent.sandbox.probe import SandboxState, probe_sandbox
 from tui_agent.sandbox.profile import SECRET_FILES, Profile, SandboxError, build_profile, holds_all
+from tui_agent.sandbox.protected import own_code, own_installation
 from tui_agent.sandbox.temporary import TemporaryFolder
 
 __all__ = [
@@ -26,7 +29,9 @@ __all__ = [
     "CommandError",
     "CommandRecord",
     "Enclosed",
+    "Limits",
     "Profile",
+    "Protection",
     "Sandbox",
     "SandboxError",
     "SandboxState",
@@ -36,6 +41,8 @@ __all__ = [
     "holds_all",
     "inspect",
     "kill",
+    "own_code",
+    "own_installation",
     "probe_sandbox",
     "shell_argv",
     "start",

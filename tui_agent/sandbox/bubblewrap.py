@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from tui_agent.sandbox import temporary
@@ -13,6 +16,12 @@ PROGRAMS = (Path("/usr/bin/bwrap"), Path("/usr/local/bin/bwrap"), Path("/run/cur
 
 LOCK, STATUS, SECCOMP = 100, 101, 102
 """Descriptors that the runner opens for it: kept while anything lives inside, told what lives, the filter."""
+
+MEMORY_FILES = 4 * 1024**3
+"""Bytes that each of the file systems in memory takes at most: /var/tmp, the home folder, /run."""
+
+_PROC_FOLDERS = ("sys", "acpi", "bus", "driver", "dynamic_debug", "fs", "irq", "pressure", "scsi", "tty")
+"""Folders of /proc, besides the processes', with files that set something in the kernel."""
 
 
 def bubblewrap_argv(
@@ -38,42 +47,97 @@ def bubblewrap_argv(
     if network:
         line.append("--share-net")
     line += ["--sync-fd", str(LOCK), "--json-status-fd", str(STATUS), "--seccomp", str(SECCOMP)]
-    line += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"]
-    if network:
-        line += _name_service()
-    line += _temporary(profile)
-    empty_folder, empty_file = profile.scratch / "empty", profile.scratch / "empty-file"
-    for path in profile.hidden:
-        if path.is_dir():
-            line += ["--tmpfs", str(path)]
-        else:
-            line += ["--ro-bind", str(empty_file), str(path)]
-    cache = profile.home / ".cache"
-    for path in profile.readable:
-        if cache not in path.parents:
-            line += ["--ro-bind", str(path), str(path)]
-    line += ["--bind", str(profile.scratch / "cache"), str(cache)]
-    # As in `/tmp`: no mount point is made in a folder that an earlier command could write.
-    for name in sorted(profile.kept_in_cache):
-        line += ["--tmpfs", str(cache / name)]
-    for path in profile.readable:
-        if cache in path.parents:
-            line += ["--ro-bind", str(path), str(path)]
-    for path in (*profile.writable, *profile.pinned):
-        line += ["--bind", str(path), str(path)]
-    for path in profile.fixed:
-        line += ["--ro-bind", str(path), str(path)]
-    # Folders in place of missing files too: git adds no empty folder to a commit.
-    for path in profile.masked:
-        line += ["--ro-bind", str(empty_folder), str(path)]
+    line += _reading(profile) if profile.read_only else _working(profile, network=network)
     for path in profile.kept_out:
-        if path.is_dir():
-            line += ["--tmpfs", str(path), "--remount-ro", str(path)]
-        else:
-            line += ["--ro-bind", str(empty_file), str(path)]
+        line += _emptied(path, profile)
     if sockets is not None:
         line += ["--ro-bind", str(sockets), str(sockets)]
     return [*line, "--chdir", str(profile.workspace), "--", *argv]
+
+
+def _working(profile: Profile, *, network: bool) -> list[str]:
+    """Return the file system of a command that may change the workspace."""
+    line = ["--ro-bind", "/", "/", *_kernel(), *_memory("/run")]
+    if network:
+        line += _name_service()
+    line += _temporary(profile)
+    empty_folder = profile.scratch / "empty"
+    for path in profile.hidden:
+        line += _memory(str(path)) if path.is_dir() else _emptied(path, profile)
+    cache = profile.home / ".cache"
+    for path in profile.readable:
+        if cache not in path.parents:
+            line += _bound(path)
+    line += ["--bind", str(profile.scratch / "cache"), str(cache)]
+    # As in `/tmp`: no mount point is made in a folder that an earlier command could write.
+    for name in sorted(profile.kept_in_cache):
+        line += _memory(str(cache / name))
+    for path in profile.readable:
+        if cache in path.parents:
+            line += _bound(path)
+    for path in (*profile.writable, *profile.pinned):
+        line += ["--bind", str(path), str(path)]
+    for path in profile.fixed:
+        line += _bound(path)
+    # The runner puts these in place before it starts this.
+    for path, _ in profile.placeholders:
+        line += ["--ro-bind-try", str(path), str(path)]
+    # Folders in place of missing files too: git adds no empty folder to a commit.
+    for path in profile.masked:
+        line += ["--ro-bind", str(empty_folder), str(path)]
+    return line
+
+
+def _reading(profile: Profile) -> list[str]:
+    """Return the file system of a command that only reads: the system's folders, the workspace, scratch in memory.
+
+    `/tmp` shows the session's temporary files; what the command itself needs goes to /var/tmp and the home folder,
+    which last as long as it does.
+    """
+    line = []
+    for path in profile.shown:
+        line += ["--symlink", os.readlink(path), str(path)] if path.is_symlink() else _bound(path)
+    line += [*_kernel(), *_memory("/run"), *_memory("/var/tmp"), *_memory(str(profile.home))]
+    if profile.kept_in_tmp is None:
+        line += _memory(temporary.ROOT)
+    else:
+        line += _bound(profile.scratch / "tmp", temporary.ROOT)
+        for name in sorted(profile.kept_in_tmp):
+            line += _memory(f"{temporary.ROOT}/{name}")
+    for path in (*profile.readable, *profile.writable):
+        line += _bound(path)
+    for path in profile.hidden:
+        if any(path.is_relative_to(shown) for shown in (*profile.shown, *profile.writable, *profile.readable)):
+            line += _emptied(path, profile)
+    return line
+
+
+def _kernel() -> list[str]:
+    """Return /dev and /proc, with all closed that sets something in the kernel and what process 1 has open."""
+    line = ["--dev", "/dev", "--proc", "/proc"]
+    # Through its descriptors a command could open the runner's files.
+    for name in ("/proc/1/fd", "/proc/1/task"):
+        line += ["--tmpfs", name, "--remount-ro", name]
+    for path in _settings_of_the_kernel():
+        line += ["--ro-bind", path, path]
+    return line
+
+
+@cache
+def _settings_of_the_kernel() -> tuple[str, ...]:
+    """Return what in /proc can be written. Root owns it all, and keeps that right without any capability."""
+    found = [f"/proc/{name}" for name in _PROC_FOLDERS if os.path.isdir(f"/proc/{name}")]
+    if os.geteuid() != 0:
+        return tuple(found[:1])
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdigit() and entry.is_file(follow_symlinks=False) and _writable(entry.path):
+                found.append(entry.path)
+    return tuple(found)
+
+
+def _writable(path: str) -> bool:
+    return bool(stat.S_IMODE(os.lstat(path).st_mode) & 0o222) or path == "/proc/sysrq-trigger"
 
 
 def _temporary(profile: Profile) -> list[str]:
@@ -85,14 +149,29 @@ def _temporary(profile: Profile) -> list[str]:
     """
     kept = profile.kept_in_tmp
     if kept is None:
-        line = ["--tmpfs", temporary.ROOT]
+        line = _memory(temporary.ROOT)
     else:
         line = ["--bind", str(profile.scratch / "tmp"), temporary.ROOT]
         for name in sorted(kept):
-            line += ["--tmpfs", f"{temporary.ROOT}/{name}"]
+            line += _memory(f"{temporary.ROOT}/{name}")
     if Path("/var/tmp").is_dir() and not Path("/var/tmp").is_symlink():
-        line += ["--tmpfs", "/var/tmp"]
+        line += _memory("/var/tmp")
     return line
+
+
+def _bound(path: Path, place: str = "") -> list[str]:
+    return ["--ro-bind", str(path), place or str(path)]
+
+
+def _memory(path: str) -> list[str]:
+    return ["--size", str(MEMORY_FILES), "--tmpfs", path]
+
+
+def _emptied(path: Path, profile: Profile) -> list[str]:
+    """Return what makes a file or folder look empty."""
+    if path.is_dir():
+        return ["--tmpfs", str(path), "--remount-ro", str(path)]
+    return ["--ro-bind", str(profile.scratch / "empty-file"), str(path)]
 
 
 def _name_service() -> list[str]:

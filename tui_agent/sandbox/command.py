@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tui_agent import redaction
+from tui_agent.programs import find_program
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
 from tui_agent.threads import to_the_end
@@ -46,7 +46,8 @@ class CommandRecord:
     `died` means that it started and that neither it nor its runner lives, without an exit record: nobody
     knows how far it got. `started` is in seconds since the epoch, `seconds` how long it ran; both are None
     where unknown. `dropped` counts bytes of output that are not in `output`. `left` are the command lines of
-    processes that it left running and that were ended with it.
+    processes that it left running and that were ended with it. `over_limit` says which limit ended it, `restored` are
+    protected links that it replaced and that were put back.
     """
 
     state: Literal["never_started", "running", "finished", "died"]
@@ -62,10 +63,44 @@ class CommandRecord:
     pid: int | None = None
     problem: str = ""
     left: tuple[str, ...] = ()
+    over_limit: str = ""
+    restored: tuple[str, ...] = ()
 
 
-def shell_argv(command: str, environment: Mapping[str, str]) -> list[str]:
-    """Return the argument list that runs `command` in a bash that reads no start-up files.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one command may take, all that it starts together; 0 is no limit, but for `core`.
+
+    `processes` counts threads too. In bytes: `memory` that is its own, `written` to disk in all, the size of one
+    `file`, the `output` that is kept. `open` are open files of one process, `core` the bytes of a memory dump.
+    """
+
+    processes: int = 4_000
+    memory: int = 0
+    written: int = 50 * 1024**3
+    file: int = 20 * 1024**3
+    open: int = 65_536
+    core: int = 0
+    output: int = OUTPUT_LIMIT
+
+    def order(self) -> dict[str, int]:
+        """Return them as the runner takes them; without a limit of memory, three quarters of the machine's."""
+        try:
+            machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError):
+            machine = 0
+        return {
+            "processes": self.processes,
+            "memory": self.memory or machine * 3 // 4,
+            "written": self.written,
+            "file": self.file,
+            "open": self.open,
+            "core": self.core,
+        }
+
+
+def shell_argv(command: str) -> list[str]:
+    """Return the argument list that runs `command` in the system's bash, which reads no start-up files.
 
     Raises `CommandError` for a command that cannot be passed to it, or without a bash.
     """
@@ -79,10 +114,10 @@ def shell_argv(command: str, environment: Mapping[str, str]) -> list[str]:
         raise CommandError(
             f"the command has {size} bytes, at most {LONGEST_COMMAND} can be passed: put it in a script file"
         )
-    bash = shutil.which("bash", path=environment.get("PATH"))
+    bash = find_program("bash", {})
     if bash is None:
-        raise CommandError("there is no bash on the PATH")
-    return [str(Path(bash).absolute()), "--noprofile", "--norc", "-c", command]
+        raise CommandError("there is no bash in the folders of the system")
+    return [bash, "--noprofile", "--norc", "-c", command]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +125,14 @@ class Box:
     """What the runner needs for a command whose argument list puts it in a sandbox.
 
     `seccomp` is the filter for bubblewrap, empty for other kinds. `masked` are missing paths that bubblewrap
-    makes in the workspace, to be removed again; `record` is the file in which all commands of the workspace
-    keep theirs.
+    makes in the workspace, to be removed again, `placeholders` files with their contents that the runner makes for
+    the same reason; `links` are put back; `record` is the file in which all commands of the workspace keep theirs.
     """
 
     seccomp: bytes = b""
     masked: tuple[Path, ...] = ()
+    placeholders: tuple[tuple[Path, str], ...] = ()
+    links: tuple[tuple[Path, str], ...] = ()
     record: Path | None = None
 
 
@@ -107,7 +144,7 @@ async def start(
     environment: Mapping[str, str],
     timeout: float | None,  # noqa: ASYNC109 -- the command's own limit, not this function's
     runtime: Runtime,
-    output_limit: int = OUTPUT_LIMIT,
+    limits: Limits | None = None,
     box: Box | None = None,
 ) -> None:
     """Launch `argv` in the folder `cwd`; return once its start is on disk.
@@ -116,20 +153,27 @@ async def start(
     or not this program lives. A spool launches its command at most once, whoever calls this how often:
     launched before, nothing happens. Secrets are taken out of the output. `box` belongs to an `argv` that
     `Sandbox.enclose` made. Cancelled, it returns when the launch is over, so that the caller can kill what was
-    launched. Raises `CommandError` if it could not be launched.
+    launched. Without `limits` the usual ones hold. Raises `CommandError` if it could not be launched.
     """
     runtime.failpoint("effect.before")
+    limits = limits or Limits()
     order: dict[str, Any] = {
         "argv": list(argv),
         "cwd": str(cwd),
         "timeout": timeout,
-        "output_limit": output_limit,
+        "output_limit": limits.output,
+        "limits": limits.order(),
         "boxed": bool(box and box.seccomp),
         "secrets": redaction.Redactor(runtime.environment).secrets,
         "packages": str(Path(redaction.__file__).parents[1]),
     }
     if box and box.record:
-        order["masks"] = {"paths": [str(path) for path in box.masked], "record": str(box.record)}
+        order["masks"] = {
+            "paths": [str(path) for path in box.masked],
+            "files": [[str(path), content] for path, content in box.placeholders],
+            "links": [[str(path), target] for path, target in box.links],
+            "record": str(box.record),
+        }
     await to_the_end(_launch, spool, order, dict(environment), box.seccomp if box else b"")
     runtime.failpoint("runner.launched")
 
@@ -173,10 +217,10 @@ def make_folder(folder: Path) -> None:
 def inspect(spool: Path) -> CommandRecord:
     """Look how far the command of `spool` is; changes nothing. Quick, but reads files: not for the loop."""
     output = spool / "output"
-    # In this order, because the runner takes the lock, writes `start`, writes `exit`, lets go of the lock:
-    # a start seen before a free lock, without an exit after it, is a runner that died.
+    # In this order, because the runner takes the locks, writes `start`, writes `exit`, lets go of the lock:
+    # a start seen before free locks, without an exit after it, is a runner that died.
     started = _read_json(spool / "start")
-    locked = _locked(spool / "lock")
+    locked = _alive(spool)
     ended = _read_json(spool / "exit")
     state: Literal["never_started", "running", "died"]
     state = "running" if locked else "never_started" if started is None else "died"
@@ -202,6 +246,8 @@ def inspect(spool: Path) -> CommandRecord:
         pid=pid,
         problem=str(ended.get("output_error", "")),
         left=tuple(str(name) for name in ended.get("left") or ()),
+        over_limit=str(ended.get("over_limit") or ""),
+        restored=tuple(str(path) for path in ended.get("restored") or ()),
     )
 
 
@@ -250,7 +296,7 @@ def kill(spool: Path) -> bool:
 def _kill_orphan(spool: Path) -> bool:
     """Kill a command whose runner is gone; its id is trusted only while it is the process of the record."""
     started = _read_json(spool / "start")
-    if not started or not started.get("pid_start") or not _locked(spool / "lock"):
+    if not started or not started.get("pid_start") or not _alive(spool):
         return False
     pid = int(started["pid"])
     killed = False
@@ -267,6 +313,11 @@ def _kill_orphan(spool: Path) -> bool:
             os.kill(inside, signal.SIGKILL)
             killed = True
     return killed
+
+
+def _alive(spool: Path) -> bool:
+    """Return whether the runner lives, or its command, which has a lock of its own to let go of."""
+    return _locked(spool / "lock") or _locked(spool / "alive")
 
 
 def _locked(path: Path) -> bool:

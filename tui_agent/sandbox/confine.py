@@ -1,8 +1,8 @@
 """The launcher for commands under Landlock: confines itself by the order it is given, then becomes the command.
 
 Run as `python -I -S -E confine.py ORDER COMMAND...`; standard library only. ORDER is JSON: `read` and `write`,
-lists of paths; `network`; `seccomp`, the filter in hex. Anything that cannot be applied ends it with 126
-and nothing is run. Numbers are from the kernel's include/uapi/linux/landlock.h.
+lists of paths, and `list`, folders whose names alone are seen; `network`; `seccomp`, the filter in hex. Anything that
+cannot be applied ends it with 126 and nothing is run. Numbers are from the kernel's include/uapi/linux/landlock.h.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def main(order: dict[str, object], argv: list[str]) -> None:
     ruleset = _checked(libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0), "landlock_create_ruleset")
     for path in order["read"]:  # type: ignore[attr-defined]  # a list by the order's form
         _allow(libc, ruleset, path, handled & (_READING | _IOCTL_DEV))
+    for path in order["list"]:  # type: ignore[attr-defined]  # a list by the order's form
+        _allow(libc, ruleset, path, READ_DIR)
     for path in order["write"]:  # type: ignore[attr-defined]  # a list by the order's form
         _allow(libc, ruleset, path, handled & ~_MAKE_DEVICES)
     _checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS")

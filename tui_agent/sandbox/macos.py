@@ -38,10 +38,14 @@ def macos_profile(profile: Profile, *, network: bool) -> str:
     lines.append("(allow file-read-metadata)")
     lines += [f"(allow file-read* {_subpath(path)})" for path in profile.readable]
     scratch = [profile.scratch / name for name in ("tmp", "cache", "home")]
-    lines += [f"(allow file-read* file-write* {_subpath(path)})" for path in (*profile.writable, *scratch)]
+    if profile.read_only:
+        lines += [f"(allow file-read* {_subpath(path)})" for path in (*profile.writable, scratch[0])]
+        lines.append(f"(allow file-read* file-write* {_subpath(profile.scratch / 'private')})")
+    else:
+        lines += [f"(allow file-read* file-write* {_subpath(path)})" for path in (*profile.writable, *scratch)]
     # Not even a parent may be renamed away and made anew.
     lines += [f"(deny file-write-unlink {_literal(path)})" for path in profile.pinned]
-    guarded = (*profile.fixed, *profile.masked)
+    guarded = (*profile.fixed, *profile.masked, *(path for path, _ in (*profile.placeholders, *profile.links)))
     lines += [f"(deny file-write* {_subpath(path)})" for path in guarded]
     lines += [f"(deny file-read* file-write* {_subpath(path)})" for path in profile.kept_out]
     if network:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from tui_agent.sandbox.protected import Guards, guard, own_code, read_start
 from tui_agent.sandbox.temporary import kept_names
-
-PROTECTED = (".tui-agent", ".claude", ".mcp.json")
-"""Settings of a workspace that steer this program or other agents: fixed for a command even where missing."""
-
-PROTECTED_IF_THERE = (".vscode", ".idea", ".envrc")
-"""Settings of other programs that run code when the folder is opened."""
+from tui_agent.sandbox.tree import Tree
 
 TOOLCHAINS = (
     ".asdf",
@@ -81,6 +79,13 @@ _TEMPORARY = (Path("/tmp"), Path("/var/tmp"), Path("/run"))
 """Folders that commands have of their own: programs in them are shown like those in the home folder."""
 
 
+_SHOWN = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/nix/store", "/gnu/store",
+    "/run/current-system", "/sys/devices/system", "/var/lib/dpkg", "/var/lib/rpm", "/var/lib/pacman/local",
+)  # fmt: skip
+"""Of the machine, what a command that only reads sees: programs, their libraries and settings, and what is
+installed."""
+
 _WORKTREE = re.compile(r"^[ \t]*worktree[ \t]*=[ \t]*\"?([^\"\n]+)", re.MULTILINE)
 """Where the configuration of a submodule's repository says that its files are."""
 
@@ -96,8 +101,11 @@ class Profile:
     `hidden` are folders and files that look empty; `readable` shows parts of them again, `writable` (the
     workspace first) even more. `fixed` inside `writable` can be read only; `masked` are paths that do not
     exist (or are empty folders) and must not come to be. `pinned` are folders that cannot be renamed, because
-    what is fixed in them could be swapped so. `kept_out` are files and folders in `writable` that look empty.
-    `scratch` holds the session's own `tmp` and `cache`.
+    what is fixed in them could be swapped so. `placeholders` and `links` see `protected.Guards`. `kept_out` are
+    files and folders that look empty, `scratch` holds the session's own `tmp` and `cache`.
+
+    With `read_only` nothing in `writable` can be written, and of the rest of the machine only `shown` is seen: the
+    system's folders, some of them symbolic links, and those of the PATH.
     """
 
     home: Path
@@ -108,7 +116,11 @@ class Profile:
     pinned: tuple[Path, ...] = ()
     fixed: tuple[Path, ...] = ()
     masked: tuple[Path, ...] = ()
+    placeholders: tuple[tuple[Path, str], ...] = ()
+    links: tuple[tuple[Path, str], ...] = ()
     kept_out: tuple[Path, ...] = ()
+    read_only: bool = False
+    shown: tuple[Path, ...] = ()
 
     @property
     def workspace(self) -> Path:
@@ -136,11 +148,15 @@ def build_profile(
     own_folders: tuple[Path, ...] = (),
     additional: tuple[Path, ...] = (),
     outputs: Path | None = None,
+    trees: Sequence[Tree] | None = None,
+    read_only: bool = False,
 ) -> Profile:
     """Look at the disk and return the rules for commands in `workspace`.
 
     `own_folders` are this program's data and configuration; `additional` folders are writable besides the
-    workspace, `outputs` can be read. Raises `SandboxError` for a workspace so wide that nothing would be protected.
+    workspace, `outputs` can be read. `trees` are what is known of the writable folders. With `read_only`, the rules
+    are those for commands that only read. Raises `SandboxError` for a workspace so wide that nothing would be
+    protected.
     """
     home = home.resolve()
     writable = [path.resolve() for path in (workspace, *additional)]
@@ -154,34 +170,24 @@ def build_profile(
         for path in own:
             if path.is_relative_to(folder):
                 raise SandboxError(f"{folder} holds this program's own folder {path}")
-    hidden = [home, Path("/home"), Path("/root"), *own, *(Path(path) for path in SECRET_FILES)]
-    pinned: list[Path] = []
-    fixed: list[Path] = []
-    masked: list[Path] = []
+    hidden = [home, Path("/home"), Path("/root"), *own, *(Path(path) for path in SECRET_FILES), *_closed_settings()]
+    hidden += _listening([*hidden, *writable, *_TEMPORARY])
     around: list[Path] = []
+    repositories: list[Path] = []
     for folder in list(writable):
         found = _repository(folder)
-        if found is not None and not holds_all(found[0], home):
+        if found is not None and not holds_all(found[0], home) and not holds_all(found[1], home):
             root, git = found
             if not any(root.is_relative_to(known) for known in writable):
                 around.append(root)
             if not any(git.is_relative_to(known) for known in writable):
                 writable.append(git)
-            if git.is_dir():
-                pinned.append(git)
-                if not (git / "hooks").is_symlink():
-                    (masked if _is_empty(git / "hooks") else fixed).append(git / "hooks")
-                fixed += [git / name for name in ("config", "config.worktree") if _is_plain(git / name)]
-        if _is_plain(folder / ".git"):
-            fixed.append(folder / ".git")
-        for path in (folder / name for name in PROTECTED):
-            if not path.is_symlink():
-                (masked if _is_empty(path) else fixed).append(path)
-        fixed += [
-            folder / name
-            for name in PROTECTED_IF_THERE
-            if (folder / name).exists() and not (folder / name).is_symlink()
-        ]
+            repositories.append(git)
+    guards = Guards()
+    if not read_only:
+        nested = [Tree(str(folder)) for folder in writable if folder not in repositories] if trees is None else trees
+        guards = guard(writable, repositories, nested, own_code())
+    shown = _system(environment, [*hidden, *writable, *_TEMPORARY]) if read_only else ()
     return Profile(
         home=home,
         scratch=scratch.resolve(),
@@ -192,9 +198,13 @@ def build_profile(
             *([outputs.resolve()] if outputs is not None and outputs.is_dir() else ()),
             *dict.fromkeys(around),
         ),
-        pinned=tuple(pinned),
-        fixed=tuple(fixed),
-        masked=tuple(masked),
+        pinned=tuple(guards.pinned),
+        fixed=tuple(guards.fixed),
+        masked=tuple(guards.masked),
+        placeholders=tuple(guards.placeholders),
+        links=tuple(guards.links),
+        read_only=read_only,
+        shown=shown,
     )
 
 
@@ -212,7 +222,9 @@ def _repository(workspace: Path) -> tuple[Path, Path] | None:
     for folder in (workspace, *workspace.parents):
         dot_git = folder / ".git"
         if dot_git.is_symlink():
-            return None
+            # Git follows it; one that leads out of the folder opens nothing.
+            real = dot_git.resolve()
+            return (folder, real) if real.is_dir() and real.is_relative_to(folder) else None
         if dot_git.is_dir() and (folder == workspace or (dot_git / "HEAD").exists()):
             return folder, dot_git
         if dot_git.is_file():
@@ -224,18 +236,22 @@ def _repository(workspace: Path) -> tuple[Path, Path] | None:
 def _named_repository(dot_git: Path) -> Path | None:
     """Return the repository's folder that a `.git` file names, None if that does not name the file in turn."""
     try:
-        named = dot_git.read_text().removeprefix("gitdir:").strip()
+        named = _text(dot_git).removeprefix("gitdir:").strip()
         own = (dot_git.parent / named).resolve()
         if (own / "commondir").is_file():
-            back = Path((own / "gitdir").read_text().strip())
-            common = (own / (own / "commondir").read_text().strip()).resolve()
+            back = Path(_text(own / "gitdir"))
+            common = (own / _text(own / "commondir")).resolve()
             return common if (own / back).resolve() == dot_git.resolve() and own.is_relative_to(common) else None
-        tree = _WORKTREE.search((own / "config").read_text())
+        tree = _WORKTREE.search(_text(own / "config"))
         if ".git" in own.parts and "modules" in own.parts and tree is not None:
             return own if (own / tree[1].strip()).resolve() == dot_git.parent.resolve() else None
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         pass
     return None
+
+
+def _text(path: Path) -> str:
+    return os.fsdecode(read_start(path)).strip()
 
 
 def _toolchains(home: Path, hidden: list[Path], environment: Mapping[str, str]) -> tuple[Path, ...]:
@@ -264,6 +280,59 @@ def _toolchains(home: Path, hidden: list[Path], environment: Mapping[str, str]) 
     return _outermost([path for path in seen if not path.is_symlink()])
 
 
+def _system(environment: Mapping[str, str], elsewhere: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the folders and links of the system that a command that only reads sees.
+
+    Folders of the PATH count too, unless they are in one of those that are shown or hidden for themselves.
+    """
+    found = [Path(name) for name in _SHOWN if os.path.lexists(name)]
+    real = [path for path in found if not path.is_symlink()]
+    for entry in environment.get("PATH", "").split(":"):
+        folder = Path(os.path.realpath(entry))
+        if not os.path.isabs(entry) or not folder.is_dir() or str(folder) in _SYSTEM:
+            continue
+        if not any(folder.is_relative_to(known) or known.is_relative_to(folder) for known in (*real, *elsewhere)):
+            found.append(folder)
+    return tuple(path for path in found if path.is_symlink() or str(path.resolve()) == str(path))
+
+
+def _listening(elsewhere: Sequence[Path]) -> list[Path]:
+    """Return the sockets in the file system that some program listens on: a command could act through them.
+
+    Those in `elsewhere` are hidden already, or belong to the workspace.
+    """
+    try:
+        with open("/proc/net/unix", "rb") as file:
+            rows = file.read().splitlines()
+    except OSError:
+        return []
+    names = {os.fsdecode(row.split(None, 7)[7]) for row in rows if row.count(b" /") == 1}
+    return [
+        path
+        for path in map(Path, sorted(names))
+        if not any(path.is_relative_to(known) for known in elsewhere) and path.resolve() == path
+    ]
+
+
+@cache
+def _closed_settings() -> tuple[Path, ...]:
+    """Return what in /etc an ordinary user could not read. Only root has to ask: it owns all that (blocking)."""
+    found: list[Path] = []
+    for root, folders, files in os.walk("/etc") if os.geteuid() == 0 else ():
+        shut = [name for name in folders if _closed(os.path.join(root, name), 0o005)]
+        folders[:] = [name for name in folders if name not in shut]
+        found += [Path(root, name) for name in (*shut, *(f for f in files if _closed(os.path.join(root, f), 0o004)))]
+    return tuple(found)
+
+
+def _closed(path: str, bits: int) -> bool:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return not stat.S_ISLNK(found.st_mode) and found.st_mode & bits != bits
+
+
 def _is_prefix(folder: Path) -> bool:
     """Return whether `folder` is a tree of programs with libraries, not merely a folder that has a `bin`."""
     return any((folder / name).exists() for name in ("lib", "pyvenv.cfg", "libexec")) and not folder.name.startswith(
@@ -277,17 +346,3 @@ def _outermost(paths: list[Path]) -> tuple[Path, ...]:
         if not any(path.is_relative_to(other) for other in kept):
             kept.append(path)
     return tuple(kept)
-
-
-def _is_plain(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
-
-
-def _is_empty(path: Path) -> bool:
-    """Return whether there is nothing, or an empty folder, which another command's mask may be."""
-    try:
-        return not any(path.iterdir())
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False

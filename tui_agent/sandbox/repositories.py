@@ -28,6 +28,9 @@ _EXECUTES = re.compile(
 
 _LARGEST_CONFIG = 1024 * 1024
 
+_ITSELF = b".\n"
+"""The common folder of a repository while a command runs in the sandbox: its own, as without that file."""
+
 
 def executing_files(*roots: Path) -> dict[str, str]:
     """Return the files below `roots` that make git run something, with a hash of what they say.
@@ -70,7 +73,9 @@ def _look_at(git: str, found: dict[str, str]) -> None:
         data = _read(path)
         if data is not None and (os.path.islink(path) or _EXECUTES.search(data)):
             found[path] = hashlib.sha256(data).hexdigest()
-    _note(os.path.join(git, "commondir"), found)
+    common = os.path.join(git, "commondir")
+    if _read(common) != _ITSELF:
+        _note(common, found)
     try:
         hooks = list(os.scandir(os.path.join(git, "hooks")))
     except OSError:

@@ -4,7 +4,8 @@ Run as `python -I -S -E runner.py SPOOL`, in a process session of its own; stand
 it starts fast. It returns (exit status 0) as soon as the command is launched, or has been launched by an
 earlier runner; its second self stays and looks after the command. What it leaves in the folder SPOOL:
 
-    lock          flock held while the runner or the command lives; the command inherits it
+    lock          flock held while the runner lives; no command has it open
+    alive         flock held while the command lives, which inherits it and can do no more than let go of it
     start         JSON, created exclusively and synced before the command runs: there is one start a spool
     output        stdout and stderr, merged, without secrets
     control       FIFO: the byte `k` asks for the end of the command
@@ -26,6 +27,9 @@ session they are in.
 A command in bubblewrap has a process namespace of its own: all that it starts descends from the namespace's
 process 1, whatever process session it is in, and ends with it. Paths that must not come to be in the
 workspace are masked by bubblewrap, which leaves empty folders; see `_Masks`.
+
+A command is held to limits: of the size of a file, of open files, and, looked at every `LOOK` seconds, of processes,
+memory and bytes written to disk. One that is over such a limit is ended, and the exit record says which.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -65,7 +70,15 @@ EXIT_ATTEMPTS = 60
 """How often to try to write the exit record, a second apart, before giving up on a full disk."""
 
 LOCK = 100
-"""Descriptor of the lock, in the runner and in the command. Bubblewrap holds it in its process 1."""
+"""Descriptor of `alive` in the command. Bubblewrap holds it in its process 1."""
+
+LOOK = 0.25
+"""Seconds between two looks at how much a command takes: some milliseconds of work each."""
+
+MAGNITUDES = ((1 << 30, "GB"), (1 << 20, "MB"))
+
+LINKS_LOOKED_AT = 0.5
+"""Seconds between two looks at the links that no mount can hold."""
 
 INSIDE, SECCOMP = 101, 102
 """Descriptors that bubblewrap gets: where it tells what it started, and the filter."""
@@ -96,11 +109,15 @@ def main(spool: str) -> int:
     if lock is None:
         os.write(ready_write, b"+")
         return 0
-    return _Command(command, lock, ready_write).supervise()
+    try:
+        return _Command(command, ready_write).supervise()
+    except BaseException:
+        os.close(lock)  # before the launcher hears of it: it must not find a runner at work
+        raise
 
 
 def _take_lock() -> int | None:
-    """Return the descriptor of the lock, out of the way of the command's own; None if launched already."""
+    """Return the descriptor of the lock, held from now on; None if launched already."""
     descriptor = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     give_up = time.monotonic() + _LOCK_PATIENCE
     while True:
@@ -113,7 +130,14 @@ def _take_lock() -> int | None:
                 raise
             time.sleep(0.005)
         else:
-            break
+            return descriptor
+
+
+def _hold_alive() -> int:
+    """Return the descriptor that the command inherits, out of the way of its own; the lock on it tells it lives."""
+    descriptor = os.open("alive", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o400)
+    # Whoever merely looks at it holds it for microseconds.
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     os.dup2(descriptor, LOCK, inheritable=False)
     os.close(descriptor)
     return LOCK
@@ -122,10 +146,9 @@ def _take_lock() -> int | None:
 class _Command:
     """The command and the loop that looks after it."""
 
-    def __init__(self, command: dict[str, Any], lock: int, ready: int) -> None:
+    def __init__(self, command: dict[str, Any], ready: int) -> None:
         self.command = command
         self.ready = ready
-        self.lock = lock
         self.status: int | None = None
         self.timed_out = False
         self.cancelled = False
@@ -136,6 +159,11 @@ class _Command:
         self.left: list[str] = []
         self.boxed = bool(command.get("boxed"))
         self.masks = _Masks(command["masks"]) if command.get("masks") else None
+        self.limits: dict[str, int] = command.get("limits") or {}
+        self.over = ""
+        self.restored: list[str] = []
+        self.look_at = time.monotonic() + LOOK
+        self.links_at = time.monotonic() + LINKS_LOOKED_AT
 
     def supervise(self) -> int:
         """Run the command to its end and write the exit record; stay for what it left running."""
@@ -155,9 +183,11 @@ class _Command:
             self.masks.hold()
         if not self.boxed:
             _adopt_orphans()
+        alive = _hold_alive()
         self.pid = os.fork()
         if self.pid == 0:
-            _become_command(self.command, gate_read, gate_write, pipe_write, self.lock)
+            _become_command(self.command, gate_read, gate_write, pipe_write, alive)
+        os.close(alive)
         os.close(pipe_write)
         os.close(gate_read)
         self.started = time.time()
@@ -201,6 +231,7 @@ class _Command:
             if self.status is not None and not self.recorded and self._ended() and not self._waits_for_left():
                 while open_pipe and select.select([pipe_read], [], [], 0)[0]:
                     open_pipe = self._pump(pipe_read)
+                self._look_at_links()
                 self._write_exit()
         self.output.finish()
         if self.masks is not None:
@@ -254,11 +285,14 @@ class _Command:
         if self.kill_at is not None:
             # While waiting for leftovers of a killed command to go, look often.
             return min(0.02, max(0.0, self.kill_at - now))
-        if self.grace_until is not None and not self.recorded:
+        if self.recorded:
+            return None
+        if self.grace_until is not None:
             return 0.02
-        if self.end_at is not None and not self.recorded:
-            return max(0.0, self.end_at - now)
-        return None
+        due = [self.end_at] if self.end_at is not None else []
+        due += [self.look_at] if self.limits else []
+        due += [self.links_at] if self.masks is not None and self.masks.links else []
+        return max(0.0, min(due) - now) if due else None
 
     def _look_at_clock(self) -> None:
         now = time.monotonic()
@@ -269,6 +303,30 @@ class _Command:
         if self.kill_at is not None and now >= self.kill_at:
             self.kill_at = None
             self._signal_all(signal.SIGKILL)
+        if self.limits and now >= self.look_at and not self.recorded:
+            self._look_at_limits()
+            self.look_at = time.monotonic() + LOOK
+        if now >= self.links_at:
+            self._look_at_links()
+            self.links_at = time.monotonic() + LINKS_LOOKED_AT
+
+    def _look_at_limits(self) -> None:
+        """End the command if it takes more than it may: at once, as it may make more processes than can be asked."""
+        if self.over or self.status is not None:
+            return
+        taken = _taken(self._members())
+        for name, unit in (("processes", "processes and threads"), ("memory", "of memory"), ("written", "written")):
+            most = self.limits.get(name, 0)
+            if most and taken[name] > most:
+                self.over = f"{_amount(taken[name], name)} {unit}, at most {_amount(most, name)}"
+                self._signal_all(signal.SIGKILL)
+                self.kill_at = time.monotonic() + KILL_AFTER
+                return
+
+    def _look_at_links(self) -> None:
+        """Put the links back that were replaced."""
+        if self.masks is not None and not self.recorded:
+            self.restored += self.masks.restore_links()
 
     def _ask_to_end(self) -> None:
         if self.kill_at is None:
@@ -346,6 +404,8 @@ class _Command:
             "started": self.started,
             "seconds": self.seconds,
             "left": [self.output.redactor.text(name) for name in self.left[:MOST_LEFT]],
+            "over_limit": self.over,
+            "restored": self.restored[:MOST_LEFT],
             "dropped": self.output.dropped,
             "output_error": self.output.error,
         }
@@ -428,7 +488,7 @@ class _Output:
         return done
 
 
-def _become_command(command: dict[str, Any], gate: int, gate_write: int, output: int, lock: int) -> None:
+def _become_command(command: dict[str, Any], gate: int, gate_write: int, output: int, alive: int) -> None:
     """Turn this forked child into the command, once the gate opens. Does not return."""
     try:
         os.close(gate_write)
@@ -438,7 +498,7 @@ def _become_command(command: dict[str, Any], gate: int, gate_write: int, output:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.set_inheritable(lock, True)
+        os.set_inheritable(alive, True)
         if command.get("boxed"):
             _give(INSIDE, os.open("inside", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
             _give(SECCOMP, os.open("seccomp", os.O_RDONLY))
@@ -446,6 +506,7 @@ def _become_command(command: dict[str, Any], gate: int, gate_write: int, output:
             signal.signal(name, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        _limit(command.get("limits") or {})
         os.chdir(command["cwd"])
         argv = command["argv"]
         os.execv(argv[0], argv)
@@ -455,6 +516,56 @@ def _become_command(command: dict[str, Any], gate: int, gate_write: int, output:
         os._exit(127)
 
 
+def _limit(limits: dict[str, int]) -> None:
+    """Set the limits that the kernel holds a process to by itself, never above those that hold already."""
+    for kind, name in (
+        (resource.RLIMIT_FSIZE, "file"),
+        (resource.RLIMIT_NOFILE, "open"),
+        (resource.RLIMIT_CORE, "core"),
+    ):
+        most = limits.get(name, -1)
+        if most < 0 or (most == 0 and name != "core"):
+            continue
+        held = resource.getrlimit(kind)[1]
+        value = most if held == resource.RLIM_INFINITY else min(most, held)
+        resource.setrlimit(kind, (value, value))
+
+
+def _taken(pids: list[int]) -> dict[str, int]:
+    """Return how many threads the processes have, the memory that is theirs alone, and the bytes they wrote to disk.
+
+    Memory is in bytes, and counts what two processes share since a fork twice. What ended processes wrote counts
+    with the parent that waited for them.
+    """
+    page = os.sysconf("SC_PAGE_SIZE")
+    found = {"processes": 0, "memory": 0, "written": 0}
+    for pid in pids:
+        fields = _stat_fields(pid)
+        if len(fields) < 20:
+            continue
+        found["processes"] += int(fields[17])
+        try:
+            with open(f"/proc/{pid}/statm", "rb") as file:
+                sizes = file.read().split()
+            found["memory"] += max(0, int(sizes[1]) - int(sizes[2])) * page
+            with open(f"/proc/{pid}/io", "rb") as file:
+                for line in file:
+                    if line.startswith(b"write_bytes:"):
+                        found["written"] += int(line.split()[1])
+        except (OSError, ValueError, IndexError):
+            continue  # it has ended meanwhile
+    return found
+
+
+def _amount(number: int, name: str) -> str:
+    if name == "processes":
+        return f"{number:,}"
+    for size, unit in MAGNITUDES:
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number:,} bytes"
+
+
 def _give(number: int, descriptor: int) -> None:
     """Make `descriptor` the command's `number`."""
     os.dup2(descriptor, number)
@@ -462,15 +573,18 @@ def _give(number: int, descriptor: int) -> None:
 
 
 class _Masks:
-    """Empty folders that bubblewrap leaves where it masked something missing, and their removal.
+    """What stands in the workspace while a command runs, so that nothing else comes to be there, and its removal.
 
-    Commands of several sessions can be at work in one workspace, and removing a mask would open the path to
-    all of them. So each holds a shared lock on the workspace's record of masks, and whoever ends last removes
-    them. Only what was missing is recorded, and only what is still empty is removed.
+    Empty folders, which bubblewrap leaves where it masked something missing, and files of git's folder with a
+    content that means nothing. Commands of several sessions can be at work in one workspace, and removing a mask
+    would open the path to all of them. So each holds a shared lock on the workspace's record of masks, and whoever
+    ends last removes them. Only what was missing is recorded, and only what is still as it was made is removed.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.paths: list[str] = order["paths"]
+        self.files: list[list[str]] = order.get("files", [])
+        self.links: list[list[str]] = order.get("links", [])
         self.record = order["record"]
         self.descriptor = -1
 
@@ -479,9 +593,28 @@ class _Masks:
         os.makedirs(os.path.dirname(self.record), 0o700, exist_ok=True)
         self.descriptor = os.open(self.record, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(self.descriptor, fcntl.LOCK_SH)
-        missing = [path for path in self.paths if not os.path.lexists(path)]
+        missing: list[object] = [path for path in self.paths if not os.path.lexists(path)]
+        missing += [[path, content] for path, content in self.files if not os.path.lexists(path)]
         if missing:
-            os.write(self.descriptor, "".join(json.dumps(path) + "\n" for path in missing).encode())
+            os.write(self.descriptor, "".join(json.dumps(entry) + "\n" for entry in missing).encode())
+        for path, content in self.files:
+            _place(path, content)
+
+    def restore_links(self) -> list[str]:
+        """Put back the links that were replaced, what stands in their place aside; return their paths."""
+        changed = []
+        for path, target in self.links:
+            try:
+                if os.path.islink(path) and os.readlink(path) == target:
+                    continue
+                if os.path.lexists(path):
+                    os.rename(path, f"{path}.replaced-{os.getpid()}-{time.time_ns()}")
+                os.symlink(target, path)
+            except OSError:
+                pass  # its folder is gone
+            else:
+                changed.append(path)
+        return changed
 
     def clean(self) -> None:
         """Remove the masks of all commands that have ended, unless another one is at work."""
@@ -492,12 +625,40 @@ class _Masks:
         with open(self.record, "rb") as file:
             for line in file.read().splitlines():
                 try:
-                    path = json.loads(line)
-                    os.rmdir(path)
-                except (OSError, ValueError):
+                    entry = json.loads(line)
+                    if isinstance(entry, str):
+                        os.rmdir(entry)
+                    else:
+                        _displace(*entry)
+                except (OSError, ValueError, TypeError):
                     pass  # the user has put something there meanwhile, or it is gone
         os.ftruncate(self.descriptor, 0)
         os.close(self.descriptor)
+
+
+def _place(path: str, content: str) -> None:
+    """Make a file with its content in one step, unless there is something; git may look at any moment."""
+    draft = f"{path}.{os.getpid()}"
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, content.encode())
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(draft, path, follow_symlinks=False)
+        finally:
+            os.unlink(draft)
+    except OSError:
+        pass  # there is one, or this user cannot make one, and so cannot the command
+
+
+def _displace(path: str, content: str) -> None:
+    """Remove a file that `_place` made and nobody has changed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if file.read(64) == content.encode():
+            os.unlink(path)
 
 
 def first_inside(spool: str) -> int | None:

@@ -35,10 +35,39 @@ _EVERYWHERE = {
 }  # fmt: skip
 
 _ARCHITECTURES = {
-    # name: (audit architecture, refused calls, socket, clone, ioctl)
-    "x86_64": (0xC000003E, _X86_64 | _EVERYWHERE, 41, 56, 16),
-    "aarch64": (0xC00000B7, _AARCH64 | _EVERYWHERE, 198, 220, 29),
+    # name: (audit architecture, refused calls, socket, socketpair, clone, ioctl)
+    "x86_64": (0xC000003E, _X86_64 | _EVERYWHERE, 41, 53, 56, 16),
+    "aarch64": (0xC00000B7, _AARCH64 | _EVERYWHERE, 198, 199, 220, 29),
 }
+
+_CHANGING = {
+    "x86_64": {
+        "shmget": 29, "shmat": 30, "shmctl": 31, "semget": 64, "semop": 65, "semctl": 66, "msgget": 68, "msgsnd": 69,
+        "msgrcv": 70, "msgctl": 71, "truncate": 76, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93,
+        "lchown": 94, "utime": 132, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197,
+        "lremovexattr": 198, "fremovexattr": 199, "semtimedop": 220, "utimes": 235, "mq_open": 240, "mq_unlink": 241,
+        "fchownat": 260, "futimesat": 261, "fchmodat": 268, "utimensat": 280, "fchmodat2": 452, "setxattrat": 463,
+        "removexattrat": 466, "file_setattr": 469,
+    },
+    "aarch64": {
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16,
+        "truncate": 45, "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "mq_open": 180,
+        "mq_unlink": 181, "msgget": 186, "msgctl": 187, "msgrcv": 188, "msgsnd": 189, "semget": 190, "semctl": 191,
+        "semtimedop": 192, "semop": 193, "shmget": 194, "shmctl": 195, "shmat": 196, "fchmodat2": 452,
+        "setxattrat": 463, "removexattrat": 466, "file_setattr": 469,
+    },
+}  # fmt: skip
+"""What changes something that Landlock does not look at: modes, owners, times, attributes, and memory and queues that
+all processes of a user share."""
+
+_SIGNALS = {
+    "x86_64": {"kill": 62, "rt_sigqueueinfo": 129, "tkill": 200, "tgkill": 234, "rt_tgsigqueueinfo": 297},
+    "aarch64": {"kill": 129, "tkill": 130, "tgkill": 131, "rt_sigqueueinfo": 138, "rt_tgsigqueueinfo": 240},
+}
+_PIDFD_SEND_SIGNAL = 424
+
+_FILE_ATTRIBUTES = (0x40086602, 0x40046602, 0x401C5820)
+"""FS_IOC_SETFLAGS, FS_IOC32_SETFLAGS, FS_IOC_FSSETXATTR: they need no file that is open for writing."""
 _CLONE3 = 435
 _X32 = 0x40000000
 
@@ -49,12 +78,13 @@ _TERMINAL_INJECTION = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX: input for the terminal as if it had been typed."""
 
 _AF_UNIX = 1
+_SOCK_DGRAM = 2
 _AF_ALG, _AF_VSOCK = 38, 40
 """Crypto in the kernel, and a way from a virtual machine to its host that no network namespace closes."""
 
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _AND, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 """Offsets in the kernel's `struct seccomp_data`; of an argument, its low half (little endian)."""
 
@@ -63,15 +93,23 @@ class UnsupportedMachine(Exception):
     """There is no table of system calls for this machine."""
 
 
-def seccomp_program(*, internet: bool, machine: str = "") -> bytes:
-    """Return the filter, an array of `struct sock_filter`. `internet` off refuses all sockets but Unix ones.
+def seccomp_program(
+    *, internet: bool, unix: bool = True, changes: bool = True, signals: bool = True, machine: str = ""
+) -> bytes:
+    """Return the filter, an array of `struct sock_filter`.
 
-    Raises `UnsupportedMachine` for others than x86_64 and aarch64. `machine` is this one's unless given.
+    `internet` off refuses all sockets but Unix ones. `unix` off refuses these, but for connected pairs: with it no
+    socket in the file system is reached, whose path no filter could see. `changes` off refuses what changes modes,
+    owners, times and attributes of files, `signals` off all signals. Raises `UnsupportedMachine` for others than
+    x86_64 and aarch64. `machine` is this one's unless given.
     """
     machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
         raise UnsupportedMachine(f"no seccomp filter is known for {machine}")
-    architecture, refused, socket, clone, ioctl = _ARCHITECTURES[machine]
+    architecture, known, socket, socketpair, clone, ioctl = _ARCHITECTURES[machine]
+    refused = set(known.values())
+    refused |= set() if changes else set(_CHANGING[machine].values())
+    refused |= set() if signals else {*_SIGNALS[machine].values(), _PIDFD_SEND_SIGNAL}
     permission = _ERRNO | errno.EPERM
     code = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -81,7 +119,7 @@ def seccomp_program(*, internet: bool, machine: str = "") -> bytes:
     ]
     if machine == "x86_64":
         code += [(_AT_LEAST, 0, 1, _X32), (_RETURN, 0, 0, _KILL)]
-    for number in sorted(refused.values()):
+    for number in sorted(refused):
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, permission)]
     # Its flags are in memory, where no filter can look; the C library falls back to clone.
     code += [(_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
@@ -92,16 +130,25 @@ def seccomp_program(*, internet: bool, machine: str = "") -> bytes:
         (_RETURN, 0, 0, permission),
         (_RETURN, 0, 0, _ALLOW),
     ]
-    code += [(_EQUAL, 0, 2 * len(_TERMINAL_INJECTION) + 2, ioctl), (_LOAD, 0, 0, _SECOND_ARGUMENT)]
-    for request in _TERMINAL_INJECTION:
+    requests = _TERMINAL_INJECTION if changes else (*_TERMINAL_INJECTION, *_FILE_ATTRIBUTES)
+    code += [(_EQUAL, 0, 2 * len(requests) + 2, ioctl), (_LOAD, 0, 0, _SECOND_ARGUMENT)]
+    for request in requests:
         code += [(_EQUAL, 0, 1, request), (_RETURN, 0, 0, permission)]
     code += [(_RETURN, 0, 0, _ALLOW)]
+    if not unix:
+        # A pair of datagram sockets could be connected to a path afterwards.
+        code += [(_EQUAL, 0, 4, socketpair), (_LOAD, 0, 0, _SECOND_ARGUMENT), (_AND, 0, 0, 0xF)]
+        code += [(_EQUAL, 0, 1, _SOCK_DGRAM), (_RETURN, 0, 0, permission)]
+        code += [(_LOAD, 0, 0, _NUMBER)]
     if internet:
-        code += [(_EQUAL, 0, 5, socket), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
-        for family in (_AF_ALG, _AF_VSOCK):
+        families = (_AF_ALG, _AF_VSOCK) if unix else (_AF_UNIX, _AF_ALG, _AF_VSOCK)
+        code += [(_EQUAL, 0, 2 * len(families) + 1, socket), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
+        for family in families:
             code += [(_EQUAL, 0, 1, family), (_RETURN, 0, 0, permission)]
-    else:
+    elif unix:
         code += [(_EQUAL, 0, 3, socket), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
         code += [(_EQUAL, 1, 0, _AF_UNIX), (_RETURN, 0, 0, permission)]
+    else:
+        code += [(_EQUAL, 0, 1, socket), (_RETURN, 0, 0, permission)]
     code += [(_RETURN, 0, 0, _ALLOW)]
     return b"".join(struct.pack("=HBBI", *line) for line in code)

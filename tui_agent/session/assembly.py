@@ -16,7 +16,7 @@ from tui_agent.models import ModelClient, RequestOptions
 from tui_agent.permissions import PermissionBroker, SandboxState
 from tui_agent.registry import ToolMetadata, load_tools
 from tui_agent.runtime import Runtime
-from tui_agent.sandbox import Sandbox
+from tui_agent.sandbox import Limits, Sandbox, own_installation
 from tui_agent.session.backend import Backend
 from tui_agent.session.blackbox import BlackBox
 from tui_agent.session.chores import Chores
@@ -37,6 +37,9 @@ def make_client(backend: Backend, options: OpenOptions) -> ModelClient:
     return ModelClient(
         base_url=backend.base_url, api_key=backend.api_key, runtime=options.runtime, capabilities_file=remembered
     )
+
+
+_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def assemble(
             rules.read,
             sandbox_state,
             lambda agent: narrowing_for(agent, view.state.conversation, view.state.workflow, runtime.home),
-            protected=(str(options.config_dir), str(options.data_dir)),
+            protected=tuple(map(str, (options.config_dir, options.data_dir, *own_installation()))),
             folders=rules.open_folders,
             temporary=sandbox.temporary,
             unattended=options.unattended,
@@ -124,6 +127,13 @@ def assemble(
         find_events=journal.read,
         request_options=request_options,
         sandbox=sandbox,
+        limits=Limits(
+            processes=given.command_processes,
+            memory=given.command_memory * _MB,
+            written=given.command_disk * _MB,
+            file=given.command_disk * _MB,
+            output=given.command_output * _MB,
+        ),
         compact_at=given.compact_at,
         memory_files=options.memory_files or given.memory_files,
         system_prompt=_joined(given.append_system_prompt, options.system_prompt),

@@ -14,7 +14,7 @@ from tui_agent import sandbox
 from tui_agent.events import Intent
 from tui_agent.sandbox import Access, CommandError, CommandRecord, Enclosed, SandboxError
 from tui_agent.tools.grants import grant_scope
-from tui_agent.tools.hints import sandbox_hint, withheld_hint
+from tui_agent.tools.hints import masked_hint, sandbox_hint, withheld_hint
 from tui_agent.tools.spill import link_output
 from tui_agent.tools.spool import changed_note, describe_end, left_note, output_view
 from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError, Unknowable, text_result
@@ -44,7 +44,7 @@ class Bash:
         """Check that the command can be passed on, and say where its records will be."""
         command = str(call.input["command"])
         try:
-            sandbox.shell_argv(command, sandbox.command_environment(context.runtime.environment))
+            sandbox.shell_argv(command)
         except CommandError as error:
             raise ToolError(str(error)) from error
         intent = Intent(effect="supervised", key=f"{call.step}.{call.attempt}", spool=str(context.spool))
@@ -65,9 +65,18 @@ class Bash:
         if context.hidden and context.sandbox is None:
             raise ToolError(f"nothing was run: there is no sandbox that keeps {context.hidden[0]} from it")
         try:
-            made = Enclosed(sandbox.shell_argv(str(call.input["command"]), environment), environment, None)
+            made = Enclosed(sandbox.shell_argv(str(call.input["command"])), environment, None)
             if context.sandbox is not None:
-                made = await context.sandbox.enclose(made.argv, environment, spool, _access(call), context.hidden)
+                made = await context.sandbox.enclose(
+                    made.argv,
+                    environment,
+                    spool,
+                    _access(call),
+                    context.hidden,
+                    read_only=context.read_only,
+                    protection=context.protection(),
+                    unasked=context.unasked,
+                )
             await sandbox.start(
                 spool,
                 made.argv,
@@ -75,6 +84,7 @@ class Bash:
                 environment=made.environment,
                 timeout=_timeout(call),
                 runtime=context.runtime,
+                limits=context.limits,
                 box=made.box,
             )
         except (CommandError, SandboxError) as error:
@@ -174,20 +184,25 @@ async def _outcome_of(call: Call, record: CommandRecord, context: ToolContext) -
     changed = await context.sandbox.after(record.output.parent) if context.sandbox is not None else []
     note = await asyncio.to_thread(context.sandbox.temporary_note) if context.sandbox is not None else ""
     outcome = await asyncio.to_thread(_outcome, call, record, changed, [t for t in (_kept_out(context), note) if t])
-    hints = await _hints(call, outcome, context)
+    hints = await _hints(call, outcome, context, record.output.parent)
     if not hints:
         return outcome
     return replace(outcome, result=text_result(f"{outcome.result[0]['text']}\n[{'; '.join(hints)}]"))
 
 
-async def _hints(call: Call, outcome: Outcome, context: ToolContext) -> list[str]:
+async def _hints(call: Call, outcome: Outcome, context: ToolContext, spool: Path) -> list[str]:
     """Return what the model should know of the sandbox and the environment to understand this outcome."""
     passed = context.sandbox.passed if context.sandbox is not None else ()
     names = sandbox.withheld(context.runtime.environment, passed)
     command = str(call.input["command"])
     found = [withheld_hint(names, command, outcome.view, failed=outcome.error)]
-    if outcome.error and context.sandbox is not None:
-        found.append(sandbox_hint(outcome.view, (await context.sandbox.state()).kind, _access(call)))
+    if context.sandbox is not None:
+        masked = await asyncio.to_thread(context.sandbox.masked, spool)
+        found.append(masked_hint(masked, context.workspace, command, outcome.view, failed=outcome.error))
+        # A pipe's exit code is its last command's: what only reads is looked at in any case.
+        if outcome.error or context.read_only:
+            kind = (await context.sandbox.state()).kind
+            found.append(sandbox_hint(outcome.view, kind, _access(call), read_only=context.read_only))
     return [hint for hint in found if hint]
 
 
@@ -212,6 +227,10 @@ def _outcome(call: Call, record: CommandRecord, changed: Sequence[str], more: Se
     end = describe_end(record, _timeout(call))
     notes = [] if record.exit_code == 0 and not (record.timed_out or record.cancelled) else [end]
     notes += more
+    if record.over_limit:
+        notes.append(f"was ended because it took {record.over_limit}")
+    if record.restored:
+        notes.append(f"replaced a protected link, which was put back: {', '.join(record.restored)}")
     if left := left_note(record):
         notes.append(left)
     if record.dropped:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from tui_agent.sandbox import Access
 
@@ -24,16 +25,29 @@ _NPM_REGISTRY = re.compile(
     re.IGNORECASE,
 )
 """What npm and pnpm say of packages that need a registry or a token of the user's `.npmrc`."""
+_REFUSED = re.compile(r"read-only file system|EROFS|permission denied|EACCES|operation not permitted|EPERM", re.I)
+_MAKES_REPOSITORY = re.compile(r"cannot (mkdir|copy) .{0,300}/\.git/.{0,300}read-only", re.IGNORECASE)
+READ_ONLY = (
+    "it ran without a question because it seemed only to read, so it could not change anything or reach a network; "
+    'access: "{}" asks the user for more'
+)
+"""The hint for a command that wanted more than to read."""
+
 _TMP = re.compile(r"/tmp\b.*(permission denied|EACCES)|(permission denied|EACCES).*/tmp\b", re.IGNORECASE)
 
 
-def sandbox_hint(output: str, kind: str, access: Access) -> str:
+def sandbox_hint(output: str, kind: str, access: Access, *, read_only: bool = False) -> str:
     """Return why a command failed, where its output shows that the sandbox was the reason; empty where it does not.
 
-    `kind` is the sandbox's, `none` without one.
+    `kind` is the sandbox's, `none` without one. `read_only` says that the command ran as one that only reads.
     """
     if kind == "none" or access == "full":
         return ""
+    if read_only:
+        wanted = "network" if _NETWORK.search(output) else "write" if _REFUSED.search(output) else ""
+        return READ_ONLY.format(wanted) if wanted else ""
+    if _MAKES_REPOSITORY.search(output):
+        return 'in the sandbox the workspace does not become a repository; access: "full" asks the user for it'
     if access == "sandbox" and _NETWORK.search(output):
         return 'the sandbox has no network; access: "network" asks the user for it'
     if _GIT_SETTINGS.search(output):
@@ -58,3 +72,15 @@ def withheld_hint(names: Sequence[str], command: str, output: str, *, failed: bo
         f"withheld from commands, because the names look like secrets: {', '.join(chosen[:MOST_NAMED])}{more}; the "
         "user can let one through with pass_environment in the settings"
     )
+
+
+def masked_hint(masked: Sequence[str], workspace: Path, command: str, output: str, *, failed: bool) -> str:
+    """Return which protected files looked empty to a command that names one of them or has failed; else nothing."""
+    root = str(workspace.resolve())
+    named = [path for path in masked if path.rpartition("/")[2] in f"{command}\n{output}"]
+    chosen = named or (list(masked) if failed else [])
+    if not chosen:
+        return ""
+    shown = ", ".join(path.removeprefix(f"{root}/") for path in chosen[:MOST_NAMED])
+    more = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""
+    return f"protected, so it looked empty here: {shown}{more}"

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_agent.programs import find_program
 from tui_agent.sandbox import command_environment
 from tui_agent.tools.files import display
 from tui_agent.tools.search_files import excluded
@@ -174,7 +174,9 @@ def show_path(raw: bytes, context: ToolContext) -> str:
 
 
 def _ripgrep(context: ToolContext) -> str | None:
-    return shutil.which("rg", path=context.runtime.environment.get("PATH", ""))
+    sandbox = context.sandbox
+    writable = sandbox.writable() if sandbox is not None else [context.workspace]
+    return find_program("rg", context.runtime.environment, home=context.runtime.home, writable=writable)
 
 
 def _stand_in() -> list[str]:

@@ -277,7 +277,8 @@ class TuiAgentApp(SessionApp):
     async def _copy_locally(self, text: str) -> None:
         from tui_agent.ui.clipboard import copy_locally
 
-        copied = await copy_locally(text, self.open_options().runtime.environment)
+        options = self.open_options()
+        copied = await copy_locally(text, options.runtime.environment, [str(options.workspace)])
         self.notify(copied.message, timeout=2 if copied.sure else 6, markup=False)
 
     def on_conversation_view_copy_requested(self, event: ConversationView.CopyRequested) -> None:

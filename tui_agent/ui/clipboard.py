@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from tui_agent.programs import find_program
 
 SECONDS = 3.0
 """How long a clipboard program may take; those that hang have no display to talk to."""
@@ -28,22 +29,25 @@ class Copied:
     sure: bool
 
 
-def clipboard_program(environment: Mapping[str, str]) -> tuple[str, ...] | None:
-    """Return the command of the clipboard program to use, None when there is none that can work here."""
+def clipboard_program(environment: Mapping[str, str], writable: Sequence[str] = ()) -> tuple[str, ...] | None:
+    """Return the command of the clipboard program to use, None when there is none that can work here.
+
+    One in a `writable` folder is not used: a command could have put it there.
+    """
     for variable, command in _PROGRAMS:
         if variable and not environment.get(variable):
             continue
-        if found := shutil.which(command[0], path=environment.get("PATH", "")):
+        if found := find_program(command[0], environment, writable=writable):
             return (found, *command[1:])
     return None
 
 
-async def copy_locally(text: str, environment: Mapping[str, str]) -> Copied:
+async def copy_locally(text: str, environment: Mapping[str, str], writable: Sequence[str] = ()) -> Copied:
     """Put `text` on the clipboard of this machine; say what happened, next to what the terminal was sent.
 
     Never raises for a program that fails: the terminal may have taken the text all the same.
     """
-    command = await asyncio.to_thread(clipboard_program, environment)
+    command = await asyncio.to_thread(clipboard_program, environment, writable)
     size = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
     if command is None:
         return Copied(

@@ -11,7 +11,7 @@ from tui_agent.events import FileState, Intent, JsonObject, TodoItem
 from tui_agent.runtime import Runtime
 
 if TYPE_CHECKING:
-    from tui_agent.sandbox import Sandbox
+    from tui_agent.sandbox import Limits, Protection, Sandbox
 
 
 class ToolError(Exception):
@@ -49,7 +49,9 @@ class ToolContext:
     `closing` tells a cancelled tool that the program closes: a command then goes on and is picked up at
     the next start. `sandbox` is what commands run
     in; without one they run unconfined. `environment` are variables that the decision on the call demands, `hidden`
-    the files and folders that it keeps out. `left_out` returns which of some files (real paths) a search by the
+    the files and folders that it keeps out; `read_only` says that it was allowed because it only reads, `unasked`
+    that nobody was asked and no rule named it. `protection` returns what rules and names of secrets protect,
+    `limits` are what a command may take. `left_out` returns which of some files (real paths) a search by the
     tool of this call in a folder does not show; `background` returns the titles of the commands that run in the
     background, by their steps. `left_out` reads the rules from disk, so it belongs into a thread. `mode` is the
     session's mode; `set_mode` changes it, to `chosen_mode` where the user chose one with their decision.
@@ -68,6 +70,10 @@ class ToolContext:
     closing: Callable[[], bool] = lambda: False
     environment: Mapping[str, str] = field(default_factory=dict)
     hidden: Sequence[str] = ()
+    read_only: bool = False
+    unasked: bool = False
+    protection: Callable[[], Protection | None] = lambda: None
+    limits: Limits | None = None
     left_out: Callable[[Sequence[str], str], set[str]] = lambda paths, folder: set()
     sandbox: Sandbox | None = None
     background: Callable[[], Mapping[str, str]] = dict
