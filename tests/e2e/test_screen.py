@@ -16,21 +16,6 @@ from tests.waiting import MAX_WAIT_SECONDS
 F3, F4, F6, F7 = "\x1bOR", "\x1bOS", "\x1b[17~", "\x1b[18~"
 
 
-@pytest.fixture
-def start(isolated):
-    """Return a function that starts the app in the test's workspace; all are ended afterwards."""
-    terminals: list[Terminal] = []
-    (isolated / "hello.py").write_text("x = 1\nprint('hi')\n")
-
-    def begin(*arguments: str, **size: int) -> Terminal:
-        terminals.append(Terminal(isolated, *arguments, **size))
-        return terminals[-1]
-
-    yield begin
-    for terminal in terminals:
-        terminal.close()
-
-
 def approve(terminal: Terminal) -> None:
     """Go to the queue, let its guard time pass, press y."""
     terminal.type(F4)

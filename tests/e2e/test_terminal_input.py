@@ -35,21 +35,6 @@ NO_KEYS = {
 }
 
 
-@pytest.fixture
-def start(isolated):
-    """Return a function that starts the app in the test's workspace; all are ended afterwards."""
-    terminals: list[Terminal] = []
-    (isolated / "hello.py").write_text("x = 1\nprint('hi')\n")
-
-    def begin(*arguments: str, **size: int) -> Terminal:
-        terminals.append(Terminal(isolated, *arguments, **size))
-        return terminals[-1]
-
-    yield begin
-    for terminal in terminals:
-        terminal.close()
-
-
 def settle(terminal: Terminal, seconds: float = 0.3) -> None:
     """Let the screen show what the last input did."""
     end = time.monotonic() + seconds

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from textual.app import App
 from textual.events import Key
 from textual.widgets import Input
 
 from tests.waiting import until
 from tui_agent.ui.cost_limit import CostLimitDialog, parse_dollars
+from tui_agent.ui.key_order import OrderedKeysApp
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_an_amount_is_dollars_from_0_on(text: str, dollars: float | None) -> Non
 )
 async def test_enter_takes_the_figure_and_escape_the_default(keys: str, answer: float | None) -> None:
     answers: list[float | None] = []
-    app: App[None] = App()
+    app: OrderedKeysApp[None] = OrderedKeysApp()
     async with app.run_test() as pilot:
         app.push_screen(CostLimitDialog(), answers.append)
         await pilot.pause()
@@ -44,7 +44,7 @@ async def test_enter_takes_the_figure_and_escape_the_default(keys: str, answer: 
 
 async def test_what_is_typed_while_the_refusal_is_on_its_way_is_kept() -> None:
     answers: list[float | None] = []
-    app: App[None] = App()
+    app: OrderedKeysApp[None] = OrderedKeysApp()
     async with app.run_test() as pilot:
         app.push_screen(CostLimitDialog(), answers.append)
         await pilot.pause()

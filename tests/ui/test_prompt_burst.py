@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.events import Key
 
+from tui_agent.ui.key_order import OrderedKeysApp
 from tui_agent.ui.prompt import Prompt
 
 
-class PromptApp(App[None]):
+class PromptApp(OrderedKeysApp[None]):
     def __init__(self) -> None:
         super().__init__()
         self.sent: list[str] = []

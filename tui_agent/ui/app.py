@@ -110,7 +110,7 @@ class TuiAgentApp(SessionApp):
         driver_class: Any = None,
     ) -> None:
         super().__init__(open_session, options=options, prompt=prompt, driver_class=driver_class)
-        self._early: list[events.Event] | None = []
+        self.takes_keys = False
         self._cells = TerminalCells()
         self._cursor_shown = False
         self._quit_asked = -QUIT_SECONDS
@@ -187,19 +187,17 @@ class TuiAgentApp(SessionApp):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Resize):
             self._cells.forget()  # terminals move what they show when their size changes
-        if self._early is not None and isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            # Typed before the prompt can take it: kept, and typed again when it can.
-            self._early.append(event)
-            return
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            if self._is_blind(event):
-                return
-            if isinstance(event, events.Key) and self._decides_in_burst(event):
-                self.notify("Several keys came at once. Press it again.", timeout=2)
-                return
-            if self._is_for_prompt(event):
-                self.workbench.write_in_prompt(hold=isinstance(event, events.Key) and in_burst(event))
         await super().on_event(event)
+
+    async def take_key(self, event: events.Key | events.Paste) -> None:
+        if self._is_blind(event):
+            return
+        if isinstance(event, events.Key) and self._decides_in_burst(event):
+            self.notify("Several keys came at once. Press it again.", timeout=2)
+            return
+        if self._is_for_prompt(event):
+            self.workbench.write_in_prompt(hold=isinstance(event, events.Key) and in_burst(event))
+        await super().take_key(event)
 
     def _is_blind(self, event: events.Key | events.Paste) -> bool:
         """Say whether a key would act on what cannot be seen, or could not when it was typed.
@@ -243,9 +241,8 @@ class TuiAgentApp(SessionApp):
 
     async def _painted(self) -> None:
         self.workbench.prompt.focus()
-        early, self._early = self._early or [], None
-        for event in early:
-            await super().on_event(event)
+        self.takes_keys = True
+        await self.take_typed()
         for problem in self._theme_problems:
             self.notify(inert(problem), title="Theme", severity="warning", markup=False)
         self.set_interval(1.0, self._tick)

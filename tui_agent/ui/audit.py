@@ -77,7 +77,6 @@ def what_if_lines(found: WhatIf, problems: Sequence[str]) -> list[StyledLine]:
 class AuditScreen(ModalScreen[None]):
     """Lists grants and decisions; typing filters; Enter shows why, or takes a grant back when that is confirmed."""
 
-    DECIDES = True
     AUTO_FOCUS = "#dialog-input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f9", "dismiss", "back", priority=True),
@@ -94,6 +93,8 @@ class AuditScreen(ModalScreen[None]):
         self._entries: list[AuditEntry] = []
         self._rows: list[Content] = []
         self._grants: list[tuple[str, Grant]] = []
+        self.keys_wait = True
+        """Whether the trail is still being read: keys that choose from it wait."""
 
     def compose(self) -> ComposeResult:
         """Lay out filter, list and keys."""
@@ -122,6 +123,8 @@ class AuditScreen(ModalScreen[None]):
         except Exception as error:  # a trail that cannot be read must not look like an empty one
             self.notify(inert(f"The trail cannot be read: {error}"), severity="error", markup=False)
             return
+        finally:
+            self.keys_wait = False
         for problem in trail.problems:
             self.notify(inert(problem), severity="warning", markup=False)
         self._entries = trail.entries[::-1]

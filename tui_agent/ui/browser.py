@@ -66,6 +66,8 @@ class SessionBrowser(ModalScreen[Choice | None]):
         self._current = current
         self._now = now
         self._sessions: Sequence[SessionSummary] = ()
+        self._loaded = False
+        self._searching = False
 
     def compose(self) -> ComposeResult:
         """Lay out filter, list and keys."""
@@ -95,9 +97,16 @@ class SessionBrowser(ModalScreen[Choice | None]):
         try:
             self._sessions = await self._read()
         except Exception as error:  # a list that cannot be read must not look like an empty one
+            self._loaded = True
             self._show_text(inert_line(f"The sessions cannot be listed: {error}"))
             return
+        self._loaded = True
         self._fill(self.query_one(Input).value)
+
+    @property
+    def keys_wait(self) -> bool:
+        """Whether what is listed is still to change: keys that choose from it wait."""
+        return not self._loaded or self._searching
 
     def _show_text(self, text: str) -> None:
         listing = self.query_one(OptionList)
@@ -148,7 +157,9 @@ class SessionBrowser(ModalScreen[Choice | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter by what is known at once, then by what the prompts and answers say."""
         event.stop()
-        self._fill(event.value)
+        self._searching = bool(event.value.strip())
+        if self._loaded:
+            self._fill(event.value)
         self.run_worker(self._look(event.value), group="look", exclusive=True, exit_on_error=False)
 
     async def _look(self, words: str) -> None:
@@ -157,8 +168,10 @@ class SessionBrowser(ModalScreen[Choice | None]):
             hits = await self._search(words) if words.strip() else ()
         except Exception as error:  # the filter still works; that the search does not must be said
             self.notify(inert(f"The search failed: {error}"), severity="error", markup=False)
+            self._searching = False
             return
-        if hits:
+        self._searching = False
+        if hits and self._loaded:
             self._fill(words, hits)
 
     def _highlighted(self) -> str:

@@ -168,7 +168,7 @@ def _model_facts(model: Model) -> str:
 
 async def _pick_mode(app: TuiAgentApp, handle: SessionHandle) -> None:
     rows = [(name, meaning) for name, meaning in MODES.items() if name != "bypass"]
-    picked = await app.push_screen_wait(Picker("Mode", handle.state.conversation.mode, rows))
+    picked = await app.push_screen_wait(Picker("Mode", handle.state.conversation.mode, rows, decides=True))
     if picked is not None:
         await handle.configure(mode=picked)
 

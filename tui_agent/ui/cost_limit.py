@@ -25,19 +25,6 @@ DEFAULT = 5.0
 """Dollars that hold while nothing else is said."""
 
 
-class DollarInput(LineInput):
-    """A field for an amount of dollars; what is typed after a refused amount replaces it."""
-
-    async def action_submit(self) -> None:
-        """Submit the text, and select it if it is no amount.
-
-        It is selected with the key itself: the dialog hears of it later than keys that follow at once.
-        """
-        await super().action_submit()
-        if parse_dollars(self.value) is None:
-            self.select_all()
-
-
 class CostLimitDialog(ModalScreen[float]):
     """Asks for dollars; Esc takes the default."""
 
@@ -49,7 +36,7 @@ class CostLimitDialog(ModalScreen[float]):
         with Vertical(id="dialog", classes="small") as dialog:
             dialog.border_title = "What may one run cost?"
             yield TextLines(id="dialog-text")
-            yield DollarInput(f"{DEFAULT:g}", id="dialog-input")
+            yield LineInput(f"{DEFAULT:g}", id="dialog-input")
             foot = Line(id="dialog-foot")
             foot.content = Content.assemble(
                 ("Enter", "bold"), " take it  ", ("Esc", "bold"), f" leave it at ${DEFAULT:g}"
@@ -78,6 +65,7 @@ class CostLimitDialog(ModalScreen[float]):
             inert_line(f"{event.value!r} is not an amount, such as 5 or 2.50"), "$text-error"
         )
         foot.refresh(layout=True)
+        self.query_one(LineInput).select_all()  # what is typed now replaces what was refused
 
     def action_default(self) -> None:
         """Leave it as it is."""

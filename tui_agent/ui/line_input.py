@@ -19,39 +19,6 @@ UNDO_KEYS = "ctrl+underscore,ctrl+shift+minus,ctrl+slash,super+z"
 """The keys that undo, in terminals with and without the kitty keyboard protocol."""
 
 
-_NOT_EDITING = frozenset({"ctrl+c", "super+c", "ctrl+d", "ctrl+z"})
-"""Keys that Textual binds in its fields, and that the app gives another meaning."""
-
-EDITING_KEYS = (
-    frozenset(
-        {"ctrl+j", "shift+enter", *UNDO_KEYS.split(",")}
-        | {
-            key
-            for binding in (*TextArea.BINDINGS, *Input.BINDINGS)
-            if isinstance(binding, Binding)
-            for key in binding.key.split(",")
-        }
-    )
-    - _NOT_EDITING
-)
-"""The keys that change the text, move the cursor or submit."""
-
-
-async def edits_in_order(field: Widget, event: Key) -> bool:
-    """Run what an editing key is bound to in a field, at once; return whether it was one.
-
-    Textual runs a binding only once the key has bubbled up to the app, later than the letters that came after it
-    in one burst. What is typed fast, mistakes and all, must come out as typed.
-    """
-    bindings = field._bindings.key_to_bindings.get(event.key) if event.key in EDITING_KEYS else None
-    if not bindings:
-        return False
-    event.stop()
-    event.prevent_default()
-    await field.run_action(bindings[0].action)
-    return True
-
-
 def _terminal_has_cursor(widget: Widget) -> bool:
     return bool(getattr(widget.app, "terminal_cursor", False))
 
@@ -83,8 +50,6 @@ class LineInput(Input):
         return shown
 
     async def _on_key(self, event: Key) -> None:
-        if await edits_in_order(self, event):
-            return
         if not (text := typed_text(event)):
             await super()._on_key(event)
             return
@@ -126,7 +91,8 @@ class Editor(TextArea):
         return Text(inert_same_length(self.document.get_line(line_index)), end="", no_wrap=True)
 
     async def _on_key(self, event: Key) -> None:
-        if await edits_in_order(self, event):
+        if event.key in self._bindings.key_to_bindings:
+            event.prevent_default()  # Textual's own would write Enter, whatever it is bound to
             return
         text = typed_text(event)
         if not text or event.is_printable or self.read_only:

@@ -20,15 +20,16 @@ from tui_agent.ui.line import Line
 class Picker(ModalScreen["str | None"]):
     """Lists values, each with what it means. Its result is the picked value, None for none or the present one.
 
-    The highlight begins on the present value, so that an Enter too many changes nothing.
+    The highlight begins on the present value, so that an Enter too many changes nothing. Of a picker that `decides`
+    something about permissions, a key that came at once with others picks nothing.
     """
 
-    DECIDES = True
     AUTO_FOCUS = "#picker-list"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "back")]
 
-    def __init__(self, title: str, present: str, values: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, title: str, present: str, values: Sequence[tuple[str, str]], *, decides: bool = False) -> None:
         super().__init__()
+        self.DECIDES = decides
         self._picker_title = title
         self._present = present
         known = any(value == present for value, _ in values)

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual import on
-from textual.app import App
 from textual.message import Message
 
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.commands import ScreenCommand, parse_command
 from tui_agent.ui.header import Header, git_branch
 from tui_agent.ui.hints import KeyHints
+from tui_agent.ui.key_order import OrderedKeysApp
 from tui_agent.ui.layout import LayoutSaver, parse_layout
 from tui_agent.ui.notification import ASKS, DONE, desktop_notification
 from tui_agent.ui.prompt import Prompt
@@ -43,7 +43,7 @@ class SessionUpdated(Message):
         self.update = update
 
 
-class SessionApp(App[int]):
+class SessionApp(OrderedKeysApp[int]):
     """An app with a session on its screen.
 
     `open_session` opens the first session; None lists the sessions to choose from, for which `options`
