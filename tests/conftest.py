@@ -13,7 +13,8 @@ from tests.sdk_types import check_request
 from tui_agent.models.offline import OfflineServer
 
 # No test fails by the clock: these machines are shared.
-settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+settings.register_profile("long", settings.get_profile("here"), max_examples=500)
 settings.load_profile("here")
 
 QUICK = (

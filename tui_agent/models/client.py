@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import importlib
 import json
 import re
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
@@ -38,6 +35,7 @@ from tui_agent.models.errors import (
     with_hint,
 )
 from tui_agent.models.fields import COMPACTION_BETA, Head, RequestOptions, features_of, make_head, without
+from tui_agent.models.sdk import import_sdk
 from tui_agent.models.stream import Delta, EventDecoder, Response, ResponseBuilder
 from tui_agent.runtime import Runtime
 from tui_agent.text import well_formed
@@ -155,7 +153,7 @@ class ModelClient:
                 ) from error
 
     def _make(self) -> anthropic.AsyncAnthropic:
-        _import_sdk()
+        import_sdk()
         import anthropic
 
         timeout = anthropic.Timeout(FIRST_BYTE_SECONDS, connect=CONNECT_SECONDS)
@@ -691,20 +689,3 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _is_loopback(base_url: str) -> bool:
     host = urlsplit(base_url).hostname or ""
     return host in {"localhost", "::1"} or host.startswith("127.")
-
-
-def _import_sdk() -> None:
-    """Import the SDK, once, without a collection in the middle: it would walk all new objects and hold up keys.
-
-    What was imported is frozen: it never becomes garbage. Freezing again would keep the garbage of closed sessions.
-    """
-    if "anthropic.resources.messages" in sys.modules:
-        return
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        importlib.import_module("anthropic.resources.messages")
-    finally:
-        gc.freeze()
-        if collecting:
-            gc.enable()
