@@ -21,6 +21,7 @@ from tui_agent.events import TurnFinished
 from tui_agent.models.offline import OfflineServer, parse_scenario
 from tui_agent.runtime import Runtime
 from tui_agent.session import OpenOptions, SessionHandle, Update
+from tui_agent.submissions import Submit
 
 TURNS = 60
 SETTLED = 3
@@ -95,7 +96,7 @@ async def play(folder: Path) -> tuple[list[TurnFinished], list[dict[str, Any]]]:
     try:
         handle.subscribe(watch)
         await handle.start()
-        await handle.submit("Tidy the project up, in many small steps.")
+        await handle.do(Submit(prompt="Tidy the project up, in many small steps."))
         await asyncio.wait_for(over.wait(), 300)
     finally:
         await handle.close()

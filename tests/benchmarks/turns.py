@@ -19,6 +19,7 @@ from pathlib import Path
 from tui_agent.models import Delta, ModelClient, ModelRequest
 from tui_agent.runtime import Runtime
 from tui_agent.session import OpenOptions, SessionHandle
+from tui_agent.submissions import Configure, Submit
 
 TURNS = 2_000
 EARLY = 20
@@ -43,12 +44,12 @@ async def measure(turns: int, base_url: str, folder: Path) -> tuple[list[float],
     idle = asyncio.Event()
     handle.subscribe(lambda update: idle.set() if update.state.conversation.active_run is None else None)
     await handle.start()
-    await handle.configure(limits={"run.turns": None, "session.cost": 1_000.0, "session.turns": 10_000})
+    await handle.do(Configure(limits={"run.turns": None, "session.cost": 1_000.0, "session.turns": 10_000}))
     spent, sizes = [], []
     for number in range(turns):
         began = time.process_time()
         idle.clear()
-        await handle.submit(f"say 5 {number}")
+        await handle.do(Submit(prompt=f"say 5 {number}"))
         await idle.wait()
         spent.append(time.process_time() - began)
         projection = handle.state.budget.projection

@@ -22,6 +22,8 @@ from tui_agent.models.offline.answer import Answer, Call
 from tui_agent.models.offline.faults import Fault
 from tui_agent.models.offline.request import Request
 from tui_agent.session import OpenOptions, SessionError
+from tui_agent.submissions import Answer as AnswerQuestion
+from tui_agent.submissions import Configure, Interrupt, SetCostLimit, Submit
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ async def test_far_below_every_limit_nobody_counts(tmp_path: Path, server: Offli
         assert not projected.counted
         assert not projected.clamped
         assert projected.input_tokens > projected.expected_input_tokens > 0
-        await session.handle.configure(limits={"run.tokens": 30_000})
+        await session.handle.do(Configure(limits={"run.tokens": 30_000}))
         await session.prompt("say 5")
         assert counts(server) == 1
         assert session.of("turn.projected")[1].counted
@@ -83,7 +85,7 @@ async def test_a_stop_is_whole_and_the_run_goes_on_when_the_limit_is_raised(
     tmp_path: Path, server: OfflineServer
 ) -> None:
     async with opened(at(server, tmp_path)) as session:
-        await session.handle.configure(limits={"session.cost": 0.001})
+        await session.handle.do(Configure(limits={"session.cost": 0.001}))
         await session.prompt("say 5")
         stop = session.of("budget.stopped")[0]
         assert isinstance(stop, BudgetStopped)
@@ -93,14 +95,14 @@ async def test_a_stop_is_whole_and_the_run_goes_on_when_the_limit_is_raised(
         assert session.of("turn.started") == []
         assert session.of("run.finished")[0].outcome == "stopped"
         assert "leaves no room" in session.of("run.finished")[0].reason
-        await session.handle.configure(limits={"session.cost": 5})
+        await session.handle.do(Configure(limits={"session.cost": 5}))
         await session.prompt("continue")
         assert session.of("run.finished")[1].outcome == "completed"
 
 
 async def test_a_clamped_answer_keeps_to_its_room(tmp_path: Path, server: OfflineServer) -> None:
     async with opened(at(server, tmp_path)) as session:
-        await session.handle.configure(limits={"run.output_tokens": 400})
+        await session.handle.do(Configure(limits={"run.output_tokens": 400}))
         await session.prompt("say 2000")
         assert session.of("turn.projected")[0].max_output_tokens == 400
         assert session.of("turn.finished")[0].usage.output_tokens <= 400
@@ -110,7 +112,7 @@ async def test_a_clamped_answer_keeps_to_its_room(tmp_path: Path, server: Offlin
 
 async def test_a_price_that_is_not_known_is_refused_before_the_turn(tmp_path: Path, server: OfflineServer) -> None:
     async with opened(at(server, tmp_path, model="my-own")) as session:
-        await session.handle.configure(limits={"day.cost": 100})
+        await session.handle.do(Configure(limits={"day.cost": 100}))
         await session.prompt("say 5")
         stop = session.of("budget.stopped")[0]
         assert stop.reason == "unknown_price"
@@ -160,7 +162,7 @@ async def test_every_attempt_is_checked_again(tmp_path: Path, server: OfflineSer
     async with opened(given) as session:
 
         async def lower(seconds: float) -> None:
-            await session.handle.configure(limits={"run.tokens": 300})
+            await session.handle.do(Configure(limits={"run.tokens": 300}))
 
         given.runtime.sleep = lower
         await session.prompt("say 5")
@@ -171,7 +173,7 @@ async def test_every_attempt_is_checked_again(tmp_path: Path, server: OfflineSer
         ]
         assert session.of("budget.stopped")[0].limit == "tokens"
         assert session.handle.state.conversation.active_run is None
-        await session.handle.configure(limits={"run.tokens": None})
+        await session.handle.do(Configure(limits={"run.tokens": None}))
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
 
@@ -179,9 +181,9 @@ async def test_every_attempt_is_checked_again(tmp_path: Path, server: OfflineSer
 @pytest.mark.parametrize("scope", ["run", "session", "day"])
 async def test_the_time_ends_a_turn_in_the_middle(tmp_path: Path, scope: str) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 2000 at 100")
+        await session.handle.do(Submit(prompt="say 2000 at 100"))
         await session.until(lambda: len(session.of("turn.delta")) > 2)
-        await session.handle.configure(limits={f"{scope}.time": 0.1})
+        await session.handle.do(Configure(limits={f"{scope}.time": 0.1}))
         await session.idle()
         stop = session.of("budget.stopped")[0]
         assert (stop.limit, stop.scope) == ("time", scope)
@@ -191,7 +193,7 @@ async def test_the_time_ends_a_turn_in_the_middle(tmp_path: Path, scope: str) ->
         assert failed.usage.prompt_tokens > 0
         assert session.of("run.finished")[0].outcome == "stopped"
         assert session.handle.state.budget.run_seconds >= 0.1
-        await session.handle.configure(limits={f"{scope}.time": 1000})
+        await session.handle.do(Configure(limits={f"{scope}.time": 1000}))
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
 
@@ -215,10 +217,10 @@ async def test_time_in_which_nothing_ran_is_nobodys(tmp_path: Path) -> None:
     clocks = Clocks()
     given = clocks.options(options(tmp_path))
     async with opened(given) as session:
-        await session.handle.submit("ask which?")
+        await session.handle.do(Submit(prompt="ask which?"))
         await session.event("question.asked")
         clocks.passes(5)
-        await session.handle.configure(title="x")
+        await session.handle.do(Configure(title="x"))
         name = session.handle.session
     clocks.passes(10_000)
     async with opened(given, name) as session:
@@ -226,7 +228,7 @@ async def test_time_in_which_nothing_ran_is_nobodys(tmp_path: Path) -> None:
         assert session.handle.state.budget.run_seconds == pytest.approx(5)
         clocks.passes(2)
         (question,) = session.handle.state.workflow.questions
-        await session.handle.answer(question, "this")
+        await session.handle.do(AnswerQuestion(question=question, answer="this"))
         await session.idle()
         assert session.handle.state.budget.seconds == pytest.approx(7)
 
@@ -235,18 +237,18 @@ async def test_time_in_which_nothing_ran_is_nobodys(tmp_path: Path) -> None:
 async def test_setting_the_systems_clock_neither_ends_a_run_nor_gives_it_time(tmp_path: Path, jump: float) -> None:
     clocks = Clocks()
     async with opened(clocks.options(options(tmp_path, limits={"run.time": 60.0}))) as session:
-        await session.handle.submit("ask which? then say 3")
+        await session.handle.do(Submit(prompt="ask which? then say 3"))
         await session.event("question.asked")
         clocks.passes(20)
         clocks.wall += jump
-        await session.handle.configure(limits={"session.time": 1_000.0})  # the clock is looked at
+        await session.handle.do(Configure(limits={"session.time": 1_000.0}))  # the clock is looked at
         await session.until(lambda: session.handle.state.budget.run_seconds > 0)
         assert session.handle.state.budget.run_seconds == pytest.approx(20)
         gauges = {(scope, kind): used for scope, kind, used, _, _ in session.handle.state.budget.gauges()}
         assert gauges["run", "time"] == pytest.approx(20)
         clocks.passes(15)
         (question,) = session.handle.state.workflow.questions
-        await session.handle.answer(question, "this")
+        await session.handle.do(AnswerQuestion(question=question, answer="this"))
         await session.idle()
         end = session.of("run.finished")[-1]
         assert (end.outcome, end.seconds) == ("completed", pytest.approx(35))
@@ -256,11 +258,11 @@ async def test_setting_the_systems_clock_neither_ends_a_run_nor_gives_it_time(tm
 async def test_a_run_without_a_new_turn_is_stopped_by_the_time_that_has_passed(tmp_path: Path) -> None:
     clocks = Clocks()
     async with opened(clocks.options(options(tmp_path, limits={"run.time": 60.0}))) as session:
-        await session.handle.submit("ask which?")
+        await session.handle.do(Submit(prompt="ask which?"))
         await session.event("question.asked")
         clocks.wall -= 86_400
         clocks.monotonic += 61
-        await session.handle.configure(limits={"session.time": 1_000.0})
+        await session.handle.do(Configure(limits={"session.time": 1_000.0}))
         await session.idle()
         assert session.of("run.finished")[-1].outcome == "stopped"
 
@@ -279,8 +281,8 @@ async def test_between_two_runs_nothing_of_a_runs_limits_is_used(tmp_path: Path)
 async def test_a_turn_that_was_cut_off_is_booked_and_its_reservation_ends(tmp_path: Path) -> None:
     given = options(tmp_path)
     async with opened(given) as session:
-        await session.handle.configure(limits={"day.cost": 50})
-        await session.handle.submit("say 300 at 100")
+        await session.handle.do(Configure(limits={"day.cost": 50}))
+        await session.handle.do(Submit(prompt="say 300 at 100"))
         await session.until(lambda: len(session.of("turn.delta")) > 2)
         name, projected = session.handle.session, session.of("turn.projected")[0]
     assert (await day_of(tmp_path))[1].cost == pytest.approx(projected.max_cost)
@@ -299,9 +301,9 @@ async def test_a_turn_that_was_cut_off_is_booked_and_its_reservation_ends(tmp_pa
 
 async def test_an_interrupted_turn_is_booked_with_what_the_server_said(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 300 at 100")
+        await session.handle.do(Submit(prompt="say 300 at 100"))
         await session.until(lambda: len(session.of("turn.delta")) > 2)
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
         failed, projected = session.of("turn.failed")[0], session.of("turn.projected")[0]
         assert 0 < failed.usage.prompt_tokens < projected.input_tokens
@@ -333,15 +335,15 @@ async def test_flags_hold_for_their_start_and_the_user_goes_before_them(tmp_path
     async with opened(options(tmp_path, limits={"run.cost": 1.0}, max_turns=7)) as session:
         limits = session.handle.state.budget.limits
         assert (limits["run.cost"], limits["run.turns"]) == (1.0, 7)
-        await session.handle.configure(limits={"run.cost": 2.0})
+        await session.handle.do(Configure(limits={"run.cost": 2.0}))
         assert session.handle.state.budget.limits["run.cost"] == 2.0
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
         assert session.handle.state.budget.limits == {"run.turns": 500, "run.cost": 2.0}
         with pytest.raises(SessionError, match=r"no limit 'week\.cost'"):
-            await session.handle.configure(limits={"week.cost": 1.0})
+            await session.handle.do(Configure(limits={"week.cost": 1.0}))
         with pytest.raises(SessionError, match="above 0"):
-            await session.handle.configure(limits={"day.cost": -1.0})
+            await session.handle.do(Configure(limits={"day.cost": -1.0}))
 
 
 def total(session: Watcher) -> int:
@@ -409,14 +411,14 @@ async def test_a_default_limit_on_cost_does_not_refuse_a_model_without_a_price_a
 async def check_unpriced(given: OpenOptions) -> None:
     async with opened(given) as session:
         assert session.handle.state.budget.limits["run.cost"] == 5.0
-        assert not session.handle.asks_for_cost
+        assert not session.handle.inspect.asks_for_cost
         for _ in range(2):
             await session.prompt("say 5")
         assert [event.outcome for event in session.of("run.finished")] == ["completed", "completed"]
         told = [event.message for event in session.of("notice") if event.code == "no-price"]
         assert len(told) == 1
         assert "500 turns" in told[0]
-        await session.handle.configure(limits={"run.cost": 5.0})
+        await session.handle.do(Configure(limits={"run.cost": 5.0}))
         await session.prompt("say 5")
         stop = session.of("budget.stopped")[0]
         assert stop.reason == "unknown_price"
@@ -446,14 +448,14 @@ async def test_the_first_start_with_a_priced_model_asks_what_a_run_may_cost_unti
     tmp_path: Path, server: OfflineServer
 ) -> None:
     async with opened(options(tmp_path)) as practice:
-        assert not practice.handle.asks_for_cost
+        assert not practice.handle.inspect.asks_for_cost
     async with opened(at(server, tmp_path, limits={"run.cost": 1.0})) as said:
-        assert not said.handle.asks_for_cost
+        assert not said.handle.inspect.asks_for_cost
     async with opened(at(server, tmp_path)) as first:
-        assert first.handle.asks_for_cost
-        await first.handle.say_cost(0)
+        assert first.handle.inspect.asks_for_cost
+        await first.handle.do(SetCostLimit(dollars=0))
         assert "run.cost" not in first.handle.state.budget.limits
-        assert not first.handle.asks_for_cost
+        assert not first.handle.inspect.asks_for_cost
     async with opened(at(server, tmp_path)) as second:
-        assert not second.handle.asks_for_cost
+        assert not second.handle.inspect.asks_for_cost
         assert "run.cost" not in second.handle.state.budget.limits

@@ -19,6 +19,7 @@ from tui_agent.journal import SessionIndex
 from tui_agent.journal.errors import JournalGone
 from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, list_sessions
+from tui_agent.submissions import Configure, Fork, Interrupt, Submit
 
 LIMIT = {"day.turns": 4.0}
 
@@ -75,13 +76,13 @@ def keep_copy(index: Path, kept: Path) -> None:
 async def test_a_request_under_way_stays_reserved_in_an_index_that_is_made_again(tmp_path: Path) -> None:
     given = options(tmp_path, limits={"day.output_tokens": 40_000.0})
     async with opened(given) as one:
-        await one.handle.submit("say 500 at 100")
+        await one.handle.do(Submit(prompt="say 500 at 100"))
         await one.until(lambda: len(one.of("turn.delta")) > 1)
         remove_index(given.data_dir)
         async with opened(given) as two:
             await two.prompt("say 3")
             assert two.of("turn.projected")[0].max_output_tokens <= 8_000
-        await one.handle.interrupt()
+        await one.handle.do(Interrupt())
         await one.idle()
     used, reserved = await day_of(tmp_path)
     assert reserved.output_tokens == 0
@@ -111,7 +112,7 @@ async def test_a_session_whose_file_is_gone_stops_and_says_so(tmp_path: Path) ->
     await Watcher(handle).prompt("say 3")
     shutil.rmtree(given.data_dir)
     with pytest.raises(JournalGone, match="was removed or exchanged while it was open"):
-        await handle.submit("say 3")
+        await handle.do(Submit(prompt="say 3"))
     with pytest.raises(JournalGone):
         await handle.close()
     assert not given.data_dir.exists()
@@ -121,7 +122,7 @@ async def test_a_data_folder_that_goes_in_the_middle_of_a_run_halts_it(tmp_path:
     given = options(tmp_path)
     away = tmp_path / "away"
     async with opened(given) as session:
-        await session.handle.submit("say 200 at 100")
+        await session.handle.do(Submit(prompt="say 200 at 100"))
         await session.until(lambda: len(session.of("turn.delta")) > 1)
         given.data_dir.rename(away)
         await session.until(lambda: session.handle.halted)
@@ -170,13 +171,13 @@ async def test_the_list_and_the_books_made_again_are_those_that_were_live(tmp_pa
     given = options(tmp_path, limits={"day.cost": 50.0})
     async with opened(given) as one:
         await one.prompt("explore where is the login handled")
-        await one.handle.submit("say 300 at 100")
+        await one.handle.do(Submit(prompt="say 300 at 100"))
         await one.until(lambda: len(one.of("turn.delta")) > 1)
-        await one.handle.interrupt()
+        await one.handle.do(Interrupt())
         await one.idle()
-        await one.handle.configure(title="another title")
-        fork = await one.handle.fork()
-        await one.handle.submit("say 300 at 200")
+        await one.handle.do(Configure(title="another title"))
+        fork = await one.handle.do(Fork())
+        await one.handle.do(Submit(prompt="say 300 at 200"))
         await one.until(lambda: len(one.of("turn.delta")) > len("more"))
         name = one.handle.session
     async with opened(given, fork) as two:

@@ -21,6 +21,7 @@ from tui_agent.events import Amounts, BudgetStopped
 from tui_agent.journal import SessionIndex
 from tui_agent.models import load_catalog
 from tui_agent.runtime import Runtime
+from tui_agent.submissions import Configure, Submit
 
 TOLERANCE = 1e-6
 MODEL = "claude-sonnet-5-5"
@@ -107,10 +108,10 @@ async def talk(given: Any, server: Adversary, limits: dict[str, float], session:
     async with opened(given, session) as watcher:
         handle = watcher.handle
         handle.subscribe(lambda update: overruns.extend(check_books(watcher, limits)))
-        await handle.configure(limits={"run.turns": 1000, **limits})
+        await handle.do(Configure(limits={"run.turns": 1000, **limits}))
         for prompt in ("begin", "go on"):
             await watcher.idle()
-            await handle.submit(prompt)
+            await handle.do(Submit(prompt=prompt))
             await watcher.idle()
         if getattr(given.runtime.failpoint, "image", None) is None:
             check_stops(watcher, server)  # what a program does after its crash is no matter

@@ -14,6 +14,7 @@ from tui_agent.journal.ledger import BOOKING_TYPES
 from tui_agent.journal.summary import SUMMARY_TYPES
 from tui_agent.models.offline import Fault, OfflineServer
 from tui_agent.session import list_sessions
+from tui_agent.submissions import Fork, Interrupt, Submit
 
 
 @pytest.fixture
@@ -55,9 +56,9 @@ async def test_subagents_count_for_the_run_that_asked_for_them(tmp_path: Path, w
 
 async def test_an_interrupted_attempt_counts(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 300 at 100")
+        await session.handle.do(Submit(prompt="say 300 at 100"))
         await session.until(lambda: len(session.of("turn.delta")) > 2)
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
         assert session.of("run.finished")[-1].outcome == "interrupted"
         assert_told_whole(session)
@@ -81,7 +82,7 @@ async def test_a_failed_attempt_and_its_retry_count(tmp_path: Path) -> None:
 async def test_what_came_before_a_restart_counts(tmp_path: Path, workspace: Path) -> None:
     given = options(tmp_path)
     async with opened(given) as first:
-        await first.handle.submit("read a.txt then say 300 at 300")
+        await first.handle.do(Submit(prompt="read a.txt then say 300 at 300"))
         await first.until(lambda: len(first.of("turn.started")) > 1 and len(first.of("turn.delta")) > 2)
         name, before = first.handle.session, first.events
     async with opened(given, name) as second:
@@ -104,7 +105,7 @@ async def test_the_list_says_the_same_live_and_rebuilt_for_a_fork_too(tmp_path: 
     given = options(tmp_path)
     async with opened(given) as session:
         await session.prompt("explore where is the login handled")
-        fork = await session.handle.fork()
+        fork = await session.handle.do(Fork())
         cost = session.handle.state.budget.cost
     async with opened(given, fork) as other:
         assert other.handle.state.budget.cost == 0

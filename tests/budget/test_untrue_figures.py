@@ -19,6 +19,7 @@ from tui_agent.journal import SessionIndex
 from tui_agent.models.offline import OfflineServer
 from tui_agent.models.offline.request import Request
 from tui_agent.models.offline.rules import ApiError
+from tui_agent.submissions import Interrupt, Submit
 
 LIMIT = 20_000.0
 
@@ -119,9 +120,9 @@ async def test_the_days_books_take_any_figure(tmp_path: Path) -> None:
 async def test_a_cut_answer_whose_input_nobody_told_books_the_projection(tmp_path: Path) -> None:
     with Liar(FIGURES["missing"]) as server:
         async with opened(at(server, tmp_path)) as session:
-            await session.handle.submit("say 300 at 100")
+            await session.handle.do(Submit(prompt="say 300 at 100"))
             await session.until(lambda: len(session.of("turn.delta")) > 2)
-            await session.handle.interrupt()
+            await session.handle.do(Interrupt())
             await session.idle()
             failed, projected = session.of("turn.failed")[0], session.of("turn.projected")[0]
             assert failed.usage.prompt_tokens == projected.input_tokens

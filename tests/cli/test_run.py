@@ -25,6 +25,7 @@ from tui_agent.headless.run import HeadlessRun, waiting_for_user
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
 from tui_agent.session import OpenOptions, SessionHandle, SessionState
+from tui_agent.submissions import Submit
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
 
@@ -372,7 +373,7 @@ async def test_what_waits_in_a_session_is_left_to_the_user(
     waits = asyncio.Event()
     handle.subscribe(lambda update: waits.set() if waiting_for_user(update.state) else None)
     await handle.start()
-    await handle.submit(prompt)
+    await handle.do(Submit(prompt=prompt))
     await waits.wait()
     await handle.close()
     done = await asyncio.to_thread(

@@ -12,6 +12,7 @@ from tests.crash import oracle
 from tests.crash.life import make_work
 from tests.crash.oracle import Record, Work
 from tests.crash.power import Acknowledged, PowerReport, prepare, simulate
+from tui_agent.submissions import Resolve, Submit
 
 WORK = make_work("power", durable=True)
 AFTER = Work("run echo after-0 >> ledger.txt", ("after-0",))
@@ -95,12 +96,12 @@ async def _go_on(root: Path, session: str, problems: list[str]) -> None:
         await handle.start()
         for prompt in ("", AFTER.prompt):
             if prompt:
-                await handle.submit(prompt)
+                await handle.do(Submit(prompt=prompt))
             async with asyncio.timeout(PATIENCE):
                 while handle.state.conversation.runs:
                     for step in list(handle.state.workflow.steps.values()):
                         if step.status == "uncertain":
-                            await handle.resolve(step.id, "skip")
+                            await handle.do(Resolve(step=step.id, resolution="skip"))
                     changed.clear()
                     if handle.state.conversation.runs:
                         await changed.wait()

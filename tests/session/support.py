@@ -13,6 +13,7 @@ from tests.waiting import MAX_WAIT_SECONDS
 from tui_agent.events import EventBase
 from tui_agent.runtime import Runtime
 from tui_agent.session import OpenOptions, SessionHandle, Update
+from tui_agent.submissions import Submit
 
 
 def options(tmp_path: Path, **changes: Any) -> OpenOptions:
@@ -67,7 +68,7 @@ class Watcher:
 
     async def prompt(self, text: str) -> None:
         """Submit a prompt and wait for the end of its run."""
-        await self.handle.submit(text)
+        await self.handle.do(Submit(prompt=text))
         await self.idle()
 
 

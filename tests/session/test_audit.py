@@ -23,6 +23,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session.audit import Audit, RuleChange, revoke_grant
 from tui_agent.session.errors import SessionError
 from tui_agent.session.sessions import delete_session
+from tui_agent.submissions import Decide, EditCall, Fork, Submit
 
 
 def audit_of(tmp_path: Path) -> Audit:
@@ -32,13 +33,13 @@ def audit_of(tmp_path: Path) -> Audit:
 async def some_past(tmp_path: Path) -> str:
     """Make a session with a question that was granted, one that was denied, and a call that did not ask."""
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "allow", scope="session")
+        await session.handle.do(Decide(request=request.request, verdict="allow", scope="session"))
         await session.idle()
-        await session.handle.submit("run rm a")
+        await session.handle.do(Submit(prompt="run rm a"))
         request = await session.event("permission.requested", 2)
-        await session.handle.decide(request.request, "deny", comment="keep it")
+        await session.handle.do(Decide(request=request.request, verdict="deny", comment="keep it"))
         await session.idle()
         await session.prompt("run ls")
         return session.handle.session
@@ -59,7 +60,7 @@ async def test_the_trail_holds_each_decision_with_its_call(tmp_path: Path, isola
 async def test_a_fork_has_the_grants_but_its_decisions_count_once(tmp_path: Path, isolated: Path) -> None:
     name = await some_past(tmp_path)
     async with opened(options(tmp_path), name) as session:
-        fork = await session.handle.fork()
+        fork = await session.handle.do(Fork())
     trail = audit_of(tmp_path).trail()
     assert [entry.session for entry in trail.entries] == [name] * 3
     assert set(trail.grants) == {name, fork}
@@ -74,12 +75,12 @@ async def test_the_index_has_each_decision_once_it_is_made(tmp_path: Path, isola
             return list(connection.execute("SELECT json_extract(input, '$.command'), verdict FROM decision"))
 
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run rm a")
+        await session.handle.do(Submit(prompt="run rm a"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "deny", comment=f"the token is {secret}")
+        await session.handle.do(Decide(request=request.request, verdict="deny", comment=f"the token is {secret}"))
         await session.idle()
         await until(lambda: rows() == [("rm a", "deny")], "the decision in the index")
-        trail = await asyncio.to_thread(session.handle.audit.trail)
+        trail = await asyncio.to_thread(session.handle.inspect.audit.trail)
         assert [entry.decision.verdict for entry in trail.entries] == ["deny"]
     found = held.read_bytes() + b"".join(path.read_bytes() for path in held.parent.glob("index.db-*"))
     assert b"the token is" in found
@@ -128,7 +129,7 @@ async def test_a_revoked_grant_asks_again(tmp_path: Path, isolated: Path) -> Non
     await revoke_grant(paths, name, "Bash(touch *)", Runtime())
     assert audit_of(tmp_path).trail().grants == {}
     async with opened(options(tmp_path), name) as session:
-        await session.handle.submit("run touch b")
+        await session.handle.do(Submit(prompt="run touch b"))
         await session.event("permission.requested")
 
 
@@ -225,11 +226,13 @@ async def test_the_command_line_lists_grants_and_asks_what_if(tmp_path: Path, is
 async def test_no_secret_leaves_with_the_audit(tmp_path: Path, isolated: Path) -> None:
     secret = "hunter2hunter2"  # which the session's environment did not know
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit(f"run touch {secret}")
+        await session.handle.do(Submit(prompt=f"run touch {secret}"))
         request = await session.event("permission.requested")
-        await session.handle.edit(request.request, {**request.input, "command": f"touch x {secret}"})
+        await session.handle.do(
+            EditCall(request=request.request, input={**request.input, "command": f"touch x {secret}"})
+        )
         request = await session.event("permission.requested", 2)
-        await session.handle.decide(request.request, "deny")
+        await session.handle.do(Decide(request=request.request, verdict="deny"))
         await session.idle()
 
     def later() -> None:

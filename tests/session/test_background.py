@@ -17,6 +17,7 @@ from tui_agent.sandbox import Sandbox
 from tui_agent.session import SessionHandle, Update
 from tui_agent.session.folding import folded_state
 from tui_agent.session.state import dump_state
+from tui_agent.submissions import Configure, Submit
 
 
 async def broken(*_args: object, **_kwargs: object) -> Any:
@@ -60,11 +61,11 @@ async def test_an_error_in_the_background_that_cannot_be_written_is_shown(
 @pytest.mark.parametrize("prompt", ["say 500 at 50", "run sleep 60"])
 async def test_a_run_whose_clock_fails_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str) -> None:
     async with opened(options(tmp_path, mode="bypass")) as session:
-        await session.handle.submit(prompt)
+        await session.handle.do(Submit(prompt=prompt))
         await session.event("turn.delta" if prompt.startswith("say") else "step.started")
         with monkeypatch.context() as patch:
             patch.setattr(Meter, "time_left", broken)
-            await session.handle.configure(limits={"run.time": 1000})
+            await session.handle.do(Configure(limits={"run.time": 1000}))
             await session.idle()
         assert session.of("run.finished")[0].outcome == "failed"
         assert "a bug" in session.of("crash")[0].reason
@@ -80,11 +81,11 @@ async def test_a_run_whose_clock_cannot_write_waits_for_the_user(
         raise JournalFull("The disk is full.")
 
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 50 at 50")
+        await session.handle.do(Submit(prompt="say 50 at 50"))
         await session.event("turn.delta")
         with monkeypatch.context() as patch:
             patch.setattr(Meter, "time_left", full)
-            await session.handle.configure(limits={"run.time": 1000})
+            await session.handle.do(Configure(limits={"run.time": 1000}))
             await session.until(lambda: session.handle.halted)
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
@@ -102,7 +103,7 @@ async def test_a_listener_that_fails_harms_nobody_else_and_is_told_of(tmp_path: 
     handle.subscribe(lambda update: seen.extend(event.type for event in update.events))
     await handle.start()
     # Both are in one batch of the writer.
-    await asyncio.gather(handle.configure(title="one"), handle.configure(model="offline"))
+    await asyncio.gather(handle.do(Configure(title="one")), handle.do(Configure(model="offline")))
     await until(lambda: "crash" in seen)
     assert seen.count("session.configured") == 2
     assert seen.count("crash") == 1

@@ -10,6 +10,7 @@ import pytest
 from tests.cli.test_run import run
 from tests.session.support import opened, options
 from tui_agent.session import SessionError
+from tui_agent.submissions import Compact, EndBackground
 
 
 def script(tmp_path: Path, command: str, *later: str) -> Path:
@@ -50,8 +51,8 @@ async def test_it_goes_on_over_a_restart_and_can_be_ended(tmp_path: Path) -> Non
     async with opened(options(tmp_path), name) as session:
         (command,) = session.handle.background
         with pytest.raises(SessionError, match=command.step):
-            await session.handle.end_background("step_none")
-        await session.handle.end_background(command.step)
+            await session.handle.do(EndBackground(step="step_none"))
+        await session.handle.do(EndBackground(step=command.step))
         assert session.handle.background == []
         assert session.of("background.ended")[0].summary == "was ended on request"
 
@@ -65,7 +66,7 @@ async def test_the_model_is_told_what_runs_and_what_ended(tmp_path: Path) -> Non
         await session.prompt("and now?")
         told = [event.facts.get("background", "") for event in session.of("context.noted")]
         assert any("sleep 300.0802" in text and "until" in text for text in told)
-        await session.handle.end_background()
+        await session.handle.do(EndBackground())
         await session.prompt("and then?")
         last = session.of("context.noted")[-1].facts["background"]
         assert "nothing" in last
@@ -88,7 +89,7 @@ async def test_the_model_still_knows_the_command_after_a_compaction(tmp_path: Pa
     async with opened(given) as session:
         await session.prompt("go")
         (command,) = session.handle.background
-        await session.handle.compact()
+        await session.handle.do(Compact())
         (compacted,) = session.of("context.compacted")
         after = session.events.index(compacted)
         await session.prompt("and now")
@@ -96,4 +97,4 @@ async def test_the_model_still_knows_the_command_after_a_compaction(tmp_path: Pa
         kept = json.dumps(compacted.messages)
         assert command.step in kept or any(command.step in fact for fact in facts), (kept, facts)
         assert [known.step for known in session.handle.background] == [command.step]
-        await session.handle.end_background()
+        await session.handle.do(EndBackground())

@@ -17,6 +17,7 @@ from tui_agent.context import LastTurn
 from tui_agent.models import Capabilities, load_catalog
 from tui_agent.models.offline import OfflineServer
 from tui_agent.models.offline.errors import invalid
+from tui_agent.submissions import Answer, Decide, Submit
 
 
 class Talk:
@@ -28,11 +29,11 @@ class Talk:
     async def answer_after(self, *waits: float, prompt: str) -> None:
         """Submit a prompt and allow each of its requests after that many seconds."""
         before, ended = len(self.session.of("permission.requested")), len(self.session.of("run.finished"))
-        await self.session.handle.submit(prompt)
+        await self.session.handle.do(Submit(prompt=prompt))
         for number, seconds in enumerate(waits, before + 1):
             request = await self.session.event("permission.requested", number)
             self.clock[0] += seconds
-            await self.session.handle.decide(request.request, "allow")
+            await self.session.handle.do(Decide(request=request.request, verdict="allow"))
         await self.session.event("run.finished", ended + 1)
 
     @property
@@ -81,10 +82,10 @@ async def test_the_request_after_a_long_wait_asks_for_an_hour_and_the_next_wait_
 
 async def test_a_question_counts_as_a_request_does(tmp_path: Path) -> None:
     async with talk(tmp_path) as it:
-        await it.session.handle.submit("ask Red or blue?")
+        await it.session.handle.do(Submit(prompt="ask Red or blue?"))
         question = await it.session.event("question.asked")
         it.clock[0] += 250
-        await it.session.handle.answer(question.question, "red")
+        await it.session.handle.do(Answer(question=question.question, answer="red"))
         await it.session.idle()
         assert it.lives == ["5m", "1h"]
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.session.support import opened, options
+from tui_agent.submissions import Configure
 
 
 def sse(blocks: list[dict[str, Any]], stop: str) -> bytes:
@@ -82,7 +83,7 @@ async def test_each_call_runs_once_and_the_run_has_its_answer(
     with serving(*answers) as (base_url, requests):
         given = options(tmp_path, offline=False, base_url=base_url, api_key="k", model="local", mode="bypass")
         async with opened(given) as session:
-            await session.handle.configure(limits={"run.cost": None, "run.turns": 9})
+            await session.handle.do(Configure(limits={"run.cost": None, "run.turns": 9}))
             await session.prompt("go")
             (end,) = session.of("run.finished")
             assert end.outcome == "completed", end.reason

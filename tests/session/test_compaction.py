@@ -13,6 +13,7 @@ from tests.session.support import Watcher, opened, options
 from tui_agent.models.offline import OfflineServer, RecordedRequest, practice
 from tui_agent.models.offline.errors import invalid
 from tui_agent.session import OpenOptions, SessionError
+from tui_agent.submissions import Compact, Configure, Interrupt, PutBack, Submit
 
 
 def small_window(tmp_path: Path, tokens: int, **changes: Any) -> OpenOptions:
@@ -68,7 +69,7 @@ async def test_ten_compactions_and_the_plan_is_intact(tmp_path: Path) -> None:
         await session.prompt("plan dig the hole; plant the tree; water it")
         await session.prompt("say 5 then Always use tabs")
         for _ in range(10):
-            await session.handle.compact()
+            await session.handle.do(Compact())
             await session.prompt("say 5")
         last = session.of("context.compacted")[-1]
         assert len(session.of("context.compacted")) == 10
@@ -88,7 +89,7 @@ async def test_every_decision_is_in_a_receipt(tmp_path: Path, isolated: Path) ->
         for number in range(40):
             await session.prompt(f"say 3 then note-{number}-{'x' * 600}")
         await session.prompt("read a.txt")
-        await session.handle.compact()
+        await session.handle.do(Compact())
         receipt = session.of("context.compacted")[0].receipt
         prompts = {event.seq for event in session.of("run.started")}
         answers = {event.seq for event in session.of("turn.finished")}
@@ -97,7 +98,7 @@ async def test_every_decision_is_in_a_receipt(tmp_path: Path, isolated: Path) ->
         assert prompts | steps <= listed
         assert answers - listed <= {e.seq for e in session.of("turn.finished") if e.stop_reason == "tool_use"}
         await session.prompt("say 3")
-        await session.handle.compact()
+        await session.handle.do(Compact())
         second = session.of("context.compacted")[1].receipt
         kept_before = {line.seq for line in receipt.kept if line.kind == "prompt"}
         assert kept_before <= {line.seq for line in (*second.kept, *second.dropped)}
@@ -110,7 +111,7 @@ async def test_what_was_not_done_is_not_reported_as_done(
     monkeypatch.setattr(practice, "summary", lambda request: lie)
     async with opened(options(tmp_path, mode="bypass")) as session:
         await session.prompt("write old.py: x\nrun false")
-        await session.handle.compact()
+        await session.handle.do(Compact())
         compacted = session.of("context.compacted")[0]
         doubts = " ".join(compacted.receipt.doubts)
         assert "src/new.py" in doubts
@@ -130,7 +131,7 @@ async def test_only_what_is_older_than_a_prompt(tmp_path: Path, isolated: Path) 
         await session.prompt("read a.txt")
         await session.prompt("say 6")
         second = session.of("run.started")[1].seq
-        await session.handle.compact(before=second)
+        await session.handle.do(Compact(before=second))
         compacted = session.of("context.compacted")[0]
         assert "needle" in text_of(compacted)
         assert all(line.seq < second for line in compacted.receipt.dropped)
@@ -143,13 +144,13 @@ async def test_only_from_a_prompt_on(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("read a.txt")
         await session.prompt("say 6")
-        await session.handle.compact(since=session.of("run.started")[1].seq)
+        await session.handle.do(Compact(since=session.of("run.started")[1].seq))
         compacted = session.of("context.compacted")[0]
         assert "tool_result" in text_of(compacted)
         await session.prompt("read a.txt")
         assert session.of("run.finished")[-1].outcome == "completed"
         with pytest.raises(SessionError, match="prompt"):
-            await session.handle.compact(since=10_000)
+            await session.handle.do(Compact(since=10_000))
 
 
 async def test_the_servers_own_compaction_where_it_offers_one(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ async def test_the_servers_own_compaction_where_it_offers_one(tmp_path: Path) ->
         async with opened(await served(server, tmp_path)) as session:
             await session.prompt("plan dig; plant")
             await session.prompt("say 5")
-            await session.handle.compact("keep the plan")
+            await session.handle.do(Compact(instructions="keep the plan"))
             compacted = session.of("context.compacted")[0]
             assert compacted.author == "server"
             assert compacted.messages[0]["content"][0]["type"] == "compaction"
@@ -179,7 +180,7 @@ async def test_without_a_summary_the_journals_facts_serve(tmp_path: Path, monkey
     monkeypatch.setattr(practice, "summary", lambda request: " ")
     async with opened(options(tmp_path, mode="bypass")) as session:
         await session.prompt("write a.txt: x")
-        await session.handle.compact()
+        await session.handle.do(Compact())
         compacted = session.of("context.compacted")[0]
         assert compacted.author == "journal"
         assert "a.txt" in text_of(compacted)
@@ -192,18 +193,18 @@ async def test_what_was_dropped_can_be_put_back(tmp_path: Path, isolated: Path) 
     try:
         async with opened(await served(server, tmp_path)) as session:
             await session.prompt("read a.txt")
-            await session.handle.compact()
+            await session.handle.do(Compact())
             receipt = session.of("context.compacted")[0].receipt
             step = next(line for line in receipt.dropped if line.kind == "step")
-            await session.handle.put_back(step.seq)
+            await session.handle.do(PutBack(seq=step.seq))
             await session.prompt("say 5")
             body = server.requests[-1].body
             assert "needle" in json.dumps(body["messages"][-1])
             assert "say 5" in json.dumps(body["messages"][-1])
             with pytest.raises(SessionError, match="no event"):
-                await session.handle.put_back(10_000)
+                await session.handle.do(PutBack(seq=10_000))
             with pytest.raises(SessionError, match="nothing"):
-                await session.handle.put_back(1)
+                await session.handle.do(PutBack(seq=1))
     finally:
         await asyncio.to_thread(server.stop)
 
@@ -213,9 +214,9 @@ async def test_a_compaction_can_be_stopped_and_holds_prompts_meanwhile(tmp_path:
     try:
         async with opened(await served(server, tmp_path)) as session:
             await session.prompt("say 3")
-            compacting = asyncio.create_task(session.handle.compact())
+            compacting = asyncio.create_task(session.handle.do(Compact()))
             await session.event("turn.projected", 2)
-            await session.handle.interrupt()
+            await session.handle.do(Interrupt())
             with pytest.raises(SessionError, match="stopped"):
                 await compacting
             assert session.of("context.compacted") == []
@@ -231,7 +232,7 @@ async def test_a_limit_that_has_no_room_for_a_summary_is_named(tmp_path: Path) -
         await session.prompt("say 5")
         await _limit(session, "session", "tokens", 1)
         with pytest.raises(SessionError, match="limit"):
-            await session.handle.compact()
+            await session.handle.do(Compact())
         assert session.of("context.compacted") == []
 
 
@@ -264,9 +265,9 @@ async def test_a_prompt_that_comes_during_a_compaction_is_not_lost(tmp_path: Pat
     prompt = " then ".join(f"read {number}.txt" for number in range(5))
     try:
         async with opened(small_window(tmp_path, 14_000, **changes)) as session:
-            await session.handle.submit(prompt)
+            await session.handle.do(Submit(prompt=prompt))
             await session.until(lambda: any(e.purpose == "compaction" for e in session.of("turn.projected")))
-            await session.handle.submit("say 7 and note-the-latecomer")
+            await session.handle.do(Submit(prompt="say 7 and note-the-latecomer"))
             await session.idle()
             compacted = session.of("context.compacted")
             assert compacted
@@ -287,8 +288,8 @@ async def test_the_header_stays_with_the_history_that_holds_the_block(tmp_path: 
         async with opened(given) as session:
             await session.prompt("say 5")
             assert not any("anthropic-beta" in request.headers for request in server.requests if request.body)
-            await session.handle.compact()
-            await session.handle.configure(limits={"run.cost": 0.5})  # near enough to have the tokens counted
+            await session.handle.do(Compact())
+            await session.handle.do(Configure(limits={"run.cost": 0.5}))  # near enough to have the tokens counted
             await session.prompt("say 6")
             name = session.handle.session
         async with opened(given, name) as session:
@@ -321,7 +322,7 @@ async def test_another_server_gets_the_summary_as_text(tmp_path: Path) -> None:
     try:
         async with opened(given) as session:
             await session.prompt("say 5")
-            await session.handle.compact()
+            await session.handle.do(Compact())
             name = session.handle.session
         async with opened(await served(plain, tmp_path), name) as session:
             await session.prompt("say 6")

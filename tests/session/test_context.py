@@ -12,6 +12,7 @@ from tests.benchmarks.context import changed_prefixes
 from tests.session.support import opened, options
 from tui_agent.models.offline import OfflineServer
 from tui_agent.models.offline.request import Request as CountedRequest
+from tui_agent.submissions import Compact, Configure, PutBack, Submit
 
 
 async def test_the_model_is_told_once_of_each_change(tmp_path: Path, isolated: Path) -> None:
@@ -75,9 +76,9 @@ async def test_every_miss_has_its_reason(tmp_path: Path, isolated: Path) -> None
                 await session.prompt("say 3")
             now[0] += 400
             await session.prompt("say 3")
-            await session.handle.configure(model="opus")
+            await session.handle.do(Configure(model="opus"))
             await session.prompt("say 3")
-            await session.handle.compact()
+            await session.handle.do(Compact())
             await session.prompt("say 3")
             reasons = [turn.cache_miss_reason for turn in session.of("turn.finished")]
             assert reasons[0] == "first request"
@@ -101,12 +102,12 @@ async def test_no_request_changes_its_prefix_whatever_is_added(tmp_path: Path, i
             handle = session.handle
             await session.prompt("read a.txt")
             await session.prompt("say 3 about @b.txt")
-            await handle.put_back(session.of("step.finished")[0].seq)
+            await handle.do(PutBack(seq=session.of("step.finished")[0].seq))
             (isolated / "b.txt").write_text("changed\n")
-            await handle.submit("run sleep 0.2\nread a.txt")
+            await handle.do(Submit(prompt="run sleep 0.2\nread a.txt"))
             await session.event("step.started", 2)
-            await handle.put_back(session.of("run.started")[0].seq)
-            await handle.submit("say 4")
+            await handle.do(PutBack(seq=session.of("run.started")[0].seq))
+            await handle.do(Submit(prompt="say 4"))
             await session.idle()
             await session.prompt("say 5")
             name = handle.session
@@ -146,8 +147,8 @@ async def test_what_comes_between_counting_and_sending_goes_with_the_next_reques
             first = session.of("run.started")[0].seq
 
             async def interfere() -> None:
-                await handle.put_back(first)
-                await handle.submit("say 7")
+                await handle.do(PutBack(seq=first))
+                await handle.do(Submit(prompt="say 7"))
 
             def once() -> None:
                 server.happen = lambda: None

@@ -15,6 +15,7 @@ from tui_agent.events import Notice
 from tui_agent.journal import JournalDamaged, NewerSchema
 from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, verify_session
+from tui_agent.submissions import Interrupt
 
 SESSIONS = ("tools", "approvals", "compaction", "subagent")
 
@@ -66,7 +67,7 @@ async def _keeps_the_promise(tmp_path: Path, name: str, damage: str, seed: int) 
 
 async def _prompts_work(session: Watcher) -> None:
     if session.handle.state.conversation.active_run is not None:
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
     for _ in range(2):
         await session.prompt("say 5")

@@ -22,12 +22,13 @@ from tui_agent.session import (
     tool_reports,
     workspace_files,
 )
+from tui_agent.submissions import Submit
 
 
 async def finished(tmp_path: Path, prompt: str) -> SessionHandle:
     handle = await SessionHandle.open(options(tmp_path))
     await handle.start()
-    await handle.submit(prompt)
+    await handle.do(Submit(prompt=prompt))
     await until(lambda: not handle.state.conversation.active_run)
     return handle
 

@@ -13,17 +13,18 @@ from tui_agent.events import PermissionRequested
 from tui_agent.sandbox import probe_sandbox
 from tui_agent.session.edits import hunks_of, with_hunks
 from tui_agent.session.errors import SessionError
+from tui_agent.submissions import AllowAlways, ChooseHunks, Decide, EditCall, Revoke, Submit
 
 
 async def test_an_edited_call_is_decided_anew_and_the_model_is_told(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         first = await session.event("permission.requested")
-        await session.handle.edit(first.request, {**first.input, "command": "touch b"})
+        await session.handle.do(EditCall(request=first.request, input={**first.input, "command": "touch b"}))
         second = await session.event("permission.requested", 2)
         assert second.call_hash != first.call_hash
         assert not (isolated / "b").exists()
-        await session.handle.decide(second.request, "allow")
+        await session.handle.do(Decide(request=second.request, verdict="allow"))
         await session.idle()
         assert (isolated / "b").exists()
         assert not (isolated / "a").exists()
@@ -34,18 +35,18 @@ async def test_an_edited_call_is_decided_anew_and_the_model_is_told(tmp_path: Pa
 
 async def test_an_edited_call_that_needs_no_permission_runs(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
-        await session.handle.edit(request.request, {**request.input, "command": "ls"})
+        await session.handle.do(EditCall(request=request.request, input={**request.input, "command": "ls"}))
         await session.idle()
         assert session.of("permission.decided")[0].judgement.winner == "read_only"
 
 
 async def test_what_is_denied_stays_denied_when_it_is_edited_in(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
-        await session.handle.edit(request.request, {**request.input, "command": "rm -rf /"})
+        await session.handle.do(EditCall(request=request.request, input={**request.input, "command": "rm -rf /"}))
         await session.idle()
         assert session.of("permission.decided")[0].verdict == "deny"
         assert session.of("step.started") == []
@@ -53,37 +54,37 @@ async def test_what_is_denied_stays_denied_when_it_is_edited_in(tmp_path: Path, 
 
 async def test_a_call_that_is_not_valid_is_not_taken(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
         for wrong in ({}, {"command": 3}, {**request.input, "unknown": 1}, dict(request.input)):
             with pytest.raises(SessionError):
-                await session.handle.edit(request.request, wrong)
+                await session.handle.do(EditCall(request=request.request, input=wrong))
         assert session.handle.state.permissions.pending == (request,)
 
 
 async def test_an_edit_outlives_a_restart(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         first = await session.event("permission.requested")
-        await session.handle.edit(first.request, {**first.input, "command": "touch b"})
+        await session.handle.do(EditCall(request=first.request, input={**first.input, "command": "touch b"}))
         await session.event("permission.requested", 2)
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
         (request,) = session.handle.state.permissions.pending
         assert request.input["command"] == "touch b"
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         assert (isolated / "b").exists()
 
 
 async def test_a_saved_rule_lets_go_what_waits(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         await session.event("permission.requested")
-        await session.handle.always("Bash(rm a)")
+        await session.handle.do(AllowAlways(rules=("Bash(rm a)",)))
         assert session.handle.state.permissions.pending
-        path = await session.handle.always("Bash(touch *)")
-        assert path == tmp_path / "config" / "permissions.toml"
+        path = await session.handle.do(AllowAlways(rules=("Bash(touch *)",)))
+        assert path == str(tmp_path / "config" / "permissions.toml")
         await session.idle()
         assert (isolated / "a").exists()
         decided = session.of("permission.decided")[0]
@@ -93,13 +94,13 @@ async def test_a_saved_rule_lets_go_what_waits(tmp_path: Path, isolated: Path) -
 
 async def test_a_revoked_grant_asks_again(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "allow", scope="session")
+        await session.handle.do(Decide(request=request.request, verdict="allow", scope="session"))
         await session.idle()
-        await session.handle.revoke(request.session_scope)
+        await session.handle.do(Revoke(grant=request.session_scope))
         assert session.handle.state.permissions.grants == ()
-        await session.handle.submit("run touch b")
+        await session.handle.do(Submit(prompt="run touch b"))
         await session.event("permission.requested", 2)
 
 
@@ -121,13 +122,13 @@ async def test_only_the_chosen_hunks_are_applied_and_the_model_is_told(tmp_path:
     (isolated / "a.txt").write_text("one\ntwo\nthree\nfour\n")
     async with opened(options(tmp_path)) as session:
         await session.prompt("read a.txt")
-        await session.handle.submit("write a.txt: ONE\ntwo\nthree\nFOUR\n")
+        await session.handle.do(Submit(prompt="write a.txt: ONE\ntwo\nthree\nFOUR\n"))
         first = await session.event("permission.requested")
-        hunks = await session.handle.hunks(first.request)
+        hunks = await session.handle.inspect.hunks(first.request)
         assert [hunk.diff.splitlines()[:2] for hunk in hunks] == [["-one", "+ONE"], ["-four", "+FOUR"]]
-        await session.handle.choose_hunks(first.request, {1})
+        await session.handle.do(ChooseHunks(request=first.request, chosen={1}))
         second = await session.event("permission.requested", 2)
-        await session.handle.decide(second.request, "allow")
+        await session.handle.do(Decide(request=second.request, verdict="allow"))
         await session.idle()
         assert (isolated / "a.txt").read_text().rstrip("\n") == "one\ntwo\nthree\nFOUR"
         told = session.of("step.finished")[-1].result[0]["text"]
@@ -143,11 +144,11 @@ async def test_the_hunks_of_a_file_in_tmp_are_those_of_the_session_s_own_file(tm
         folder.mkdir(parents=True, exist_ok=True)
         (folder / Path(own).name).write_text("one\ntwo\n")
         await session.prompt(f"read {own}")
-        await session.handle.submit(f"write {own}: ONE\ntwo\n")
+        await session.handle.do(Submit(prompt=f"write {own}: ONE\ntwo\n"))
         first = await session.event("permission.requested")
-        hunks = await session.handle.hunks(first.request)
+        hunks = await session.handle.inspect.hunks(first.request)
         assert [hunk.diff.splitlines() for hunk in hunks] == [["-one", "+ONE"]]
-        await session.handle.decide(first.request, "deny")
+        await session.handle.do(Decide(request=first.request, verdict="deny"))
         await session.idle()
 
 

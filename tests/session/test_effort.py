@@ -18,6 +18,7 @@ from tui_agent.cli import cli
 from tui_agent.models.offline import OfflineServer
 from tui_agent.runtime import Runtime
 from tui_agent.session import OpenOptions, SessionError
+from tui_agent.submissions import Configure
 
 
 @pytest.fixture
@@ -45,15 +46,15 @@ def asked(server: OfflineServer) -> list[tuple[str, int]]:
 async def test_a_setting_holds_until_the_session_says_otherwise(server: OfflineServer, tmp_path: Path) -> None:
     async with opened(on(server, tmp_path, "low")) as session:
         await session.prompt("say 3")
-        await session.handle.configure(effort="max")
+        await session.handle.do(Configure(effort="max"))
         await session.prompt("say 3")
         name = session.handle.session
     async with opened(on(server, tmp_path, "low"), name) as session:
         await session.prompt("say 3")
-        await session.handle.configure(effort="default")
+        await session.handle.do(Configure(effort="default"))
         await session.prompt("say 3")
         with pytest.raises(SessionError, match="xhigh, max, default"):
-            await session.handle.configure(effort="huge")
+            await session.handle.do(Configure(effort="huge"))
     assert asked(server) == [("low", 32_000), ("max", 64_000), ("max", 64_000), ("low", 32_000)]
 
 

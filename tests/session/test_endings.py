@@ -11,6 +11,7 @@ from tests.cli.test_run import result, run
 from tests.session.support import opened, options
 from tui_agent.models.offline import copy_demo, demo_scenario
 from tui_agent.models.offline.demo import demo_scenario_file
+from tui_agent.submissions import Compact
 
 
 def scenario(tmp_path: Path, text: str) -> Path:
@@ -108,7 +109,7 @@ async def test_the_demo_ends_with_its_plan_done_and_goes_on_after_a_compaction(t
             await session.prompt(demo_scenario().prompt)
             todo = session.handle.state.workflow.todo
             assert {item.state for item in todo} == {"done"}
-            await session.handle.compact()
+            await session.handle.do(Compact())
             await session.prompt("say 5")
             said = json.dumps(session.of("turn.finished")[-1].content)
             assert "scenario stops" not in said

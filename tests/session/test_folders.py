@@ -11,6 +11,7 @@ import pytest
 from tests.session.support import Watcher, opened, options
 from tui_agent.sandbox import probe_sandbox
 from tui_agent.session import OpenOptions, SessionError, SessionHandle
+from tui_agent.submissions import AddFolder, Submit, TrustProject
 
 boxed = pytest.mark.skipif(probe_sandbox().kind == "none", reason="needs a sandbox")
 
@@ -111,18 +112,18 @@ async def test_a_link_out_of_an_added_folder_asks(tmp_path: Path, other: Path) -
 
 async def test_a_folder_that_is_added_lets_a_waiting_call_go_on(tmp_path: Path, other: Path) -> None:
     async with opened(options(tmp_path, mode="accept-edits")) as session:
-        await session.handle.submit(f"write {other}/a.txt: hello")
+        await session.handle.do(Submit(prompt=f"write {other}/a.txt: hello"))
         await session.event("permission.requested")
-        assert await session.handle.add_folder("../other") == str(other)
+        assert await session.handle.do(AddFolder(path="../other")) == str(other)
         await session.idle()
         assert outcomes(session) == ["ok"]
-        assert await session.handle.folders() == [str(other)]
+        assert await session.handle.inspect.folders() == [str(other)]
 
 
 async def test_added_folders_come_back_on_resume_and_the_model_is_told(tmp_path: Path, other: Path) -> None:
     async with opened(editing(tmp_path)) as session:
         await session.prompt("say 3")
-        await session.handle.add_folder(str(other))
+        await session.handle.do(AddFolder(path=str(other)))
         await session.prompt("say 3")
         told = session.of("context.noted")
         assert [str(other) in event.facts.get("folders", "") for event in told] == [True]
@@ -130,7 +131,7 @@ async def test_added_folders_come_back_on_resume_and_the_model_is_told(tmp_path:
     more = tmp_path / "more"
     more.mkdir()
     async with opened(editing(tmp_path, folders=(str(more),)), name) as session:
-        assert await session.handle.folders() == [str(other), str(more)]
+        assert await session.handle.inspect.folders() == [str(other), str(more)]
         await session.prompt(f"write {other}/a.txt: hello")
         assert outcomes(session) == ["ok"]
 
@@ -147,7 +148,7 @@ async def test_a_folder_that_became_a_link_or_is_gone_is_not_used_any_more(tmp_p
     async with opened(editing(tmp_path, folders=(str(other),))) as session:
         other.rename(tmp_path / "moved")
         other.symlink_to(tmp_path / "outside")
-        assert await session.handle.folders() == []
+        assert await session.handle.inspect.folders() == []
         await session.prompt(f"read {other}/x.txt")
         await session.prompt("run ls")
         assert outcomes(session) == ["denied", "ok"]
@@ -187,7 +188,7 @@ async def test_a_folder_that_may_not_be_added_is_refused_with_the_reason(
     given = options(tmp_path)
     async with opened(given) as session:
         with pytest.raises(SessionError, match=reason):
-            await session.handle.add_folder(path.format(tmp=tmp_path))
+            await session.handle.do(AddFolder(path=path.format(tmp=tmp_path)))
         assert session.handle.state.conversation.added == ()
     if path:
         with pytest.raises(SessionError, match=reason):
@@ -198,7 +199,7 @@ async def test_a_folder_in_the_workspace_is_open_already(tmp_path: Path, isolate
     (isolated / "sub").mkdir()
     async with opened(options(tmp_path, folders=(str(isolated), "sub"))) as session:
         with pytest.raises(SessionError, match="in the workspace already"):
-            await session.handle.add_folder("sub")
+            await session.handle.do(AddFolder(path="sub"))
         assert session.handle.state.conversation.added == ()
 
 
@@ -207,7 +208,7 @@ async def test_the_settings_add_folders_and_say_which_they_may_not(tmp_path: Pat
     settings = tmp_path / "config" / "settings.toml"
     settings.write_text(f'additional_directories = ["{other}", "~", "../missing"]\n')
     async with opened(editing(tmp_path)) as session:
-        assert await session.handle.folders() == [str(other)]
+        assert await session.handle.inspect.folders() == [str(other)]
         said = [event.message for event in session.of("notice")]
         assert any("~ cannot be added: it is the home" in message for message in said)
         assert any("../missing cannot be added: it does not exist" in message for message in said)
@@ -216,7 +217,7 @@ async def test_the_settings_add_folders_and_say_which_they_may_not(tmp_path: Pat
         name = session.handle.session
     settings.write_text("")
     async with opened(editing(tmp_path), name) as session:
-        assert await session.handle.folders() == []
+        assert await session.handle.inspect.folders() == []
         await session.prompt(f"write {other}/b.txt: hello")
         assert outcomes(session) == ["denied"]
         assert "No folder is added" in session.of("context.noted")[-1].facts["folders"]
@@ -227,7 +228,7 @@ async def test_a_project_s_settings_add_no_folder_of_our_own_setting(tmp_path: P
     project.mkdir()
     (project / "settings.toml").write_text(f'additional_directories = ["{other}"]\n')
     async with opened(editing(tmp_path)) as session:
-        assert await session.handle.folders() == []
+        assert await session.handle.inspect.folders() == []
         assert any("may not set 'additional_directories'" in event.message for event in session.of("notice"))
 
 
@@ -241,14 +242,13 @@ def claude_settings(folder: Path, *paths: str) -> Path:
 async def test_a_project_adds_folders_only_while_it_is_trusted(tmp_path: Path, other: Path) -> None:
     file = claude_settings(tmp_path / "workspace", "../other")
     async with opened(editing(tmp_path)) as session:
-        assert await session.handle.folders() == []
-        held = session.handle.audit.rules(str(tmp_path / "workspace"))
+        assert await session.handle.inspect.folders() == []
+        held = session.handle.inspect.audit.rules(str(tmp_path / "workspace"))
         assert [line.startswith("the folder ../other") for line in held.held_back_lines] == [True]
         await session.prompt(f"write {other}/a.txt: hello")
-        await session.handle.trust(
-            session.handle.audit.rules(session.handle.state.conversation.workspace).project_hash
-        )
-        assert await session.handle.folders() == [str(other)]
+        shown = session.handle.inspect.audit.rules(session.handle.state.conversation.workspace).project_hash
+        await session.handle.do(TrustProject(shown=shown))
+        assert await session.handle.inspect.folders() == [str(other)]
         await session.prompt(f"write {other}/b.txt: hello")
         claude_settings(tmp_path / "workspace", "../other", "../outside")
         await session.prompt(f"write {other}/c.txt: hello")
@@ -262,7 +262,7 @@ async def test_the_user_s_own_claude_settings_add_folders_and_what_is_no_list_is
 ) -> None:
     file = claude_settings(tmp_path / "home", str(other), "~")
     async with opened(editing(tmp_path)) as session:
-        assert await session.handle.folders() == [str(other)]
+        assert await session.handle.inspect.folders() == [str(other)]
         await session.event("notice")
         assert any("~ cannot be added" in event.message for event in session.of("notice"))
         await session.prompt(f"write {other}/a.txt: hello")

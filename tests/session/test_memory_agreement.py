@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from tests.session.support import opened, options
 from tui_agent.cli import cli
 from tui_agent.runtime import Runtime
+from tui_agent.submissions import AgreeToMemory
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +31,10 @@ async def test_nothing_goes_before_the_agreement_and_then_at_once(tmp_path: Path
         assert "nested rule" not in str(session.of("step.finished")[0].result)
         (notice,) = [event for event in session.of("notice") if event.code == "memory"]
         assert "AGENTS.md (1 line, 12 bytes)" in notice.message
-        (held,) = await session.handle.held_memory()
+        (held,) = await session.handle.inspect.held_memory()
         assert "AGENTS.md" in held
-        await session.handle.agree_to_memory()
-        assert await session.handle.held_memory() == []
+        await session.handle.do(AgreeToMemory())
+        assert await session.handle.inspect.held_memory() == []
         assert "project rule" in session.of("context.noted")[0].text
         await session.prompt("read sub/a.txt")
         assert "nested rule" in str(session.of("step.finished")[1].result)
@@ -45,12 +46,12 @@ async def test_nothing_goes_before_the_agreement_and_then_at_once(tmp_path: Path
 async def test_a_changed_file_is_held_back_again(tmp_path: Path, project: Path) -> None:
     given = options(tmp_path, memory_files="")
     async with opened(given) as session:
-        await session.handle.held_memory()
-        await session.handle.agree_to_memory()
+        await session.handle.inspect.held_memory()
+        await session.handle.do(AgreeToMemory())
         assert session.of("context.noted") == []  # the first request will have it
     (project / "AGENTS.md").write_text("other rule\n")
     async with opened(given) as session:
-        assert len(await session.handle.held_memory()) == 1
+        assert len(await session.handle.inspect.held_memory()) == 1
         await session.prompt("say 3")
         assert "rule" not in str(session.of("context.loaded")[0].system)
 
@@ -64,7 +65,7 @@ async def test_a_setting_decides_without_a_question(tmp_path: Path, choice: str,
         assert ("project rule" in str(session.of("context.loaded")[0].system)) == goes
         assert ("nested rule" in str(session.of("step.finished")[0].result)) == goes
         assert [event for event in session.of("notice") if event.code == "memory"] == []
-        assert await session.handle.held_memory() == []
+        assert await session.handle.inspect.held_memory() == []
 
 
 async def test_a_headless_run_says_that_they_were_not_read_and_what_to_do(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.session.support import opened, options
 from tui_agent.session.mentions import MOST_MENTIONS, Expansion, expand_mentions, find_mentions
+from tui_agent.submissions import Submit
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ async def test_a_mentioned_file_can_be_edited_at_once(tmp_path: Path, isolated: 
     (isolated / "a.txt").write_text("old\n")
     async with opened(options(tmp_path, mode="bypass")) as session:
         handle = session.handle
-        await handle.submit("say 3 about @a.txt")
+        await handle.do(Submit(prompt="say 3 about @a.txt"))
         await session.idle()
         started: Any = session.of("run.started")[0]
         assert "old" in json.dumps(started.content)

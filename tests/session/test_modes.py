@@ -16,6 +16,7 @@ from tests.session.support import Watcher, opened, options
 from tui_agent.models.offline import OfflineServer
 from tui_agent.runtime import Runtime
 from tui_agent.session import SessionError, verify_session
+from tui_agent.submissions import Compact, Configure, Decide, Interrupt, Submit
 
 SCENARIO = """
 [[turn]]
@@ -66,7 +67,7 @@ async def test_the_offered_tools_and_the_head_do_not_change_with_the_mode(tmp_pa
     async with recorded(tmp_path, mode="plan") as (session, server):
         await session.prompt("say 3")
         for mode in ("ask", "accept-edits", "plan"):
-            await session.handle.configure(mode=mode)
+            await session.handle.do(Configure(mode=mode))
             await session.prompt("say 3")
         heads = {json.dumps([r.body["system"], r.body["tools"]]) for r in server.requests}
         assert len(heads) == 1
@@ -83,17 +84,17 @@ async def test_the_model_is_told_the_mode_and_each_change_of_it_once(tmp_path: P
     async with recorded(tmp_path) as (session, server):
         await session.prompt("say 3")
         assert "Mode: ask." in told(server)
-        await session.handle.configure(mode="plan")
-        await session.handle.configure(mode="ask")
+        await session.handle.do(Configure(mode="plan"))
+        await session.handle.do(Configure(mode="ask"))
         await session.prompt("say 3")
         assert session.of("context.noted") == []  # nothing has changed since it was told
-        await session.handle.configure(mode="plan")
+        await session.handle.do(Configure(mode="plan"))
         await session.prompt("say 3")
         await session.prompt("say 3")
         assert told(server).count("Mode: plan.") == 1
         assert [list(event.facts) for event in session.of("context.noted")] == [["mode"]]
-        await session.handle.configure(mode="accept-edits")
-        await session.handle.compact()
+        await session.handle.do(Configure(mode="accept-edits"))
+        await session.handle.do(Compact())
         await session.prompt("say 3")
         assert told(server).count("Mode: accept-edits.") == 1  # the head says ask, the summary says nothing
         name = session.handle.session
@@ -107,7 +108,7 @@ async def test_plan_mode_in_a_running_session_denies_with_a_decision_and_says_wh
 ) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 3")
-        await session.handle.configure(mode="plan")
+        await session.handle.do(Configure(mode="plan"))
         for number, prompt in enumerate(("write b.txt: x", "run touch b.txt", "run ls"), 1):
             await session.prompt(prompt)
             assert len(session.of("permission.decided")) == number
@@ -122,16 +123,16 @@ async def test_plan_mode_in_a_running_session_denies_with_a_decision_and_says_wh
 @pytest.mark.parametrize("mode", ["", "accept-edits"])
 async def test_plan_approve_do_in_one_session(tmp_path: Path, isolated: Path, mode: str) -> None:
     async with opened(options(tmp_path, mode="plan", scenario=plan_scenario(tmp_path))) as session:
-        await session.handle.submit("add a greeting")
+        await session.handle.do(Submit(prompt="add a greeting"))
         request = await session.event("permission.requested")
         assert (request.tool, request.preview) == ("exit_plan", "# Add a greeting\n\n1. write hello.txt")
         with pytest.raises(SessionError):
-            await session.handle.decide(request.request, "allow", mode="bypass")
-        await session.handle.decide(request.request, "allow", mode=mode)
+            await session.handle.do(Decide(request=request.request, verdict="allow", mode="bypass"))
+        await session.handle.do(Decide(request=request.request, verdict="allow", mode=mode))
         if mode == "":
             write = await session.event("permission.requested", 2)
             assert session.handle.state.conversation.mode == "ask"
-            await session.handle.decide(write.request, "allow")
+            await session.handle.do(Decide(request=write.request, verdict="allow"))
         await session.idle()
         assert (isolated / "hello.txt").read_text() == "hello\n"
         assert session.handle.state.conversation.mode == (mode or "ask")
@@ -141,9 +142,9 @@ async def test_plan_approve_do_in_one_session(tmp_path: Path, isolated: Path, mo
 
 async def test_a_plan_that_is_sent_back_leaves_the_mode_as_it_is(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path, mode="plan", scenario=plan_scenario(tmp_path))) as session:
-        await session.handle.submit("add a greeting")
+        await session.handle.do(Submit(prompt="add a greeting"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "deny", comment="in French")
+        await session.handle.do(Decide(request=request.request, verdict="deny", comment="in French"))
         await session.idle()
         result = str(session.of("step.finished")[0].result)
         assert "did not approve the plan. They say: in French" in result
@@ -157,9 +158,9 @@ async def test_no_rule_approves_a_plan_and_a_deny_rule_still_denies_it(tmp_path:
     rules.write_text('allow = ["exit_plan"]\n')
     given = options(tmp_path, mode="plan", scenario=plan_scenario(tmp_path))
     async with opened(given) as session:
-        await session.handle.submit("add a greeting")
+        await session.handle.do(Submit(prompt="add a greeting"))
         await session.event("permission.requested")
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
     rules.write_text('deny = ["exit_plan"]\n')
     async with opened(given) as session:

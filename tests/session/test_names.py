@@ -13,6 +13,7 @@ from tui_agent.cli import cli
 from tui_agent.runtime import Runtime
 from tui_agent.session import list_sessions, verify_session
 from tui_agent.session.state import dump_state, load_state
+from tui_agent.submissions import Fork
 from tui_agent.text import inert, storable, stored
 
 
@@ -30,7 +31,7 @@ async def test_a_session_in_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> 
         assert session.handle.state.conversation.workspace == str(workspace)
         await session.prompt("edit a.txt: hi => ho then say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
-        copy = await session.handle.fork()
+        copy = await session.handle.do(Fork())
     listed = await list_sessions(tmp_path / "data", workspace)
     assert {found.id for found in listed} == {name, copy}
     for one in (name, copy):

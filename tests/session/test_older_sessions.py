@@ -13,6 +13,7 @@ from tests.session.support import opened, options
 from tui_agent.cli import cli
 from tui_agent.runtime import Runtime
 from tui_agent.session import list_sessions, verify_session
+from tui_agent.submissions import Answer, Decide, Interrupt
 
 
 async def test_all_are_listed_with_their_prompts(tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ async def test_each_goes_on_with_a_prompt_and_verifies_afterwards(name: str, tmp
         entries = await handle.entries(0, handle.entry_count)
         assert len(entries) == handle.entry_count
         if handle.state.conversation.active_run is not None:
-            await handle.interrupt()
+            await handle.do(Interrupt())
             await session.idle()
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
@@ -74,7 +75,7 @@ async def test_a_question_that_was_open_is_still_open(tmp_path: Path) -> None:
     unpack(tmp_path / "data", "question")
     async with opened(options(tmp_path), "question") as session:
         (question,) = session.handle.state.workflow.questions
-        await session.handle.answer(question, "large")
+        await session.handle.do(Answer(question=question, answer="large"))
         await session.idle()
         assert session.of("run.finished")[-1].outcome == "completed"
 
@@ -84,7 +85,7 @@ async def test_a_request_that_waited_still_waits(tmp_path: Path) -> None:
     async with opened(options(tmp_path), "approvals") as session:
         (waiting,) = session.handle.state.permissions.pending
         assert waiting.input["path"] == "e.txt"
-        await session.handle.decide(waiting.request, "deny")
+        await session.handle.do(Decide(request=waiting.request, verdict="deny"))
         await session.idle()
         assert [grant.pattern for grant in session.handle.state.permissions.grants]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.session.support import opened, options
 from tests.session.test_secrets import Told, bash, write
 from tui_agent.models.offline.answer import Answer, Call
+from tui_agent.submissions import Decide, Submit
 
 
 async def test_in_the_order_of_the_answer(tmp_path: Path, isolated: Path) -> None:
@@ -48,13 +49,13 @@ async def test_what_is_allowed_first_waits_for_what_was_asked_first(tmp_path: Pa
         await asyncio.to_thread(server.start)
         given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")
         async with opened(given) as session:
-            await session.handle.submit("go")
+            await session.handle.do(Submit(prompt="go"))
             await session.event("permission.requested", 2)
             pending = {request.tool: request.request for request in session.handle.state.permissions.pending}
-            await session.handle.decide(pending["bash"], "allow")
+            await session.handle.do(Decide(request=pending["bash"], verdict="allow"))
             await asyncio.sleep(0.2)
             assert session.of("step.started") == []
-            await session.handle.decide(pending["write"], "allow")
+            await session.handle.do(Decide(request=pending["write"], verdict="allow"))
             await session.idle()
         assert (isolated / "seen").read_text() == "a\nseen\n"
     finally:
@@ -69,7 +70,7 @@ async def test_commands_that_only_read_run_side_by_side(tmp_path: Path, isolated
         await asyncio.to_thread(server.start)
         given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")
         async with opened(given) as session:
-            await session.handle.submit("go")
+            await session.handle.do(Submit(prompt="go"))
             await session.event("step.started", 4)
             assert session.of("step.finished") == []
             for name in "dcba":  # each ends when it is written to: the last one first
@@ -90,11 +91,11 @@ async def test_a_command_that_only_reads_does_not_wait_behind_one_that_nobody_de
         await asyncio.to_thread(server.start)
         given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")
         async with opened(given) as session:
-            await session.handle.submit("go")
+            await session.handle.do(Submit(prompt="go"))
             finished = await session.event("step.finished")
             assert (finished.step, finished.outcome) == (session.of("step.planned")[1].step, "ok")
             (pending,) = session.handle.state.permissions.pending
-            await session.handle.decide(pending.request, "allow")
+            await session.handle.do(Decide(request=pending.request, verdict="allow"))
             await session.idle()
         assert (isolated / "made").exists()
     finally:

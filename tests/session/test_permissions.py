@@ -14,6 +14,7 @@ from tui_agent.events import SessionConfigured
 from tui_agent.permissions import PermissionBroker
 from tui_agent.sandbox import Sandbox
 from tui_agent.session import NoSuchRequest, SessionError
+from tui_agent.submissions import Configure, Decide, Submit
 
 
 @pytest.mark.parametrize("path", ["link", "..", "../outside.txt", "~/x", "/etc/passwd"])
@@ -113,30 +114,30 @@ async def test_accept_edits_lets_files_change_and_asks_for_commands(tmp_path: Pa
 
 async def test_a_grant_for_exactly_one_call_covers_that_and_no_other(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run echo a > f; echo b > g")
+        await session.handle.do(Submit(prompt="run echo a > f; echo b > g"))
         request = await session.event("permission.requested")
         assert request.session_scope == ""
-        await session.handle.decide(request.request, "allow", scope="session")
+        await session.handle.do(Decide(request=request.request, verdict="allow", scope="session"))
         await session.idle()
         await session.prompt("run echo a > f; echo b > g")
         assert session.of("permission.decided")[-1].by == "grant"
-        await session.handle.submit("run echo a > f; echo c > g")
+        await session.handle.do(Submit(prompt="run echo a > f; echo c > g"))
         assert (await session.event("permission.requested", 2)).call_hash != request.call_hash
 
 
 async def test_a_grant_is_a_rule_and_lasts_over_a_restart(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
         assert request.session_scope == "Bash(touch *)"
-        await session.handle.decide(request.request, "allow", scope="session")
+        await session.handle.do(Decide(request=request.request, verdict="allow", scope="session"))
         await session.idle()
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
         await session.prompt("run touch b")
         assert (isolated / "b").exists()
         assert session.of("permission.decided")[0].by == "grant"
-        await session.handle.submit("run touch b; rm b")
+        await session.handle.do(Submit(prompt="run touch b; rm b"))
         await session.event("permission.requested")
 
 
@@ -148,7 +149,7 @@ async def test_what_the_sessions_own_steps_left_can_be_read(tmp_path: Path, isol
         (steps / "link").symlink_to("/etc/passwd")
         await session.prompt(f"read {steps}/output")
         assert session.of("step.finished")[0].outcome == "ok"
-        await session.handle.submit(f"read {steps}/link")
+        await session.handle.do(Submit(prompt=f"read {steps}/link"))
         await session.event("permission.requested")
 
 
@@ -165,7 +166,7 @@ async def test_a_subagent_has_only_the_tools_of_its_type_and_its_requests_name_i
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "permissions.toml").write_text('ask = ["Read", "Grep", "Glob"]\n')
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("explore where x is")
+        await session.handle.do(Submit(prompt="explore where x is"))
         request = await session.event("permission.requested")
         assert request.agent not in ("", "main")
         pools = [event for event in session.of("pool.assembled") if event.agent == request.agent]
@@ -212,11 +213,11 @@ async def test_what_the_type_cannot_decide_goes_up_to_the_user(tmp_path: Path, i
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes").write_text("hello\n")
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit(f"explore read {tmp_path}/other/notes")
+        await session.handle.do(Submit(prompt=f"explore read {tmp_path}/other/notes"))
         request = await session.event("permission.requested")
         assert request.agent.startswith("explore")
         assert request.judgement.agent_types == ["general", "explore"]
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         decided = [event for event in session.of("permission.decided") if event.agent == request.agent]
         assert [(event.verdict, event.by) for event in decided] == [("allow", "person")]
@@ -244,20 +245,20 @@ def waiting(session: Watcher) -> list[str]:
 async def test_another_mode_lets_go_what_it_allows_and_the_rest_waits_on(tmp_path: Path, isolated: Path) -> None:
     scenario = several(tmp_path, WRITE, bash("touch b"))
     async with opened(options(tmp_path, scenario=scenario)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.event("permission.requested", 2)
-        await session.handle.configure(title="nothing to do with it")
+        await session.handle.do(Configure(title="nothing to do with it"))
         assert len(waiting(session)) == 2
         with pytest.raises(SessionError, match="command line"):
-            await session.handle.configure(mode="bypass")
+            await session.handle.do(Configure(mode="bypass"))
         assert len(waiting(session)) == 2
-        await session.handle.configure(mode="accept-edits")
+        await session.handle.do(Configure(mode="accept-edits"))
         (decided,) = session.of("permission.decided")
         assert (decided.tool, decided.verdict, decided.by) == ("write", "allow", "mode")
         assert decided.judgement.mode == "accept-edits"
         (left,) = session.handle.state.permissions.pending
         assert left.tool == "bash"
-        await session.handle.decide(left.request, "allow")
+        await session.handle.do(Decide(request=left.request, verdict="allow"))
         await session.idle()
         assert (isolated / "a.txt").read_text() == "x"
         assert (isolated / "b").exists()
@@ -265,9 +266,9 @@ async def test_another_mode_lets_go_what_it_allows_and_the_rest_waits_on(tmp_pat
 
 async def test_the_mode_plan_denies_what_waits(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path, scenario=several(tmp_path, WRITE, bash("touch b")))) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.event("permission.requested", 2)
-        await session.handle.configure(mode="plan")
+        await session.handle.do(Configure(mode="plan"))
         await session.idle()
         assert {(event.verdict, event.by) for event in session.of("permission.decided")} == {("deny", "mode")}
         assert not list(isolated.iterdir())
@@ -276,32 +277,32 @@ async def test_the_mode_plan_denies_what_waits(tmp_path: Path, isolated: Path) -
 async def test_a_grant_lets_go_what_it_covers(tmp_path: Path, isolated: Path) -> None:
     scenario = several(tmp_path, bash("touch a"), bash("rm c"), bash("touch b"))
     async with opened(options(tmp_path, scenario=scenario)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.event("permission.requested", 3)
         first = next(p for p in session.handle.state.permissions.pending if p.input["command"] == "touch a")
-        await session.handle.decide(first.request, "allow", scope="session")
+        await session.handle.do(Decide(request=first.request, verdict="allow", scope="session"))
         by_command = {p.input["command"] for p in session.handle.state.permissions.pending}
         assert by_command == {"rm c"}
         user, grant = session.of("permission.decided")
         assert (user.by, grant.by, grant.verdict) == ("person", "grant", "allow")
         assert [rule.source for rule in grant.judgement.rules] == ["session"]
         (left,) = session.handle.state.permissions.pending
-        await session.handle.decide(left.request, "deny")
+        await session.handle.do(Decide(request=left.request, verdict="deny"))
         await session.idle()
         assert (isolated / "b").exists()
 
 
 async def test_what_is_allowed_once_lets_go_nothing_else(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path, scenario=several(tmp_path, bash("touch a"), bash("touch b")))) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.event("permission.requested", 2)
-        await session.handle.decide(session.of("permission.requested")[0].request, "allow")
+        await session.handle.do(Decide(request=session.of("permission.requested")[0].request, verdict="allow"))
         assert len(waiting(session)) == 1
 
 
 async def test_a_start_in_another_mode_decides_what_waited(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("write a.txt: x")
+        await session.handle.do(Submit(prompt="write a.txt: x"))
         await session.event("permission.requested")
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
@@ -315,7 +316,7 @@ async def test_a_mode_that_is_gone_again_decides_nothing(
     tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("write a.txt: x")
+        await session.handle.do(Submit(prompt="write a.txt: x"))
         await session.event("permission.requested")
         judge = PermissionBroker._judge
         changed = asyncio.run_coroutine_threadsafe
@@ -330,18 +331,20 @@ async def test_a_mode_that_is_gone_again_decides_nothing(
             return judge(broker, request, mode, *rest)
 
         monkeypatch.setattr(PermissionBroker, "_judge", slow)
-        await session.handle.configure(mode="accept-edits")
+        await session.handle.do(Configure(mode="accept-edits"))
         assert modes == ["accept-edits", "ask"]
         assert len(waiting(session)) == 1
 
 
 async def test_two_answers_at_once_are_one_decision(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         request = await session.event("permission.requested")
-        answers = [session.handle.decide(request.request, verdict) for verdict in ("deny", "allow")]
+        answers = [
+            session.handle.do(Decide(request=request.request, verdict=verdict)) for verdict in ("deny", "allow")
+        ]
         results = await asyncio.gather(*answers, return_exceptions=True)
-        assert [type(result) for result in results] == [type(None), NoSuchRequest]
+        assert [type(result) for result in results] == [str, NoSuchRequest]
         await session.idle()
         assert len(session.of("permission.decided")) == 1
         assert not (isolated / "a").exists()

@@ -18,6 +18,7 @@ from tui_agent.journal import Journal, JournalFull, Recorder, export
 from tui_agent.models.offline import ScenarioError
 from tui_agent.session import SessionError, SessionHandle, list_sessions, prompts
 from tui_agent.session.mentions import expand_mentions
+from tui_agent.submissions import Compact, Configure, Fork, Interrupt, Submit, Withdraw
 from tui_agent.tools.read import Read
 from tui_agent.tools.task import Task
 from tui_agent.workflow import Outcome
@@ -56,7 +57,7 @@ async def test_several_who_ask_for_the_history_at_once_get_the_same_one(tmp_path
     async with opened(options(tmp_path), name) as session:
         handle = session.handle
         window, prompts, _ = await asyncio.gather(
-            handle.context(), handle.prompts_in_window(), handle.submit("say 2")
+            handle.inspect.context(), handle.inspect.prompts_in_window(), handle.do(Submit(prompt="say 2"))
         )
         await session.idle()
         assert window.parts
@@ -119,17 +120,17 @@ async def test_a_prompt_that_comes_while_the_run_ends_is_answered(
 
     async def meanwhile(agent: Agent, *args: Any) -> None:
         if not coming:
-            coming.append(asyncio.create_task(session.handle.submit("say 5")))
+            coming.append(asyncio.create_task(session.handle.do(Submit(prompt="say 5"))))
             if outcome == "completed":
-                coming.append(asyncio.create_task(session.handle.interrupt()))
+                coming.append(asyncio.create_task(session.handle.do(Interrupt())))
         await finish(agent, *args)
 
     async with opened(options(tmp_path, mode="bypass")) as session:
         monkeypatch.setattr(Agent, "_finish", meanwhile)
-        await session.handle.submit("run sleep 30" if outcome == "interrupted" else "say 3")
+        await session.handle.do(Submit(prompt="run sleep 30" if outcome == "interrupted" else "say 3"))
         if outcome == "interrupted":
             await session.event("step.started")
-            await session.handle.interrupt()
+            await session.handle.do(Interrupt())
         await session.event("run.finished", 2)
         assert [run.outcome for run in session.of("run.finished")] == [outcome, "completed"]
         assert not session.handle.state.conversation.queued
@@ -142,7 +143,7 @@ async def test_a_subagent_that_had_only_begun_is_interrupted_too(
 
     async def interrupting(recorder: Recorder, *events: EventBase, **options: Any) -> tuple[EventBase, ...]:
         if any(isinstance(event, RunStarted) and event.parent_step for event in events):
-            await session.handle.interrupt()
+            await session.handle.do(Interrupt())
         return await record(recorder, *events, **options)
 
     monkeypatch.setattr(Recorder, "record", interrupting)
@@ -185,7 +186,7 @@ async def test_nothing_is_left_of_a_fork_that_fails(tmp_path: Path, monkeypatch:
         with monkeypatch.context() as patch:
             patch.setattr(Recorder, "record", full)
             with pytest.raises(JournalFull):
-                await session.handle.fork()
+                await session.handle.do(Fork())
         (only,) = session.handle.path.parent.parent.iterdir()
         assert only.name == session.handle.session
         assert [known.id for known in await list_sessions(tmp_path / "data")] == [only.name]
@@ -210,7 +211,7 @@ async def test_a_subagent_that_had_finished_is_found_in_a_long_session(
                 before = Recorder(session.handle._core.journal, f"run_{number}", f"agent_{number}")
                 asking = RunStarted(prompt="", agent_type="explore", parent_step="step")
                 await before.record(asking, RunFinished(outcome="completed"))
-            await session.handle.submit("where is the login?")
+            await session.handle.do(Submit(prompt="where is the login?"))
             await session.until(lambda: any(e.agent.startswith("explore") for e in session.of("run.finished")))
     async with opened(given, name) as session:
         await session.idle()
@@ -229,7 +230,7 @@ async def halted_run(session: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "record", full)
-        await session.handle.submit("say 50")
+        await session.handle.do(Submit(prompt="say 50"))
         await session.until(lambda: session.handle.halted)
     assert session.handle.state.conversation.active_run is not None
 
@@ -249,7 +250,7 @@ async def test_a_run_that_a_full_disk_halted_goes_on_with_the_next_prompt(
 async def test_a_run_that_a_full_disk_halted_can_be_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(options(tmp_path)) as session:
         await halted_run(session, monkeypatch)
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
         assert session.of("run.finished")[-1].outcome == "interrupted"
         assert not session.handle.halted
@@ -282,14 +283,14 @@ async def test_a_prompt_that_the_agent_takes_up_can_no_longer_be_withdrawn(
 
     async def withdrawing(recorder: Recorder, *events: EventBase, **given: Any) -> tuple[EventBase, ...]:
         if isinstance(events[0], PromptAccepted):
-            late.append(asyncio.create_task(session.handle.withdraw(events[0].prompt_id)))
+            late.append(asyncio.create_task(session.handle.do(Withdraw(prompt_id=events[0].prompt_id))))
             await asyncio.sleep(0)
         return await record(recorder, *events, **given)
 
     monkeypatch.setattr(Recorder, "record", withdrawing)
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 20 at 100")
-        await session.handle.submit("say 5")
+        await session.handle.do(Submit(prompt="say 20 at 100"))
+        await session.handle.do(Submit(prompt="say 5"))
         await session.idle()
         await asyncio.gather(*late)
         assert session.of("prompt.accepted")
@@ -303,7 +304,7 @@ async def test_a_compaction_that_is_stopped_as_it_begins_reserves_nothing(
 
     async def stopping(recorder: Recorder, *events: EventBase, **given: Any) -> tuple[EventBase, ...]:
         if isinstance(events[0], TurnProjected) and events[0].purpose == "compaction":
-            await session.handle.interrupt()
+            await session.handle.do(Interrupt())
         return await record(recorder, *events, **given)
 
     async with opened(options(tmp_path)) as session:
@@ -311,8 +312,8 @@ async def test_a_compaction_that_is_stopped_as_it_begins_reserves_nothing(
         await session.prompt("say 20")
         monkeypatch.setattr(Recorder, "record", stopping)
         with pytest.raises(SessionError, match="stopped"):
-            await session.handle.compact()
-        await session.handle.configure(title="after it")
+            await session.handle.do(Compact())
+        await session.handle.do(Configure(title="after it"))
         assert not session.handle.state.budget.reserved
 
 
@@ -347,14 +348,14 @@ async def test_output_that_comes_while_its_step_is_read_again_is_shown_once(
     monkeypatch.setattr(Journal, "_publish", held_back)
     async with opened(options(tmp_path, mode="bypass")) as session:
         handle, items = session.handle, session.handle._core.view._items
-        await handle.submit("run for i in 1 2 3 4 5 6 7 8; do echo line-$i; sleep 0.1; done; sleep 60")
+        await handle.do(Submit(prompt="run for i in 1 2 3 4 5 6 7 8; do echo line-$i; sleep 0.1; done; sleep 60"))
         await session.event("step.output")
         items.clear()
         with monkeypatch.context() as patch:
             patch.setattr(Journal, "page", late)
             await session.until(lambda: "line-8" in str(items))
         assert [str(items).count(f"line-{number}\\n") for number in range(1, 9)] == [1] * 8
-        await handle.interrupt()
+        await handle.do(Interrupt())
         await session.idle()
 
 
@@ -369,7 +370,7 @@ async def test_a_fork_for_which_the_disk_has_no_room_says_so(
         await session.prompt("say 5")
         monkeypatch.setattr(export, where, full)
         with pytest.raises(JournalFull):
-            await session.handle.fork()
+            await session.handle.do(Fork())
         assert len(list(session.handle.path.parent.parent.iterdir())) == 1
 
 
@@ -380,14 +381,14 @@ async def test_a_compaction_that_is_stopped_as_it_commits_is_not_called_undone(
 
     async def stopping(recorder: Recorder, *events: EventBase, **given: Any) -> tuple[EventBase, ...]:
         if any(event.type == "context.compacted" for event in events):
-            await session.handle.interrupt()
+            await session.handle.do(Interrupt())
         return await record(recorder, *events, **given)
 
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 20")
         await session.prompt("say 20")
         monkeypatch.setattr(Recorder, "record", stopping)
-        await session.handle.compact()
+        await session.handle.do(Compact())
         assert len(session.of("context.compacted")) == 1
         await session.prompt("say 5")
         assert session.of("run.finished")[-1].outcome == "completed"
@@ -403,7 +404,9 @@ async def test_a_prompt_whose_files_take_long_keeps_its_place(
     (isolated / "a.txt").write_text("a\n")
     monkeypatch.setattr(prompts, "expand_mentions", slow)
     async with opened(options(tmp_path)) as session:
-        await asyncio.gather(session.handle.submit("say 20 about @a.txt"), session.handle.submit("say 5"))
+        await asyncio.gather(
+            session.handle.do(Submit(prompt="say 20 about @a.txt")), session.handle.do(Submit(prompt="say 5"))
+        )
         assert session.of("run.started")[0].prompt == "say 20 about @a.txt"
         assert [queued.prompt for queued in session.of("prompt.queued")] == ["say 5"]
         await session.idle()

@@ -7,6 +7,7 @@ import pytest
 from tests.session.support import options
 from tests.waiting import until
 from tui_agent.session import SessionHandle, SessionReadOnly, upkeep
+from tui_agent.submissions import Decide, Submit
 
 
 @pytest.fixture(autouse=True)
@@ -23,10 +24,10 @@ async def test_a_read_only_window_follows_the_one_that_writes(tmp_path, isolated
     updates = []
     two.subscribe(updates.append)
     await two.start()
-    await one.submit("say 200 then edit hello.py: print => PRINT")
+    await one.do(Submit(prompt="say 200 then edit hello.py: print => PRINT"))
     await until(lambda: two.state.permissions.pending)
     assert any(update.items for update in updates)
-    await one.decide(two.state.permissions.pending[0].request, "allow")
+    await one.do(Decide(request=two.state.permissions.pending[0].request, verdict="allow"))
     await until(lambda: not two.state.conversation.active_run and two.state.conversation.prompts)
     await until(lambda: two.state == one.state)
     assert (two.item_count, two.entry_count) == (one.item_count, one.entry_count)
@@ -36,7 +37,7 @@ async def test_a_read_only_window_follows_the_one_that_writes(tmp_path, isolated
         shown |= update.items
     assert shown == await one.items(0, one.item_count)
     with pytest.raises(SessionReadOnly):
-        await two.submit("hello")
+        await two.do(Submit(prompt="hello"))
     await two.close()
     await one.close()
 
@@ -45,7 +46,7 @@ async def test_opening_while_the_other_writes_folds_nothing_twice(tmp_path):
     one = await SessionHandle.open(options(tmp_path))
     await one.start()
     for number in range(5):
-        await one.submit(f"say {number}")
+        await one.do(Submit(prompt=f"say {number}"))
         two = await SessionHandle.resume(one.session, options(tmp_path))
         await two.start()
         await until(lambda one=one: not one.state.conversation.active_run)

@@ -15,13 +15,14 @@ import pytest
 from tests.session.support import opened, options
 from tests.waiting import wait_until
 from tui_agent.session import verify_session
+from tui_agent.submissions import Answer, Decide, Resolve, Submit
 
 COMMAND = "run echo begun >> ledger; sleep 2; echo ended >> ledger"
 
 
 async def test_a_command_that_outlives_the_program_is_picked_up(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path, mode="bypass")) as session:
-        await session.handle.submit(COMMAND)
+        await session.handle.do(Submit(prompt=COMMAND))
         await session.event("step.started")
         await asyncio.to_thread(_wait_for, isolated / "ledger")
         name = session.handle.session
@@ -37,7 +38,7 @@ async def test_a_command_that_outlives_the_program_is_picked_up(tmp_path: Path, 
 @pytest.mark.parametrize("resolution", ["happened", "run_again", "skip"])
 async def test_a_command_that_died_unseen_waits_for_the_user(tmp_path: Path, isolated: Path, resolution: str) -> None:
     async with opened(options(tmp_path, mode="bypass")) as session:
-        await session.handle.submit(COMMAND)
+        await session.handle.do(Submit(prompt=COMMAND))
         started = await session.event("step.started")
         await asyncio.to_thread(_wait_for, isolated / "ledger")
         name = session.handle.session
@@ -54,7 +55,7 @@ async def test_a_command_that_died_unseen_waits_for_the_user(tmp_path: Path, iso
         await session.until(
             lambda: any(s.status == "uncertain" for s in session.handle.state.workflow.steps.values())
         )
-        await session.handle.resolve(recovered.step, resolution)  # type: ignore[arg-type]
+        await session.handle.do(Resolve(step=recovered.step, resolution=resolution))  # type: ignore[arg-type]
         await session.idle()
         expected = {"happened": "ok", "run_again": "ok", "skip": "skipped"}[resolution]
         assert session.of("step.finished")[0].outcome == expected
@@ -65,13 +66,13 @@ async def test_a_command_that_died_unseen_waits_for_the_user(tmp_path: Path, iso
 
 async def test_a_request_for_permission_is_simply_there_again(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("write b.txt: hi")
+        await session.handle.do(Submit(prompt="write b.txt: hi"))
         request = await session.event("permission.requested")
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
         pending = session.handle.state.permissions.pending
         assert [waiting.request for waiting in pending] == [request.request]
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         assert (isolated / "b.txt").exists()
         assert session.of("permission.requested") == []
@@ -79,11 +80,11 @@ async def test_a_request_for_permission_is_simply_there_again(tmp_path: Path, is
 
 async def test_a_question_is_simply_there_again(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("ask which colour?")
+        await session.handle.do(Submit(prompt="ask which colour?"))
         question = await session.event("question.asked")
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
-        await session.handle.answer(question.question, "green")
+        await session.handle.do(Answer(question=question.question, answer="green"))
         await session.idle()
         assert "green" in str(session.of("step.finished")[0].result)
         assert session.of("question.asked") == []
@@ -91,7 +92,7 @@ async def test_a_question_is_simply_there_again(tmp_path: Path) -> None:
 
 async def test_an_answer_cut_off_stays_and_the_run_goes_on(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 300 at 100")
+        await session.handle.do(Submit(prompt="say 300 at 100"))
         await session.until(lambda: len(session.of("turn.delta")) > 2)
         name = session.handle.session
     shown = "".join(delta.text for delta in session.of("turn.delta"))
@@ -106,9 +107,9 @@ async def test_an_answer_cut_off_stays_and_the_run_goes_on(tmp_path: Path) -> No
 
 async def test_a_denied_step_is_not_run_by_a_restart(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("write b.txt: hi")
+        await session.handle.do(Submit(prompt="write b.txt: hi"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "deny")
+        await session.handle.do(Decide(request=request.request, verdict="deny"))
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
         await session.idle()
@@ -151,7 +152,7 @@ async def test_the_time_in_which_nothing_ran_is_not_booked(tmp_path: Path, isola
     given, later = options(tmp_path), 36_000.0
     tomorrow = replace(given.runtime, now=lambda: time.time() + later)
     async with opened(given) as session:
-        await session.handle.submit("edit hello.py: print => PRINT")
+        await session.handle.do(Submit(prompt="edit hello.py: print => PRINT"))
         await session.event("permission.requested")
         name = session.handle.session
     # This start writes what it is asked for before it comes to the books.
@@ -164,7 +165,9 @@ async def test_a_command_that_dies_with_its_runner_is_for_the_user_to_judge(tmp_
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "settings.toml").write_text('sandbox = "off"\n')
     async with opened(options(tmp_path, mode="bypass")) as session:
-        await session.handle.submit("run echo before; echo once >> ran; while [ ! -e go ]; do sleep 0.01; done")
+        await session.handle.do(
+            Submit(prompt="run echo before; echo once >> ran; while [ ! -e go ]; do sleep 0.01; done")
+        )
         await session.event("step.output")
         spool = Path((await session.event("step.started")).intent.spool)
         os.kill(json.loads((spool / "start").read_text())["runner"], signal.SIGKILL)
@@ -172,7 +175,7 @@ async def test_a_command_that_dies_with_its_runner_is_for_the_user_to_judge(tmp_
         recovered = await session.event("step.recovered")
         assert (recovered.finding, recovered.action) == ("uncertain", "ask")
         assert "before" in recovered.evidence
-        await session.handle.resolve(recovered.step, "skip")
+        await session.handle.do(Resolve(step=recovered.step, resolution="skip"))
         await session.idle()
         assert session.of("step.finished")[0].outcome == "skipped"
     assert (isolated / "ran").read_text() == "once\n"

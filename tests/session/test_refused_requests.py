@@ -19,6 +19,7 @@ from tui_agent.context import find_fault
 from tui_agent.context.repair import replace_blocks
 from tui_agent.models.offline import OfflineServer
 from tui_agent.models.offline.errors import invalid
+from tui_agent.submissions import Compact
 
 Refuses = Callable[[dict[str, Any]], str]
 
@@ -110,7 +111,7 @@ async def test_a_session_with_a_bad_block_in_its_past_goes_on_and_can_be_compact
         return "image dimensions exceed max allowed size" if any(d == bad for _, d in pictures(body)) else ""
 
     async with against(tmp_path, refuses, name) as (session, _):
-        await session.handle.compact()
+        await session.handle.do(Compact())
         (compacted,) = session.of("context.compacted")
         assert (compacted.author, len(session.of("context.repaired"))) == ("model", 1)
         await session.prompt("say 5")

@@ -20,6 +20,7 @@ from tui_agent.models.offline.request import Request
 from tui_agent.redaction import Redactor
 from tui_agent.runtime import Runtime
 from tui_agent.session import OpenOptions, SessionError, export_session
+from tui_agent.submissions import AllowAlways, Decide, EditCall, Interrupt, Submit
 
 TOKEN = 'hunter2-"ä"-hunter2'
 KEY = "ghp_" + "a1" * 18
@@ -123,9 +124,9 @@ async def test_nothing_on_disk_holds_a_secret_and_everything_is_done(
 async def test_what_streams_is_clean_on_its_way_to_the_screen(tmp_path: Path, servers: list[OfflineServer]) -> None:
     server = await told(servers, Answer(text=f"I see {TOKEN} and then much more, {KEY} " * 20, speed=400))
     async with opened(given(server, tmp_path)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.until(lambda: "redacted: GitHub" in streamed(session))
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
         text = streamed(session)
         assert "hunter2" not in text
@@ -160,13 +161,13 @@ async def test_a_call_with_a_secret_is_allowed_as_it_is_and_cannot_be_changed(
 ) -> None:
     server = await told(servers, Answer(calls=(write("out.env", TOKEN),)), Answer(text="done"))
     async with opened(given(server, tmp_path, mode="ask")) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         request = await waiting(session)
         assert "hunter2" not in request.model_dump_json()
         assert "[redacted: MY_TOKEN]" in request.preview
         with pytest.raises(SessionError, match="secret"):
-            await session.handle.edit(request.request, {"path": "out.env", "content": "other"})
-        await session.handle.decide(request.request, "allow", scope="session")
+            await session.handle.do(EditCall(request=request.request, input={"path": "out.env", "content": "other"}))
+        await session.handle.do(Decide(request=request.request, verdict="allow", scope="session"))
         await session.idle()
         assert (isolated / "out.env").read_text() == TOKEN
         assert session.handle.state.permissions.grants[0].pattern.startswith("exact:")
@@ -179,13 +180,13 @@ async def test_rules_are_held_against_the_whole_call(
     runtime = Runtime(home=tmp_path / "home", environment={"PATH": "/usr/bin:/bin", "MY_TOKEN": secret})
     server = await told(servers, Answer(calls=(bash(f"make {secret}"),)), Answer(text="done"))
     async with opened(given(server, tmp_path, mode="ask", runtime=runtime)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         request = await waiting(session)
         assert request.input == {"command": "make [redacted: MY_TOKEN]"}
         assert request.session_scope == ""
-        await session.handle.always("Bash(make *)")
+        await session.handle.do(AllowAlways(rules=("Bash(make *)",)))
         assert session.handle.state.permissions.pending == (request,)
-        await session.handle.decide(request.request, "deny")
+        await session.handle.do(Decide(request=request.request, verdict="deny"))
         await session.idle()
         assert session.handle.state.workflow.steps == {}
         assert session.handle._core.services.broker.whole == {}
@@ -194,11 +195,11 @@ async def test_rules_are_held_against_the_whole_call(
 async def test_no_secret_comes_in_by_a_change(tmp_path: Path, isolated: Path, servers: list[OfflineServer]) -> None:
     server = await told(servers, Answer(calls=(write("a", "x"),)), Answer(text="done"))
     async with opened(given(server, tmp_path, mode="ask")) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         request = await waiting(session)
         with pytest.raises(SessionError, match="secret"):
-            await session.handle.edit(request.request, {"path": "a", "content": TOKEN})
-        await session.handle.decide(request.request, "allow")
+            await session.handle.do(EditCall(request=request.request, input={"path": "a", "content": TOKEN}))
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         assert (isolated / "a").read_text() == "x"
 
@@ -211,7 +212,7 @@ async def test_after_a_restart_a_call_with_a_secret_is_not_run_in_another_form(
     calls = (bash("sleep 0.6"), write("out.env", TOKEN), Call("read", {"path": f"{KEY}.txt"}))
     server = await told(servers, Answer(calls=calls[mode == "ask" :]), Answer(text="done"))
     async with opened(given(server, tmp_path, mode=mode)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         if mode == "ask":
             await waiting(session)
         else:

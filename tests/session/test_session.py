@@ -11,6 +11,7 @@ from tests.session.support import opened, options
 from tui_agent.runtime import Runtime
 from tui_agent.session import SessionError, SessionHandle, list_sessions, verify_session
 from tui_agent.session.errors import SessionBusy, SessionNotFound, SessionReadOnly
+from tui_agent.submissions import Answer, Compact, Configure, Decide, Fork, SaveLayout, Submit, Withdraw
 
 
 async def test_a_prompt_is_answered(tmp_path: Path, isolated: Path) -> None:
@@ -34,11 +35,11 @@ async def test_reading_inside_the_workspace_never_asks(tmp_path: Path, isolated:
 
 async def test_a_write_waits_for_the_user(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("write b.txt: hi")
+        await session.handle.do(Submit(prompt="write b.txt: hi"))
         request = await session.event("permission.requested")
         assert not (isolated / "b.txt").exists()
         assert "hi" in request.preview
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         assert (isolated / "b.txt").read_text().strip() == "hi"
         assert [event.type for event in session.events].index("step.started") > [
@@ -48,9 +49,9 @@ async def test_a_write_waits_for_the_user(tmp_path: Path, isolated: Path) -> Non
 
 async def test_a_denied_call_is_not_run_and_the_comment_reaches_the_model(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch made")
+        await session.handle.do(Submit(prompt="run touch made"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "deny", comment="use the other folder")
+        await session.handle.do(Decide(request=request.request, verdict="deny", comment="use the other folder"))
         await session.idle()
         assert not (isolated / "made").exists()
         finished = session.of("step.finished")[0]
@@ -61,10 +62,10 @@ async def test_a_denied_call_is_not_run_and_the_comment_reaches_the_model(tmp_pa
 
 async def test_a_session_grant_covers_the_next_call_of_its_kind(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("write b.txt: one")
+        await session.handle.do(Submit(prompt="write b.txt: one"))
         request = await session.event("permission.requested")
         assert request.session_scope
-        await session.handle.decide(request.request, "allow", scope="session")
+        await session.handle.do(Decide(request=request.request, verdict="allow", scope="session"))
         await session.idle()
         await session.prompt("write b.txt: two")
         assert (isolated / "b.txt").read_text().strip() == "two"
@@ -74,13 +75,13 @@ async def test_a_session_grant_covers_the_next_call_of_its_kind(tmp_path: Path, 
 
 async def test_a_decision_is_single_use(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch one")
+        await session.handle.do(Submit(prompt="run touch one"))
         request = await session.event("permission.requested")
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         from tui_agent.permissions import NoSuchRequest
 
         with pytest.raises(NoSuchRequest):
-            await session.handle.decide(request.request, "allow")
+            await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
 
 
@@ -97,7 +98,7 @@ async def test_bypass_asks_nothing_and_does_not_come_back(tmp_path: Path, isolat
         assert (isolated / "made").exists()
         assert session.of("permission.requested") == []
         with pytest.raises(SessionError):
-            await session.handle.configure(mode="bypass")
+            await session.handle.do(Configure(mode="bypass"))
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
         assert session.handle.state.conversation.mode == "ask"
@@ -115,11 +116,11 @@ async def test_an_edit_of_a_file_that_was_read_before_a_restart(tmp_path: Path, 
 
 async def test_a_prompt_typed_while_it_works_is_seen(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch one")
+        await session.handle.do(Submit(prompt="run touch one"))
         request = await session.event("permission.requested")
-        await session.handle.submit("read missing.txt")
+        await session.handle.do(Submit(prompt="read missing.txt"))
         assert len(session.handle.state.conversation.queued) == 1
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         assert session.handle.state.conversation.queued == ()
         assert len(session.of("run.started")) == 1
@@ -128,11 +129,11 @@ async def test_a_prompt_typed_while_it_works_is_seen(tmp_path: Path, isolated: P
 
 async def test_a_queued_prompt_can_be_withdrawn(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch one")
+        await session.handle.do(Submit(prompt="run touch one"))
         request = await session.event("permission.requested")
-        prompt = await session.handle.submit("never mind")
-        await session.handle.withdraw(prompt)
-        await session.handle.decide(request.request, "allow")
+        prompt = await session.handle.do(Submit(prompt="never mind"))
+        await session.handle.do(Withdraw(prompt_id=prompt))
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         assert session.of("prompt.accepted") == []
 
@@ -144,7 +145,7 @@ async def test_max_turns_stops_before_the_turn(tmp_path: Path, isolated: Path) -
         assert len(session.of("turn.started")) == 1
         assert session.of("budget.stopped")[0].limit == "turns"
         assert session.of("run.finished")[0].outcome == "stopped"
-        await session.handle.configure(max_turns=10)
+        await session.handle.do(Configure(max_turns=10))
         await session.prompt("read a.txt")
         assert session.of("run.finished")[-1].outcome == "completed"
 
@@ -164,9 +165,9 @@ async def test_a_subagent_explores_in_the_same_journal(tmp_path: Path, isolated:
 
 async def test_the_model_asks_and_the_user_answers(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("ask which colour?")
+        await session.handle.do(Submit(prompt="ask which colour?"))
         question = await session.event("question.asked")
-        await session.handle.answer(question.question, "blue")
+        await session.handle.do(Answer(question=question.question, answer="blue"))
         await session.idle()
         assert "blue" in str(session.of("step.finished")[0].result)
 
@@ -182,7 +183,7 @@ async def test_compaction_leaves_a_receipt_and_a_shorter_history(tmp_path: Path,
     async with opened(options(tmp_path)) as session:
         await session.prompt("plan dig; plant")
         await session.prompt("read a.txt")
-        await session.handle.compact()
+        await session.handle.do(Compact())
         receipt = session.of("context.compacted")[0].receipt
         assert any("dig" in line.text for line in receipt.kept)
         assert any("read a.txt" in line.text for line in receipt.dropped)
@@ -199,11 +200,11 @@ async def test_compaction_leaves_a_receipt_and_a_shorter_history(tmp_path: Path,
 
 async def test_compaction_waits_for_the_end_of_a_run(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch one")
+        await session.handle.do(Submit(prompt="run touch one"))
         request = await session.event("permission.requested")
         with pytest.raises(SessionBusy):
-            await session.handle.compact()
-        await session.handle.decide(request.request, "deny")
+            await session.handle.do(Compact())
+        await session.handle.do(Decide(request=request.request, verdict="deny"))
         await session.idle()
 
 
@@ -211,7 +212,7 @@ async def test_a_fork_goes_its_own_way(tmp_path: Path, isolated: Path) -> None:
     (isolated / "a.txt").write_text("hello\n")
     async with opened(options(tmp_path)) as session:
         await session.prompt("read a.txt")
-        fork = await session.handle.fork()
+        fork = await session.handle.do(Fork())
         name = session.handle.session
     async with opened(options(tmp_path), fork) as forked:
         await forked.prompt("list")
@@ -229,7 +230,7 @@ async def test_a_second_window_is_read_only(tmp_path: Path) -> None:
         assert other.read_only
         assert other.item_count == session.handle.item_count
         with pytest.raises(SessionReadOnly):
-            await other.submit("hello")
+            await other.do(Submit(prompt="hello"))
         await other.close()
 
 
@@ -249,7 +250,7 @@ async def test_the_list_knows_the_sessions(tmp_path: Path, isolated: Path) -> No
 
 async def test_a_closed_session_that_waits_is_not_listed_as_running(tmp_path: Path, isolated: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("run touch a")
+        await session.handle.do(Submit(prompt="run touch a"))
         await session.until(lambda: bool(session.handle.state.permissions.pending))
     [entry] = await list_sessions(tmp_path / "data")
     assert entry.state_words == "unfinished"
@@ -269,10 +270,10 @@ async def test_the_folded_state_is_the_same_after_a_restart(tmp_path: Path, isol
 
 async def test_the_layout_comes_back(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
-        await session.handle.save_layout({"focus": "prompt", "draft": {"text": "half a thou"}})
+        await session.handle.do(SaveLayout(layout={"focus": "prompt", "draft": {"text": "half a thou"}}))
         name = session.handle.session
     async with opened(options(tmp_path), name) as session:
-        assert await session.handle.layout() == {"focus": "prompt", "draft": {"text": "half a thou"}}
+        assert await session.handle.inspect.layout() == {"focus": "prompt", "draft": {"text": "half a thou"}}
 
 
 async def test_nested_memory_files_come_with_the_first_file_of_their_folder(tmp_path: Path, isolated: Path) -> None:
@@ -296,7 +297,7 @@ async def test_nested_memory_files_come_with_a_mention_as_with_reading(tmp_path:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 3 of @sub/a.txt")
         assert str(session.of("run.started")[0].content).count("nested rule") == 1
-        window = await session.handle.context()
+        window = await session.handle.inspect.context()
         assert [part.path for part in window.parts if part.kind == "memory"] == [str(isolated / "sub" / "AGENTS.md")]
         await session.prompt("read sub/a.txt")
         assert "hello" in str(session.of("step.finished")[0].result)
@@ -312,7 +313,7 @@ async def test_a_queued_mention_brings_its_memory_too(tmp_path: Path, isolated: 
     (isolated / "sub" / "CLAUDE.md").write_text("nested rule\n")
     (isolated / "sub" / "a.txt").write_text("hello\n")
     async with opened(options(tmp_path)) as session:
-        await session.handle.submit("say 400 at 100")
+        await session.handle.do(Submit(prompt="say 400 at 100"))
         await session.event("turn.delta")
         await session.prompt("say 3 of @sub/a.txt")
         assert "nested rule" in str(session.of("prompt.queued")[0].content)
@@ -323,8 +324,8 @@ async def test_a_queued_mention_brings_its_memory_too(tmp_path: Path, isolated: 
 async def test_the_list_says_the_same_when_it_is_made_again_from_the_sessions(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 5")
-        await session.handle.configure(title="Fives", model="opus")
-        await session.handle.submit("ask How many?")
+        await session.handle.do(Configure(title="Fives", model="opus"))
+        await session.handle.do(Submit(prompt="ask How many?"))
         await session.event("question.asked")
     data = tmp_path / "data"
     recorded = await list_sessions(data)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.session.support import opened, options
 from tui_agent.session import OpenOptions, SessionError
+from tui_agent.submissions import Answer, Interrupt, StopAgent, Submit
 
 
 def delegating(tmp_path: Path, agents: int = 1) -> OpenOptions:
@@ -30,9 +31,9 @@ def delegating(tmp_path: Path, agents: int = 1) -> OpenOptions:
 
 async def test_an_interrupted_agent_leaves_word_of_what_it_did(tmp_path: Path, isolated: Path) -> None:
     async with opened(delegating(tmp_path)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.event("question.asked")
-        await session.handle.interrupt()
+        await session.handle.do(Interrupt())
         await session.idle()
         (task,) = (done for done in session.of("step.finished") if done.tool == "task")
         assert task.outcome == "cancelled"
@@ -44,11 +45,11 @@ async def test_an_interrupted_agent_leaves_word_of_what_it_did(tmp_path: Path, i
 
 async def test_one_of_two_agents_is_ended_alone(tmp_path: Path) -> None:
     async with opened(delegating(tmp_path, 2)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         await session.event("question.asked", 2)
         with pytest.raises(SessionError, match="general-1, general-2"):
-            await session.handle.stop_agent()
-        await session.handle.stop_agent("general-2")
+            await session.handle.do(StopAgent())
+        await session.handle.do(StopAgent(name="general-2"))
         await session.until(lambda: any(done.tool == "task" for done in session.of("step.finished")))
         (stopped,) = (done for done in session.of("step.finished") if done.tool == "task")
         assert stopped.outcome == "error"
@@ -56,21 +57,21 @@ async def test_one_of_two_agents_is_ended_alone(tmp_path: Path) -> None:
         job = next(start.prompt for start in session.of("run.started") if start.agent == "general-2")
         assert f"made{job.removeprefix('job ')}.txt" in str(stopped.result)
         (question,) = session.handle.state.workflow.questions.values()
-        await session.handle.answer(question.id, "yes")
+        await session.handle.do(Answer(question=question.id, answer="yes"))
         await session.idle()
         outcomes = {end.agent: end.outcome for end in session.of("run.finished")}
         assert outcomes == {"general-1": "completed", "general-2": "interrupted", "main": "completed"}
         with pytest.raises(SessionError):
-            await session.handle.stop_agent("general-1")
+            await session.handle.do(StopAgent(name="general-1"))
 
 
 async def test_agents_are_numbered_and_their_work_is_shown_in_the_step(tmp_path: Path) -> None:
     async with opened(delegating(tmp_path)) as session:
-        await session.handle.submit("go")
+        await session.handle.do(Submit(prompt="go"))
         question = await session.event("question.asked")
         shown = "".join(event.text for event in session.of("step.output") if event.agent == "main")
         assert "write made0.txt" in shown
-        await session.handle.answer(question.question, "yes")
+        await session.handle.do(Answer(question=question.question, answer="yes"))
         await session.idle()
         (task,) = (done for done in session.of("step.finished") if done.tool == "task")
         assert "write made0.txt" in task.view

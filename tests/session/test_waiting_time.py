@@ -18,6 +18,7 @@ from tui_agent.events import (
     StepStarted,
     TurnStarted,
 )
+from tui_agent.submissions import Decide, Submit
 
 
 def asked(step: str, time: float) -> EventBase:
@@ -51,10 +52,10 @@ async def test_a_run_tells_how_long_it_waited(tmp_path: Path) -> None:
     given = options(tmp_path)
     given = replace(given, runtime=replace(given.runtime, now=lambda: clock[0], monotonic=lambda: clock[0]))
     async with opened(given) as session:
-        await session.handle.submit("write a.txt: x")
+        await session.handle.do(Submit(prompt="write a.txt: x"))
         request = await session.event("permission.requested")
         clock[0] += 60
-        await session.handle.decide(request.request, "allow")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
         await session.idle()
         (end,) = session.of("run.finished")
         assert (end.seconds, end.waited) == (60, 60)

@@ -8,6 +8,7 @@ from tests.ui.support import GUARD_SECONDS, Driven, driven
 from tui_agent.journal import JournalFull
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
+from tui_agent.submissions import SaveLayout
 from tui_agent.ui.app import TuiAgentApp
 from tui_agent.ui.browser import SessionBrowser
 from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
@@ -384,12 +385,12 @@ async def test_a_dialog_that_has_no_room_takes_no_answer(workspace):
 
 async def test_a_layout_that_cannot_be_saved_is_said_once_and_ends_nothing(workspace, monkeypatch):
     async with driven(workspace) as me:
-        full, save = [True], me.handle.save_layout
+        full, save = [True], me.handle.do
 
         async def no_room(layout):
             if full[0]:
                 raise JournalFull("No room left.")
-            await save(layout)
+            await save(SaveLayout(layout=layout))
 
         monkeypatch.setattr(me.app._saver, "_save", no_room)
         for text in ("half", " a", " thought"):
@@ -400,7 +401,7 @@ async def test_a_layout_that_cannot_be_saved_is_said_once_and_ends_nothing(works
         full[0] = False
         await me.type("!")
         await me.app._saver.flush()
-        assert (await me.handle.layout())["draft"]["text"] == "half a thought!"
+        assert (await me.handle.inspect.layout())["draft"]["text"] == "half a thought!"
 
 
 async def test_a_session_that_cannot_be_opened_leaves_the_app_alive(workspace):

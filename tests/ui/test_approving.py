@@ -297,7 +297,7 @@ async def test_no_secret_is_shown_of_the_past(workspace, monkeypatch):
         await me.idle()
     monkeypatch.setenv("MY_TOKEN", secret)
     async with driven(workspace) as me:
-        kept = await asyncio.to_thread(me.handle.audit.trail)
+        kept = await asyncio.to_thread(me.handle.inspect.audit.trail)
         assert secret in str(kept.entries[0].input)
         await ask(me, "/audit")
         await me.until(lambda: isinstance(me.app.screen, AuditScreen))
@@ -320,7 +320,7 @@ async def test_no_secret_is_shown_of_the_past(workspace, monkeypatch):
         await me.until(lambda: isinstance(me.app.screen, TextDialog))
         assert "touch a" in shown(me)
         assert secret not in shown(me)
-        calls, allowed = await asyncio.to_thread(me.handle.audit.newly_allowed, "Bash(touch *)")
+        calls, allowed = await asyncio.to_thread(me.handle.inspect.audit.newly_allowed, "Bash(touch *)")
         assert calls == len(allowed) == 1
         assert secret not in str(allowed[0].input)
 
@@ -394,7 +394,7 @@ async def test_memory_files_are_agreed_to_once_before_the_first_prompt(workspace
         me.app.screen._armed_from = 0.0
         await me.pilot.press("y")
         await me.idle()
-        assert await me.handle.held_memory() == []
+        assert await me.handle.inspect.held_memory() == []
     async with driven(workspace) as me:
         await me.ask("say 3")
         await me.idle()

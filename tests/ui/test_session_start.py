@@ -110,7 +110,7 @@ async def test_a_draft_typed_while_the_session_opens_is_saved(isolated):
     async with driven(isolated, keys="typed early") as me:
 
         async def saved() -> str:
-            layout = await me.handle.layout() or {}
+            layout = await me.handle.inspect.layout() or {}
             return str((layout.get("draft") or {}).get("text", ""))
 
         while await saved() != "typed early":

@@ -14,6 +14,7 @@ from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, SessionState
+from tui_agent.session.upkeep import Upkeep
 from tui_agent.ui.app import TuiAgentApp
 from tui_agent.ui.prompt import Prompt
 
@@ -35,7 +36,7 @@ def picture(isolated, monkeypatch, snap_compare, request):
     request.addfinalizer(lambda: shutil.rmtree(workspace))
     (workspace / "hello.py").write_text("x = 1\nprint('hi')\n")
     # What commands run in is found on the machine, at some time during the first turn.
-    monkeypatch.setattr(SessionHandle, "_probe_sandbox", _no_probe)
+    monkeypatch.setattr(Upkeep, "probe_sandbox", _no_probe)
     monkeypatch.setattr(Prompt, "cursor_blink", False)
     monkeypatch.setattr(Input, "cursor_blink", False)
     opened = SessionHandle.open

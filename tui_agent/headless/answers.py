@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tui_agent.session import NoSuchRequest, SessionHandle
+from tui_agent.submissions import Answer, Decide, EditCall, Resolve
 
 _MOST_BYTES = 4 * 1024 * 1024
 _NOBODY = "Nobody is there to answer. Decide yourself and say what you assumed."
@@ -69,17 +70,17 @@ async def take_answer(handle: SessionHandle, line: bytes) -> None:
         raise AnswerError("an answer is an object")
     match answer:
         case {"request": str(request), "input": dict(call_input)}:
-            await handle.edit(request, call_input)
+            await handle.do(EditCall(request=request, input=call_input))
         case {"request": str(request), "verdict": "allow" | "deny" as verdict}:
             scope = answer.get("scope", "once")
             if scope not in {"once", "session"}:
                 raise AnswerError("scope is once or session")
             comment, mode = str(answer.get("comment", "")), str(answer.get("mode", ""))
-            await handle.decide(request, verdict, scope=scope, comment=comment, mode=mode)
+            await handle.do(Decide(request=request, verdict=verdict, scope=scope, comment=comment, mode=mode))
         case {"question": str(question), "answer": str(text)}:
-            await handle.answer(question, text)
+            await handle.do(Answer(question=question, answer=text))
         case {"step": str(step), "resolution": "happened" | "run_again" | "skip" as resolution}:
-            await handle.resolve(step, resolution, str(answer.get("comment", "")))
+            await handle.do(Resolve(step=step, resolution=resolution, comment=str(answer.get("comment", ""))))
         case _:
             raise AnswerError('neither a decision {"request", "verdict"} nor another answer that is known')
 
@@ -89,6 +90,6 @@ async def deny_all(handle: SessionHandle) -> None:
     state: Any = handle.state
     for request in state.permissions.pending:
         with contextlib.suppress(NoSuchRequest):  # the last answer may have come just before
-            await handle.decide(request.request, "deny", unattended=True)
+            await handle.do(Decide(request=request.request, verdict="deny", unattended=True))
     for question in state.workflow.questions:
-        await handle.answer(question, _NOBODY)
+        await handle.do(Answer(question=question, answer=_NOBODY))

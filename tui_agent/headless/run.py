@@ -13,6 +13,7 @@ from tui_agent.headless.answers import AnswerError, deny_all, read_lines, take_a
 from tui_agent.headless.progress import ExitCode, Progress
 from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
 from tui_agent.session import JournalError, NoSuchRequest, SessionError, SessionHandle, SessionState, Update
+from tui_agent.submissions import EndBackground, Interrupt, Submit
 from tui_agent.text import inert_line
 
 
@@ -52,8 +53,8 @@ class HeadlessRun:
         for number in signals:
             loop.add_signal_handler(number, self._stop, int(number))
         try:
-            if self._handle.damage:
-                self._err.write(f"warning: {inert_line(self._handle.damage)}\n")
+            if self._handle.inspect.damage:
+                self._err.write(f"warning: {inert_line(self._handle.inspect.damage)}\n")
             try:
                 await self._work(prompt)
             except JournalError as error:
@@ -75,7 +76,7 @@ class HeadlessRun:
 
     async def _work(self, prompt: str) -> None:
         await self._handle.start()
-        if self._handle.asks_for_cost:
+        if self._handle.inspect.asks_for_cost:
             self._err.write(
                 "note: a run may cost $5 at most, by default. Another limit: --max-cost DOLLARS, or max_cost in "
                 "settings.toml; 0 is no limit.\n"
@@ -84,9 +85,9 @@ class HeadlessRun:
             self._answering = asyncio.create_task(self._take_answers(self._answers), name="answers")
         await self._until(lambda: self._handle.state.conversation.active_run is None)
         if not self._ended_early():
-            self._progress.submitted(await self._handle.submit(prompt))
+            self._progress.submitted(await self._handle.do(Submit(prompt=prompt)))
             if self._stopped_by is not None:  # the signal came before there was a run to interrupt
-                self._spawn(self._handle.interrupt(self._stop_reason))
+                self._spawn(self._handle.do(Interrupt(reason=self._stop_reason)))
             await self._until(lambda: self._progress.finished)
 
     def _ended_early(self) -> bool:
@@ -120,13 +121,13 @@ class HeadlessRun:
         self._stopped_by = number
         self._changed.set()
         if not self._given_up:
-            self._spawn(self._handle.interrupt(self._stop_reason))
+            self._spawn(self._handle.do(Interrupt(reason=self._stop_reason)))
 
     @property
     def _stop_reason(self) -> str:
         return f"{signal.Signals(self._stopped_by).name} was received" if self._stopped_by is not None else ""
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Awaitable[object]) -> None:
         async def run() -> None:
             try:
                 await work
@@ -143,7 +144,7 @@ class HeadlessRun:
             return
         self._failure = error
         if isinstance(error, OSError):
-            self._spawn(self._handle.interrupt("the output cannot be written any more"))
+            self._spawn(self._handle.do(Interrupt(reason="the output cannot be written any more")))
         else:
             self._given_up = True
         self._changed.set()
@@ -214,7 +215,7 @@ async def run_headless(
         for command in handle.background:
             err.write(inert_line(f"ended with this run: {command.title}") + "\n")
         if handle.background:
-            await handle.end_background()
+            await handle.do(EndBackground())
         if waiting:
             err.write(f"Decide in the app: tui-agent --resume {handle.session}\n")
         return code

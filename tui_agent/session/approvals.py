@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
 
 from tui_agent.context import (
     agree,
@@ -24,13 +23,11 @@ from tui_agent.permissions import (
     LoadedRules,
     NoSuchRequest,
 )
-from tui_agent.session.audit import RulePreview
 from tui_agent.session.core import SessionCore
-from tui_agent.session.edits import Hunk, edited, hunks_of, with_hunks
+from tui_agent.session.edits import edited, with_hunks
 from tui_agent.session.errors import SessionError
+from tui_agent.submissions import Decide, Resolve
 from tui_agent.text import well_formed
-from tui_agent.tools.base import locate
-from tui_agent.tools.grants import grant_scope
 
 MODES_AFTER_PLAN = ("ask", "accept-edits", "sandboxed")
 """The modes that the user can choose when they approve a plan."""
@@ -42,35 +39,24 @@ class Approvals:
     def __init__(self, core: SessionCore) -> None:
         self._core = core
 
-    async def decide(
-        self,
-        request: str,
-        verdict: Literal["allow", "deny"],
-        *,
-        scope: Literal["once", "session"] = "once",
-        comment: str = "",
-        unattended: bool = False,
-        mode: str = "",
-    ) -> None:
+    async def decide(self, decision: Decide) -> None:
         """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more.
 
-        What is allowed for the session lets other requests that it covers go on. `unattended` says that nobody
-        decided it: nobody was there. `mode` is the session's mode after a plan that is approved, `ask` if empty;
-        raises `SessionError` for one that cannot be chosen so.
+        Raises `SessionError` for a mode that cannot be chosen with a plan's approval.
         """
         self._core.require_writable()
-        if mode and mode not in MODES_AFTER_PLAN:
-            raise SessionError(f"after a plan the mode can be {' or '.join(MODES_AFTER_PLAN)}, not {mode!r}")
+        if decision.mode and decision.mode not in MODES_AFTER_PLAN:
+            raise SessionError(f"after a plan the mode can be {' or '.join(MODES_AFTER_PLAN)}, not {decision.mode!r}")
         await self._core.services.broker.resolve(
-            request,
-            verdict,
-            scope=scope,
-            comment=comment,
+            decision.request,
+            decision.verdict,
+            scope=decision.scope,
+            comment=decision.comment,
             recorder=self._core.recorder,
-            by="unattended" if unattended else "person",
-            mode=mode,
+            by="unattended" if decision.unattended else "person",
+            mode=decision.mode,
         )
-        if verdict == "allow" and scope == "session":
+        if decision.verdict == "allow" and decision.scope == "session":
             await self.reconsider()
 
     async def edit(self, request: str, call_input: JsonObject) -> None:
@@ -78,43 +64,14 @@ class Approvals:
         self._core.require_writable()
         await self._edit(self._core.services.broker.waiting(request), call_input, "")
 
-    async def hunks(self, request: str) -> list[Hunk]:
-        """Return the parts of the change that a waiting call would make to a file. Raises as `edit`."""
-        waiting = self._core.services.broker.waiting(request)
-        return await asyncio.to_thread(hunks_of, waiting, self._locate)
-
     async def choose_hunks(self, request: str, chosen: Collection[int]) -> None:
         """Leave only these hunks (by number, from 0) in a waiting call; it is decided anew. Raises as `edit`."""
         self._core.require_writable()
         waiting = self._core.services.broker.waiting(request)
-        call_input, note = await asyncio.to_thread(with_hunks, waiting, self._locate, chosen)
+        call_input, note = await asyncio.to_thread(with_hunks, waiting, self._core.locate, chosen)
         await self._edit(waiting, call_input, note)
 
-    async def suggest_rules(self, request: str) -> list[str]:
-        """Return a rule for each command of a waiting line that asks; empty if none is known to.
-
-        They are for the exact commands where only that lets the line go. Raises `NoSuchRequest`.
-        """
-        mode = self._core.state.conversation.mode
-        commands = await self._core.services.broker.asking(request, mode=mode)
-        exact = list(dict.fromkeys(f"Bash({command})" for command in commands))
-        wide = list(dict.fromkeys(grant_scope(command) or f"Bash({command})" for command in commands))
-        for rules in (wide, exact):
-            more = self._core.audit.allowing(rules, self._core.state.conversation.workspace)
-            if (await self._core.services.broker.would(request, more, mode=mode)).verdict == "allow":
-                return rules
-        return wide
-
-    async def preview_rules(self, request: str, *rules: str) -> RulePreview:
-        """Return what rules would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
-        more = self._core.audit.allowing(rules, self._core.state.conversation.workspace)
-        if more.problems:
-            return RulePreview(problem=more.problems[0].partition(": ")[2])
-        found = await self._core.services.broker.would(request, more, mode=self._core.state.conversation.mode)
-        calls, allowed = await asyncio.to_thread(self._core.audit.newly_allowed, *rules)
-        return RulePreview(found.verdict, found.reason, calls, allowed)
-
-    async def always(self, *rules: str) -> Path:
+    async def always(self, rules: tuple[str, ...]) -> Path:
         """Save rules that allow to the user's file, all or none, and return that; requests they cover go on.
 
         Raises `RuleFileError`.
@@ -169,14 +126,12 @@ class Approvals:
             async with self._core.services.resolved:
                 self._core.services.resolved.notify_all()
 
-    async def resolve(
-        self, step: str, resolution: Literal["happened", "run_again", "skip"], comment: str = ""
-    ) -> None:
+    async def resolve(self, resolve: Resolve) -> None:
         """Decide about a step that a crash left uncertain; does nothing when it is not so any more."""
         self._core.require_writable()
-        known = self._core.state.workflow.steps.get(step)
+        known = self._core.state.workflow.steps.get(resolve.step)
         if known is not None and known.status == "uncertain":
-            resolved = StepResolved(step=step, resolution=resolution, comment=comment)
+            resolved = StepResolved(step=resolve.step, resolution=resolve.resolution, comment=resolve.comment)
             await self._core.recorder.scoped(known.run, known.agent).record(resolved)
             async with self._core.services.resolved:
                 self._core.services.resolved.notify_all()
@@ -198,9 +153,3 @@ class Approvals:
         metadata = self._core.services.tools[request.tool]
         change = await asyncio.to_thread(edited, request, metadata, call_input, self._core.services.workspace, note)
         await self._core.services.broker.edit(change, self._core.recorder)
-
-    def _locate(self, path: str) -> Path:
-        """Return the file that the path of a call that writes names, as the tool sees it. Raises `ToolError`."""
-        return locate(
-            path, self._core.services.workspace, self._core.runtime.home, self._core.sandbox, reading=False
-        ).real

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import json
 
 from tui_agent.agents import BudgetRefusedError, NothingToCompactError, compact
 from tui_agent.config import Paths
 from tui_agent.config.settings import DEFAULT_MAX_COST, EFFORTS, save_max_cost
 from tui_agent.events import (
     MAIN_AGENT,
+    JsonObject,
     RunInterrupted,
     SessionConfigured,
 )
@@ -25,6 +26,7 @@ from tui_agent.session.sessions import delete_session
 from tui_agent.session.starting import (
     checked_mode,
 )
+from tui_agent.submissions import Compact, Configure
 
 
 class Control:
@@ -68,53 +70,61 @@ class Control:
         self._core.services.stopping.add(name)
         at_work[name].cancel()
 
-    async def configure(
-        self,
-        *,
-        title: str | None = None,
-        model: str | None = None,
-        mode: str | None = None,
-        effort: str | None = None,
-        max_turns: int | None = None,
-        limits: Mapping[str, float | None] | None = None,
-    ) -> None:
-        """Change settings of the session; they hold from the next turn. `max_turns` 0 lifts the limit.
+    async def configure(self, change: Configure) -> None:
+        """Change settings of the session; they hold from the next turn.
 
-        `effort` is a level, or `default` for what the settings say.
-        Under another mode requests that wait are decided anew: those that it allows or denies wait no longer.
-        `limits` are by `scope.kind`, in turns, tokens, dollars or seconds; None lifts one. They count in place of
-        the settings' and the flags'. Raises `SessionError` for an unknown mode or limit, and for `bypass`, which
-        only the command line gives.
+        Under another mode requests that wait are decided anew: those that it allows or denies wait no longer. Limits
+        count in place of the settings' and the flags'. Raises `SessionError` for an unknown mode or limit, and for
+        `bypass`, which only the command line gives.
         """
         self._core.require_writable()
-        if mode is not None:
-            if mode == "bypass":
+        if change.mode is not None:
+            if change.mode == "bypass":
                 raise SessionError("bypass comes only from the command line: tui-agent --mode bypass")
-            checked_mode(mode)
-        if effort is not None and effort not in {*EFFORTS, "default"}:
-            raise SessionError(f"there is no effort {effort!r}; there are: {', '.join(EFFORTS)}, default")
-        if model is not None:
-            model = self._core.services.catalog.find(model).id
+            checked_mode(change.mode)
+        if change.effort is not None and change.effort not in {*EFFORTS, "default"}:
+            raise SessionError(f"there is no effort {change.effort!r}; there are: {', '.join(EFFORTS)}, default")
+        model = self._core.services.catalog.find(change.model).id if change.model is not None else None
         layers: dict[str, dict[str, float | None]] = {}
-        if limits:
+        if change.limits:
             known = self._core.state.budget.layers
-            layers["person"] = {**known.get("person", {}), **checked_limits(limits)}
-            layers["start"] = {key: value for key, value in known.get("start", {}).items() if key not in limits}
-        await self._core.recorder.record(
-            SessionConfigured(title=title, model=model, mode=mode, effort=effort, max_turns=max_turns, limits=layers)
+            start = known.get("start", {})
+            layers["person"] = {**known.get("person", {}), **checked_limits(change.limits)}
+            layers["start"] = {key: value for key, value in start.items() if key not in change.limits}
+        configured = SessionConfigured(
+            title=change.title,
+            model=model,
+            mode=change.mode,
+            effort=change.effort,
+            max_turns=change.max_turns,
+            limits=layers,
         )
+        await self._core.recorder.record(configured)
         self._core.driver.limits_changed.set()
-        if mode is not None:
+        if change.mode is not None:
             await self._core.rules.on_change()
 
-    async def say_cost(self, dollars: float) -> None:
+    async def add_folder(self, path: str) -> str:
+        """Let the session use another folder like its workspace, and return its real path.
+
+        Raises `SessionError`, which says why, for one that may not be added.
+        """
+        self._core.require_writable()
+        return await self._core.rules.add_folder(path)
+
+    async def save_layout(self, layout: JsonObject) -> None:
+        """Keep the screen's layout with the session. Does nothing when read-only."""
+        if not self._core.read_only and not self._core.closed:
+            await self._core.journal.save_layout(json.dumps(layout))
+
+    async def set_cost_limit(self, dollars: float) -> None:
         """Keep what a run may cost at most, 0 for no limit, in the settings, and let it hold from here on.
 
         Raises `SessionError` where the settings cannot be written; it holds for this session all the same.
         """
         self._core.require_writable()
         if dollars != DEFAULT_MAX_COST:
-            await self.configure(limits={"run.cost": dollars or None})
+            await self.configure(Configure(limits={"run.cost": dollars or None}))
         path = Paths(self._core.options.data_dir, self._core.options.config_dir).settings
         try:
             await asyncio.to_thread(save_max_cost, path, dollars)
@@ -131,11 +141,10 @@ class Control:
         """Whether a compaction that the user asked for is under way; `interrupt` stops it."""
         return self._compacting is not None and not self._compacting.done()
 
-    async def compact(self, instructions: str = "", *, before: int | None = None, since: int | None = None) -> None:
+    async def compact(self, asked: Compact) -> None:
         """Put a summary in the transcript's place for the model; prompts wait meanwhile, `interrupt` ends it.
 
-        With `before`, the event of a prompt in the window, only what is older than that prompt is summarised;
-        with `since` only that prompt and what follows. Raises `SessionBusy` during a run, `SessionError` when
+        Raises `SessionBusy` during a run, `SessionError` when
         there is nothing to compact.
         """
         self._core.require_writable()
@@ -143,9 +152,14 @@ class Control:
             if self._core.state.conversation.active_run is not None:
                 raise SessionBusy("a run is in progress; interrupt it or wait for its end, then /compact")
             history = await self._core.histories.load(MAIN_AGENT)
-            cut = manual_cut(history, before, since)
+            cut = manual_cut(history, asked.before, asked.since)
             work = compact(
-                self._core.services, self._core.recorder, history, cut, trigger="manual", instructions=instructions
+                self._core.services,
+                self._core.recorder,
+                history,
+                cut,
+                trigger="manual",
+                instructions=asked.instructions,
             )
             self._compacting = asyncio.create_task(work, name="compact")
             before_it = self._core.state.conversation.history_start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_agent.agents import Services
@@ -24,6 +25,7 @@ from tui_agent.session.options import OpenOptions
 from tui_agent.session.sessions import Ledger, Sessions
 from tui_agent.session.state import SessionState
 from tui_agent.session.view import SessionView
+from tui_agent.tools.base import locate
 
 if TYPE_CHECKING:
     from tui_agent.session.session_rules import SessionRules
@@ -87,6 +89,10 @@ class SessionCore:
         """Raise `SessionReadOnly` where nothing can be written."""
         if self.read_only:
             raise SessionReadOnly(f"this session is read-only here: {self.read_only_because}")
+
+    def locate(self, path: str) -> Path:
+        """Return the file that the path of a call that writes names, as the tool sees it. Raises `ToolError`."""
+        return locate(path, self.services.workspace, self.runtime.home, self.sandbox, reading=False).real
 
     async def choose_memory(self) -> tuple[Memory, Chosen]:
         """Return the memory files of user and project, and which of them go to the model."""

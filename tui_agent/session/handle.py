@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Literal
+from typing import assert_never
 
 from tui_agent.config import find_paths
 from tui_agent.config.settings import LoadedSettings
-from tui_agent.context import (
-    Window,
-)
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
-    ContextCompacted,
     EventBase,
-    JsonObject,
     Notice,
-    PoolEntry,
 )
 from tui_agent.journal import (
     Journal,
@@ -29,19 +22,13 @@ from tui_agent.journal import (
     SessionLocked,
     SessionUnwritable,
 )
-from tui_agent.models import Model
-from tui_agent.permissions import (
-    LoadedRules,
-)
 from tui_agent.runtime import Runtime
 from tui_agent.session.approvals import Approvals
 from tui_agent.session.assembly import assemble
-from tui_agent.session.audit import Audit, RulePreview
 from tui_agent.session.backend import start_backend
 from tui_agent.session.background import BackgroundCommands
 from tui_agent.session.control import Control
 from tui_agent.session.core import SessionCore
-from tui_agent.session.edits import Hunk
 from tui_agent.session.errors import SessionNotFound
 from tui_agent.session.folding import folded_state
 from tui_agent.session.inspection import Inspection
@@ -62,6 +49,30 @@ from tui_agent.session.starting import (
 from tui_agent.session.state import SessionState
 from tui_agent.session.upkeep import HELD, Upkeep
 from tui_agent.session.view import Listener, watched
+from tui_agent.submissions import (
+    AddFolder,
+    AgreeToMemory,
+    AllowAlways,
+    Answer,
+    ChooseHunks,
+    Compact,
+    Configure,
+    Decide,
+    EditCall,
+    EndBackground,
+    Fork,
+    Interrupt,
+    PutBack,
+    Resolve,
+    Revoke,
+    SaveLayout,
+    SetCostLimit,
+    StopAgent,
+    Submission,
+    Submit,
+    TrustProject,
+    Withdraw,
+)
 from tui_agent.workflow.state import BackgroundCommand
 
 
@@ -86,7 +97,7 @@ class SessionHandle:
         self._prompts = Prompts(core)
         self._approvals = Approvals(core)
         self._control = Control(core)
-        self._inspection = Inspection(core)
+        self.inspect = Inspection(core)
         self._background = BackgroundCommands(core)
         self._upkeep = Upkeep(core, self._background.changed)
         core.rules.on_change = self._approvals.reconsider
@@ -255,26 +266,6 @@ class SessionHandle:
         return self._background.running
 
     @property
-    def audit(self) -> Audit:
-        """The trail of all sessions, and the rules."""
-        return self._core.audit
-
-    @property
-    def damage(self) -> str:
-        """What was wrong with the session's file when it was opened, and what became of it; empty if nothing."""
-        return self._inspection.damage
-
-    @property
-    def asks_for_cost(self) -> bool:
-        """Whether the user has not said yet what a run may cost at most; the default holds meanwhile."""
-        return self._inspection.asks_for_cost
-
-    @property
-    def models(self) -> tuple[Model, ...]:
-        """The models of the catalog and of the settings; a server may know others."""
-        return self._inspection.models
-
-    @property
     def path(self) -> Path:
         """The session's file."""
         return self._core.journal.path
@@ -316,220 +307,58 @@ class SessionHandle:
         """Return a page of the timeline, by position."""
         return await self._core.view.entries(start, stop)
 
-    async def save_layout(self, layout: JsonObject) -> None:
-        """Keep the screen's layout with the session. Does nothing when read-only."""
-        if not self.read_only and not self._core.closed:
-            await self._core.journal.save_layout(json.dumps(layout))
+    async def do(self, submission: Submission) -> str:
+        """Do what a user or a program asks of the session, and return the id or path of what it made, if any.
 
-    async def end_background(self, step: str = "") -> None:
-        """End a background command, all of them without `step`, and wait until that is recorded.
-
-        Raises `SessionError` for one that is not running.
+        Raises `SessionError` where it cannot be done, `NoSuchRequest` for a permission request that does not wait
+        any more, `RuleFileError` where a rule file cannot be written, and the journal's errors.
         """
-        await self._background.end(step)
-
-    async def add_folder(self, path: str) -> str:
-        """Let the session use another folder like its workspace, and return its real path.
-
-        Requests that wait are decided anew. Raises `SessionError`, which says why, for one that may not be added.
-        """
-        self._core.require_writable()
-        return await self._core.rules.add_folder(path)
-
-    async def folders(self) -> list[str]:
-        """Return the folders that the session uses besides its workspace; those not usable now are left out."""
-        return await self._core.rules.folders()
-
-    # Steering
-
-    async def pool(self) -> dict[str, PoolEntry]:
-        """Return what the main agent's newest pool says of each tool, by name; empty before the first turn."""
-        return await self._inspection.pool()
-
-    async def layout(self) -> JsonObject | None:
-        """Return the screen's layout as it was saved last; None for a new session or one that is damaged."""
-        return await self._inspection.layout()
-
-    async def submit(self, prompt: str, content: list[JsonObject] | None = None) -> str:
-        """Take up a prompt; return the id of its run, or of the queued prompt while another run is going.
-
-        `content` are the content blocks to send in place of the plain text; without them, files that the prompt
-        mentions (`@path`) come along.
-        """
-        return await self._prompts.submit(prompt, content)
-
-    async def withdraw(self, prompt_id: str) -> bool:
-        """Take a queued prompt back; return False, and do nothing, once the agent has seen it."""
-        return await self._prompts.withdraw(prompt_id)
-
-    async def decide(
-        self,
-        request: str,
-        verdict: Literal["allow", "deny"],
-        *,
-        scope: Literal["once", "session"] = "once",
-        comment: str = "",
-        unattended: bool = False,
-        mode: str = "",
-    ) -> None:
-        """Decide on a waiting request. Raises `NoSuchRequest` when it is not waiting any more.
-
-        What is allowed for the session lets other requests that it covers go on. `unattended` says that nobody
-        decided it: nobody was there. `mode` is the session's mode after a plan that is approved, `ask` if empty;
-        raises `SessionError` for one that cannot be chosen so.
-        """
-        return await self._approvals.decide(
-            request, verdict, scope=scope, comment=comment, unattended=unattended, mode=mode
-        )
-
-    async def edit(self, request: str, call_input: JsonObject) -> None:
-        """Change a waiting call; it is decided anew. Raises `SessionError` when it is not valid, `NoSuchRequest`."""
-        return await self._approvals.edit(request, call_input)
-
-    async def hunks(self, request: str) -> list[Hunk]:
-        """Return the parts of the change that a waiting call would make to a file. Raises as `edit`."""
-        return await self._approvals.hunks(request)
-
-    async def choose_hunks(self, request: str, chosen: Collection[int]) -> None:
-        """Leave only these hunks (by number, from 0) in a waiting call; it is decided anew. Raises as `edit`."""
-        return await self._approvals.choose_hunks(request, chosen)
-
-    async def suggest_rules(self, request: str) -> list[str]:
-        """Return a rule for each command of a waiting line that asks; empty if none is known to.
-
-        They are for the exact commands where only that lets the line go. Raises `NoSuchRequest`.
-        """
-        return await self._approvals.suggest_rules(request)
-
-    async def preview_rules(self, request: str, *rules: str) -> RulePreview:
-        """Return what rules would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
-        return await self._approvals.preview_rules(request, *rules)
-
-    async def always(self, *rules: str) -> Path:
-        """Save rules that allow to the user's file, all or none, and return that; requests they cover go on.
-
-        Raises `RuleFileError`.
-        """
-        return await self._approvals.always(*rules)
-
-    async def revoke(self, grant: str) -> None:
-        """Take a grant of this session back; does nothing when there is none such."""
-        return await self._approvals.revoke(grant)
-
-    async def trust(self, shown: str) -> LoadedRules:
-        """Let the project's files allow what they want to, as long as they have the hash that was `shown`.
-
-        Raises `SessionError`, also when they have changed since, and `OSError`.
-        """
-        return await self._approvals.trust(shown)
-
-    async def held_memory(self) -> list[str]:
-        """Return the project's memory files that wait for the user's agreement, a line for each with its size."""
-        return await self._inspection.held_memory()
-
-    async def agree_to_memory(self) -> None:
-        """Give the memory files that `held_memory` returned last to the model from now on. Raises `OSError`.
-
-        One that has changed since is held back.
-        """
-        return await self._approvals.agree_to_memory()
-
-    async def why(self, step: str) -> list[EventBase]:
-        """Return what was asked, changed and decided about a step, oldest first."""
-        return await self._inspection.why(step)
-
-    async def answer(self, question: str, text: str) -> None:
-        """Answer a question of the model; does nothing when it is not open any more."""
-        return await self._approvals.answer(question, text)
-
-    async def resolve(
-        self, step: str, resolution: Literal["happened", "run_again", "skip"], comment: str = ""
-    ) -> None:
-        """Decide about a step that a crash left uncertain; does nothing when it is not so any more."""
-        return await self._approvals.resolve(step, resolution, comment)
-
-    async def interrupt(self, reason: str = "") -> None:
-        """Stop the run in progress; its open steps are cancelled and the history stays valid.
-
-        `reason` says what asked for it where that was not the user. It holds at the next start too, should the
-        program end before the run has.
-        """
-        return await self._control.interrupt(reason)
-
-    async def stop_agent(self, name: str = "") -> None:
-        """End one subagent; the agent that asked for it is told what it had done, and goes on.
-
-        Without a name, the only one at work. Raises `SessionError` when that is not clear.
-        """
-        return await self._control.stop_agent(name)
-
-    async def configure(
-        self,
-        *,
-        title: str | None = None,
-        model: str | None = None,
-        mode: str | None = None,
-        effort: str | None = None,
-        max_turns: int | None = None,
-        limits: Mapping[str, float | None] | None = None,
-    ) -> None:
-        """Change settings of the session; they hold from the next turn. `max_turns` 0 lifts the limit.
-
-        `effort` is a level, or `default` for what the settings say.
-        Under another mode requests that wait are decided anew: those that it allows or denies wait no longer.
-        `limits` are by `scope.kind`, in turns, tokens, dollars or seconds; None lifts one. They count in place of
-        the settings' and the flags'. Raises `SessionError` for an unknown mode or limit, and for `bypass`, which
-        only the command line gives.
-        """
-        return await self._control.configure(
-            title=title, model=model, mode=mode, effort=effort, max_turns=max_turns, limits=limits
-        )
-
-    async def say_cost(self, dollars: float) -> None:
-        """Keep what a run may cost at most, 0 for no limit, in the settings, and let it hold from here on.
-
-        Raises `SessionError` where the settings cannot be written; it holds for this session all the same.
-        """
-        return await self._control.say_cost(dollars)
-
-    async def compact(self, instructions: str = "", *, before: int | None = None, since: int | None = None) -> None:
-        """Put a summary in the transcript's place for the model; prompts wait meanwhile, `interrupt` ends it.
-
-        With `before`, the event of a prompt in the window, only what is older than that prompt is summarised;
-        with `since` only that prompt and what follows. Raises `SessionBusy` during a run, `SessionError` when
-        there is nothing to compact.
-        """
-        return await self._control.compact(instructions, before=before, since=since)
-
-    async def context(self) -> Window:
-        """Return what is in the main agent's window, by source."""
-        return await self._inspection.context()
-
-    async def receipts(self) -> list[ContextCompacted]:
-        """Return the compactions of the main agent's history, the newest last, each with its receipt."""
-        return await self._inspection.receipts()
-
-    async def put_back_since(self, seq: int) -> frozenset[int]:
-        """Return the events that were put back after event `seq`, by their numbers."""
-        return await self._inspection.put_back_since(seq)
-
-    async def prompts_in_window(self) -> list[int]:
-        """Return the events of the prompts that the model still has before it, oldest first."""
-        return await self._inspection.prompts_in_window()
-
-    async def put_back(self, seq: int) -> None:
-        """Let what a compaction dropped (the event of a line in its receipt) go with the next message.
-
-        Raises `SessionError` when the event holds nothing that could be put back.
-        """
-        return await self._control.put_back(seq)
-
-    async def fork(self) -> str:
-        """Copy the session up to now into a new one and return its id; nothing is left of it when it fails.
-
-        Raises `SessionBusy` during a run, and the journal's errors.
-        """
-        return await self._control.fork()
+        match submission:
+            case Submit():
+                return await self._prompts.submit(submission)
+            case Withdraw():
+                return await self._prompts.withdraw(submission.prompt_id)
+            case Decide():
+                await self._approvals.decide(submission)
+            case EditCall():
+                await self._approvals.edit(submission.request, submission.input)
+            case ChooseHunks():
+                await self._approvals.choose_hunks(submission.request, submission.chosen)
+            case AllowAlways():
+                return str(await self._approvals.always(submission.rules))
+            case Revoke():
+                await self._approvals.revoke(submission.grant)
+            case TrustProject():
+                await self._approvals.trust(submission.shown)
+            case AgreeToMemory():
+                await self._approvals.agree_to_memory()
+            case Answer():
+                await self._approvals.answer(submission.question, submission.answer)
+            case Resolve():
+                await self._approvals.resolve(submission)
+            case Interrupt():
+                await self._control.interrupt(submission.reason)
+            case StopAgent():
+                await self._control.stop_agent(submission.name)
+            case Configure():
+                await self._control.configure(submission)
+            case SetCostLimit():
+                await self._control.set_cost_limit(submission.dollars)
+            case AddFolder():
+                return await self._control.add_folder(submission.path)
+            case EndBackground():
+                await self._background.end(submission.step)
+            case Compact():
+                await self._control.compact(submission)
+            case PutBack():
+                await self._control.put_back(submission.seq)
+            case Fork():
+                return await self._control.fork()
+            case SaveLayout():
+                await self._control.save_layout(submission.layout)
+            case _:
+                assert_never(submission)
+        return ""
 
     def _watched(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return watched(asyncio.create_task(work), self._core.chores.spawn)

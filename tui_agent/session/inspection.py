@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from tui_agent.context import (
@@ -18,9 +19,12 @@ from tui_agent.events import (
     PoolEntry,
 )
 from tui_agent.models import Model
+from tui_agent.session.audit import Audit, RulePreview
 from tui_agent.session.core import SessionCore
+from tui_agent.session.edits import Hunk, hunks_of
 from tui_agent.session.limits import asks_for_cost
 from tui_agent.session.window import read_window
+from tui_agent.tools.grants import grant_scope
 
 
 class Inspection:
@@ -100,3 +104,41 @@ class Inspection:
         """What was wrong with the session's file when it was opened, and what became of it; empty if nothing."""
         report = self._core.journal.salvage
         return report.message if report is not None else ""
+
+    async def hunks(self, request: str) -> list[Hunk]:
+        """Return the parts of the change that a waiting call would make to a file. Raises as `edit`."""
+        waiting = self._core.services.broker.waiting(request)
+        return await asyncio.to_thread(hunks_of, waiting, self._core.locate)
+
+    async def suggest_rules(self, request: str) -> list[str]:
+        """Return a rule for each command of a waiting line that asks; empty if none is known to.
+
+        They are for the exact commands where only that lets the line go. Raises `NoSuchRequest`.
+        """
+        mode = self._core.state.conversation.mode
+        commands = await self._core.services.broker.asking(request, mode=mode)
+        exact = list(dict.fromkeys(f"Bash({command})" for command in commands))
+        wide = list(dict.fromkeys(grant_scope(command) or f"Bash({command})" for command in commands))
+        for rules in (wide, exact):
+            more = self._core.audit.allowing(rules, self._core.state.conversation.workspace)
+            if (await self._core.services.broker.would(request, more, mode=mode)).verdict == "allow":
+                return rules
+        return wide
+
+    async def preview_rules(self, request: str, *rules: str) -> RulePreview:
+        """Return what rules would allow: this waiting call or not, and which past ones. Raises `NoSuchRequest`."""
+        more = self._core.audit.allowing(rules, self._core.state.conversation.workspace)
+        if more.problems:
+            return RulePreview(problem=more.problems[0].partition(": ")[2])
+        found = await self._core.services.broker.would(request, more, mode=self._core.state.conversation.mode)
+        calls, allowed = await asyncio.to_thread(self._core.audit.newly_allowed, *rules)
+        return RulePreview(found.verdict, found.reason, calls, allowed)
+
+    async def folders(self) -> list[str]:
+        """Return the folders that the session uses besides its workspace; those not usable now are left out."""
+        return list(await asyncio.to_thread(self._core.rules.usable_folders))
+
+    @property
+    def audit(self) -> Audit:
+        """The trail of all sessions, and the rules."""
+        return self._core.audit

@@ -10,13 +10,13 @@ from tui_agent.context import (
 )
 from tui_agent.events import (
     MAIN_AGENT,
-    JsonObject,
     PromptQueued,
     PromptWithdrawn,
     RunStarted,
 )
 from tui_agent.session.core import SessionCore
 from tui_agent.session.mentions import Expansion, expand_mentions
+from tui_agent.submissions import Submit
 from tui_agent.text import well_formed
 
 
@@ -27,16 +27,12 @@ class Prompts:
         self._core = core
         self._submitting = asyncio.Lock()
 
-    async def submit(self, prompt: str, content: list[JsonObject] | None = None) -> str:
-        """Take up a prompt; return the id of its run, or of the queued prompt while another run is going.
-
-        `content` are the content blocks to send in place of the plain text; without them, files that the prompt
-        mentions (`@path`) come along.
-        """
+    async def submit(self, submission: Submit) -> str:
+        """Take up a prompt; return the id of its run, or of the queued prompt while another run is in progress."""
         self._core.require_writable()
-        prompt = well_formed(prompt)
+        prompt = well_formed(submission.prompt)
         async with self._submitting:  # first come, first taken up, however long the files take
-            expansion = Expansion(content) if content else await self._expand(prompt)
+            expansion = Expansion(submission.content) if submission.content else await self._expand(prompt)
             return await self._take_up(prompt, expansion)
 
     async def _take_up(self, prompt: str, expansion: Expansion) -> str:
@@ -57,14 +53,14 @@ class Prompts:
         self._core.driver.go_on()
         return run
 
-    async def withdraw(self, prompt_id: str) -> bool:
-        """Take a queued prompt back; return False, and do nothing, once the agent has seen it."""
+    async def withdraw(self, prompt_id: str) -> str:
+        """Take a queued prompt back and return its id; return nothing, and do nothing, once the agent has seen it."""
         self._core.require_writable()
         async with self._core.services.prompts:
-            waits = any(prompt.prompt_id == prompt_id for prompt in self._core.state.conversation.queued)
-            if waits:
-                await self._core.recorder.record(PromptWithdrawn(prompt_id=prompt_id))
-            return waits
+            if all(prompt.prompt_id != prompt_id for prompt in self._core.state.conversation.queued):
+                return ""
+            await self._core.recorder.record(PromptWithdrawn(prompt_id=prompt_id))
+            return prompt_id
 
     async def _expand(self, prompt: str) -> Expansion:
         if "@" not in prompt:

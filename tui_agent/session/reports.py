@@ -41,7 +41,7 @@ class ToolReport:
 
 async def tool_reports(handle: SessionHandle) -> list[ToolReport]:
     """Return all tools with what the newest pool of the session's main agent says of each."""
-    entries = await handle.pool()
+    entries = await handle.inspect.pool()
     return [
         ToolReport(tool, entries[name].offered, entries[name].reason) if name in entries else ToolReport(tool)
         for name, tool in load_tools().items()

@@ -110,10 +110,6 @@ class SessionRules:
             await self.on_change()
         return folder
 
-    async def folders(self) -> list[str]:
-        """Return the folders that the session uses besides its workspace; those not usable now are left out."""
-        return list(await asyncio.to_thread(self.usable_folders))
-
     def _files_changed_folders(self) -> bool:
         return self._view.state.conversation.folders.get("files", ()) != self._file_folders
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from textual.content import Content
 
 from tui_agent.events import JsonObject, PermissionRequested
+from tui_agent.submissions import AllowAlways, ChooseHunks, EditCall
 from tui_agent.text import inert, inert_strict
 from tui_agent.ui.approval_dialogs import EditDialog, PartsDialog, RuleDialog
 from tui_agent.ui.dialogs import TextDialog
@@ -40,7 +41,7 @@ async def approve(app: TuiAgentApp, request_id: str, what: Literal["why", "alway
 async def show_why(app: TuiAgentApp, step: str) -> None:
     """Show the reasons of all that was decided on a step."""
     if app.handle is not None:
-        events = await app.handle.why(step)
+        events = await app.handle.inspect.why(step)
         await app.push_screen(TextDialog("Why?", list(why_lines(events)), _back()))
 
 
@@ -51,13 +52,17 @@ def _back() -> Content:
 async def _always(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
     rule = suggested_rule(request)
     needed = (
-        await handle.suggest_rules(request.request) if request.tool == "bash" and not request.session_scope else []
+        await handle.inspect.suggest_rules(request.request)
+        if request.tool == "bash" and not request.session_scope
+        else []
     )
     offers = needed or [rule, *(wider for wider in wider_rules(rule) if wider != rule)]
-    dialog = RuleDialog(offers, lambda rules: handle.preview_rules(request.request, *rules), together=len(needed) > 1)
+    dialog = RuleDialog(
+        offers, lambda rules: handle.inspect.preview_rules(request.request, *rules), together=len(needed) > 1
+    )
     chosen = await app.push_screen_wait(dialog)
     if chosen is not None:
-        path = await handle.always(*chosen)
+        path = await handle.do(AllowAlways(rules=chosen))
         app.notify(inert(f"Saved to {path}: {', '.join(chosen)}"), timeout=4, markup=False)
 
 
@@ -66,17 +71,17 @@ async def _edit(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequ
     dialog = EditDialog(request.title, text, language, lambda changed: parsed(request, changed))
     call_input = await app.push_screen_wait(dialog)
     if call_input is not None and call_input != request.input:
-        await handle.edit(request.request, call_input)
+        await handle.do(EditCall(request=request.request, input=call_input))
 
 
 async def _parts(app: TuiAgentApp, handle: SessionHandle, request: PermissionRequested) -> None:
-    hunks = await handle.hunks(request.request)
+    hunks = await handle.inspect.hunks(request.request)
     if len(hunks) < 2:
         app.notify("This change has only one part.", timeout=4)
         return
     chosen = await app.push_screen_wait(PartsDialog(request.title, hunks))
     if chosen is not None and len(chosen) < len(hunks):
-        await handle.choose_hunks(request.request, chosen)
+        await handle.do(ChooseHunks(request=request.request, chosen=tuple(sorted(chosen))))
 
 
 def suggested_rule(request: PermissionRequested) -> str:

@@ -16,6 +16,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui_agent.session import Query, RuleChange, SessionHandle, revoke_grant
+from tui_agent.submissions import Revoke
 from tui_agent.text import inert, inert_line
 from tui_agent.ui.dialogs import ConfirmDialog, TextDialog
 from tui_agent.ui.line import Line
@@ -46,8 +47,8 @@ async def show_what_if(app: TuiAgentApp, handle: SessionHandle, verb: str, rule:
         deny=(rule,) if verb == "deny" else (),
         without=(rule,) if verb == "without" else (),
     )
-    found, problems = await asyncio.to_thread(handle.audit.what_if, Query(), change)
-    lines = _without_secrets(what_if_lines(found, problems), handle.audit.redactor)
+    found, problems = await asyncio.to_thread(handle.inspect.audit.what_if, Query(), change)
+    lines = _without_secrets(what_if_lines(found, problems), handle.inspect.audit.redactor)
     await app.push_screen(TextDialog(f"What if: {verb} {inert_line(rule)}", lines, _BACK))
 
 
@@ -89,7 +90,7 @@ class AuditScreen(ModalScreen[None]):
     def __init__(self, handle: SessionHandle) -> None:
         super().__init__()
         self._handle = handle
-        self._secrets = handle.audit.redactor
+        self._secrets = handle.inspect.audit.redactor
         self._entries: list[AuditEntry] = []
         self._rows: list[Content] = []
         self._grants: list[tuple[str, Grant]] = []
@@ -133,7 +134,7 @@ class AuditScreen(ModalScreen[None]):
         self._fill(self.query_one(Input).value)
 
     def _read(self) -> tuple[Trail, list[Content]]:
-        trail = self._handle.audit.trail()
+        trail = self._handle.inspect.audit.trail()
         return trail, [_row(entry, self._secrets) for entry in reversed(trail.entries)]
 
     def _fill(self, text: str) -> None:
@@ -193,9 +194,9 @@ class AuditScreen(ModalScreen[None]):
             return
         try:
             if session == self._handle.session:
-                await self._handle.revoke(grant.pattern)
+                await self._handle.do(Revoke(grant=grant.pattern))
             else:
-                audit = self._handle.audit
+                audit = self._handle.inspect.audit
                 await revoke_grant(audit.paths, session, grant.pattern, audit.runtime)
         except Exception as error:
             self.notify(inert(f"Not taken back: {error}"), severity="error", markup=False)

@@ -15,6 +15,7 @@ from tui_agent.session import (
     load_commands,
     search_sessions,
 )
+from tui_agent.submissions import AddFolder, Compact, Configure, EndBackground, Fork, StopAgent
 from tui_agent.text import inert_line
 from tui_agent.ui import reports
 from tui_agent.ui.audit import show_audit, show_what_if
@@ -81,7 +82,7 @@ async def carry_out(app: TuiAgentApp, name: str, argument: str) -> None:
             else:
                 app.start(_pick_theme(app))
         case "budget" if argument and app.handle is not None:
-            await app.handle.configure(limits=parse_limit(argument))
+            await app.handle.do(Configure(limits=parse_limit(argument)))
         case _ if name in PLACES:
             app.workbench.focus_place(name)
         case _ if app.handle is not None:
@@ -107,17 +108,17 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
         case "add-dir":
             await _add_folder(handle, argument)
         case "stop":
-            await handle.stop_agent(argument)
+            await handle.do(StopAgent(name=argument))
         case "fork":
-            await switch(app, Choice("open", await handle.fork()))
+            await switch(app, Choice("open", await handle.do(Fork())))
         case "model":
             if argument:
-                await handle.configure(model=argument)
+                await handle.do(Configure(model=argument))
             else:
                 app.start(_pick_model(app, handle))
         case "mode":
             if argument:
-                await handle.configure(mode=argument)
+                await handle.do(Configure(mode=argument))
             else:
                 app.start(_pick_mode(app, handle))
         case "effort":
@@ -126,16 +127,16 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
                 raise CommandError(
                     f"The effort is {effort}. Change it: /effort low, medium, high, xhigh, max, default"
                 )
-            await handle.configure(effort=argument)
+            await handle.do(Configure(effort=argument))
         case "title":
             if argument:
-                await handle.configure(title=argument)
+                await handle.do(Configure(title=argument))
             else:
                 app.edit_in_prompt(f"/title {handle.state.conversation.title}")
         case "max-turns":
             if not argument.isdecimal():
                 raise CommandError("Write a number: /max-turns 500, or /max-turns 0 for no limit.")
-            await handle.configure(max_turns=int(argument))
+            await handle.do(Configure(max_turns=int(argument)))
         case "copy":
             await _copy_answer(app, handle)
         case "verify":
@@ -155,10 +156,10 @@ async def _pick_theme(app: TuiAgentApp) -> None:
 
 
 async def _pick_model(app: TuiAgentApp, handle: SessionHandle) -> None:
-    rows = [(model.id, _model_facts(model)) for model in handle.models]
+    rows = [(model.id, _model_facts(model)) for model in handle.inspect.models]
     picked = await app.push_screen_wait(Picker("Model", handle.state.conversation.model, rows))
     if picked is not None:
-        await handle.configure(model=picked)
+        await handle.do(Configure(model=picked))
 
 
 def _model_facts(model: Model) -> str:
@@ -170,15 +171,15 @@ async def _pick_mode(app: TuiAgentApp, handle: SessionHandle) -> None:
     rows = [(name, meaning) for name, meaning in MODES.items() if name != "bypass"]
     picked = await app.push_screen_wait(Picker("Mode", handle.state.conversation.mode, rows, decides=True))
     if picked is not None:
-        await handle.configure(mode=picked)
+        await handle.do(Configure(mode=picked))
 
 
 async def _add_folder(handle: SessionHandle, argument: str) -> None:
     """Add a folder to the session, or show those it has."""
     if argument:
-        await handle.add_folder(argument)
+        await handle.do(AddFolder(path=argument))
         return
-    rows = [inert_line(folder) for folder in await handle.folders()]
+    rows = [inert_line(folder) for folder in await handle.inspect.folders()]
     raise CommandError(
         "\n".join(["The session uses these besides its own:", *rows])
         if rows
@@ -190,7 +191,7 @@ async def _background(handle: SessionHandle, argument: str) -> None:
     """Show the commands that run in the background, or end one, or all."""
     verb, _, which = argument.partition(" ")
     if verb == "end" and which.strip():
-        await handle.end_background("" if which.strip() == "all" else which.strip())
+        await handle.do(EndBackground(step="" if which.strip() == "all" else which.strip()))
         return
     rows = [f"{command.step}  {command.title}, until {clock(command.until)}" for command in handle.background]
     listed = "\n".join(rows) or "No command runs in the background."
@@ -217,21 +218,21 @@ async def _compact(handle: SessionHandle, argument: str) -> None:
     if part is None:
         if argument.startswith("--"):
             raise CommandError("Write /compact, /compact --keep 3 or /compact --last 3, each with what to keep.")
-        await handle.compact(argument)
+        await handle.do(Compact(instructions=argument))
         return
-    prompts = await handle.prompts_in_window()
+    prompts = await handle.inspect.prompts_in_window()
     number = int(part[2])
     if not 0 < number <= len(prompts):
         raise CommandError(f"There are {len(prompts)} prompts in the window: write a number up to that.")
     rest, event = argument[part.end() :], prompts[-number]
     if part[1] == "keep":
-        await handle.compact(rest, before=event)
+        await handle.do(Compact(instructions=rest, before=event))
     else:
-        await handle.compact(rest, since=event)
+        await handle.do(Compact(instructions=rest, since=event))
 
 
 async def _receipt(app: TuiAgentApp, handle: SessionHandle, argument: str) -> None:
-    receipts = await handle.receipts()
+    receipts = await handle.inspect.receipts()
     if not receipts:
         raise CommandError("Nothing was compacted in this session yet.")
     number = int(argument) if argument.isdecimal() else len(receipts)

@@ -14,6 +14,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from tui_agent.session import describe_window
+from tui_agent.submissions import PutBack
 from tui_agent.text import inert_line
 from tui_agent.ui.dialogs import TextDialog
 from tui_agent.ui.line import Line
@@ -29,14 +30,14 @@ async def show_context(app: TuiAgentApp, handle: SessionHandle) -> None:
     foot = Content.styled(
         "Esc goes back · /compact makes room · /receipt shows what was dropped", "$foreground-muted"
     )
-    app.push_screen(TextDialog("Context", describe_window(await handle.context()), foot))
+    app.push_screen(TextDialog("Context", describe_window(await handle.inspect.context()), foot))
 
 
 async def show_receipt(app: TuiAgentApp, handle: SessionHandle, compacted: ContextCompacted, title: str) -> None:
     """Show a receipt; what it dropped can be put back from there."""
 
     async def put_back(line: ReceiptLine) -> None:
-        await handle.put_back(line.seq)
+        await handle.do(PutBack(seq=line.seq))
         screen.mark_put_back(line)
         app.notify("It goes with your next message.", timeout=3)
 
@@ -45,7 +46,7 @@ async def show_receipt(app: TuiAgentApp, handle: SessionHandle, compacted: Conte
 
     head = f"{compacted.trigger}, summary by the {compacted.author}"
     reason = f"{head}: {compacted.reason}" if compacted.reason else head
-    done = await handle.put_back_since(compacted.seq or 0)
+    done = await handle.inspect.put_back_since(compacted.seq or 0)
     screen = ReceiptScreen(title, reason, compacted.receipt, chosen, done)
     await app.push_screen(screen)
 

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from tui_agent.submissions import SetCostLimit
 from tui_agent.text import inert_line
 from tui_agent.ui.line import Line
 from tui_agent.ui.line_input import LineInput
@@ -89,6 +90,6 @@ async def ask_for_cost(app: SessionApp, handle: SessionHandle) -> None:
         return
     dollars = await app.push_screen_wait(CostLimitDialog())
     try:
-        await handle.say_cost(dollars)
+        await handle.do(SetCostLimit(dollars=dollars))
     except SessionError as error:
         app.report(error, "The limit holds for this session only")

@@ -101,7 +101,7 @@ class LayoutSaver:
         self,
         owner: Widget,
         collect: Callable[[], Layout],
-        save: Callable[[dict[str, Any]], Awaitable[None]],
+        save: Callable[[dict[str, Any]], Awaitable[object]],
         failed: Callable[[Exception], object],
     ) -> None:
         self._owner = owner

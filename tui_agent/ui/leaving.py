@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui_agent.submissions import EndBackground
 from tui_agent.text import inert_line
 from tui_agent.ui.dialogs import ConfirmDialog
 from tui_agent.ui.render.words import clock
@@ -21,5 +22,5 @@ async def ask_about_background(app: TuiAgentApp, handle: SessionHandle) -> bool:
     dialog = ConfirmDialog("Quit", lines, "end them and quit", "let them go on and quit", stay="stay")
     answer = await app.push_screen_wait(dialog)
     if answer:
-        await handle.end_background()
+        await handle.do(EndBackground())
     return answer is not None

@@ -122,6 +122,7 @@ class SessionApp(OrderedKeysApp[int]):
 
     async def _close_after_failure(self) -> None:
         from tui_agent.session import JournalError
+        from tui_agent.submissions import SaveLayout
 
         handle, self.handle = self.handle, None
         if self.failure is None or handle is None:
@@ -130,7 +131,7 @@ class SessionApp(OrderedKeysApp[int]):
         self.left = handle.session if handle.state.conversation.prompts else ""
         try:
             if self._last_layout is not None and not handle.read_only:
-                await handle.save_layout(self._last_layout)
+                await handle.do(SaveLayout(layout=self._last_layout))
             await handle.crash("The screen failed", self.failure)
         except JournalError as error:
             self.close_problem = str(error)
@@ -168,6 +169,7 @@ class SessionApp(OrderedKeysApp[int]):
 
     async def show_session(self, handle: SessionHandle) -> None:
         """Put a session on the screen in place of the one that is there."""
+        from tui_agent.submissions import SaveLayout
         from tui_agent.ui.history import History
 
         await self.leave_session()
@@ -175,7 +177,7 @@ class SessionApp(OrderedKeysApp[int]):
         workbench = self.workbench
         self.handle = handle
         self._failed = ""
-        layout = parse_layout(await handle.layout())
+        layout = parse_layout(await handle.inspect.layout())
         workbench.prompt.show_question(self._open_question() is not None)
         self._history = History(handle.items, handle.item_count)
         self._unsubscribe = handle.subscribe(self._receive)
@@ -190,7 +192,7 @@ class SessionApp(OrderedKeysApp[int]):
         self._saver = LayoutSaver(
             workbench,
             lambda: workbench.collect(self._theme_to_keep()),
-            handle.save_layout,
+            lambda layout: handle.do(SaveLayout(layout=layout)),
             lambda error: self.report(error, "The draft and the layout are not kept"),
         )
         if not handle.read_only:
@@ -200,7 +202,7 @@ class SessionApp(OrderedKeysApp[int]):
             from tui_agent.ui.trust import mention_trust
 
             self.start(mention_trust(self, handle))
-            if handle.asks_for_cost:
+            if handle.inspect.asks_for_cost:
                 from tui_agent.ui.cost_limit import ask_for_cost
 
                 self.start(ask_for_cost(self, handle))
@@ -369,6 +371,7 @@ class SessionApp(OrderedKeysApp[int]):
 
     async def submit(self, text: str) -> None:
         """Send a prompt or carry out a command. What cannot be taken goes back into the prompt."""
+        from tui_agent.submissions import Answer, Submit
         from tui_agent.ui.carry_out import CommandError
 
         command = parse_command(text)
@@ -388,10 +391,12 @@ class SessionApp(OrderedKeysApp[int]):
                     if self.handle.can_take_over:
                         await self._take_over(self.handle)
                     if question := self._open_question():
-                        await self.handle.answer(question.id, chosen_option(question.options, text))
+                        await self.handle.do(
+                            Answer(question=question.id, answer=chosen_option(question.options, text))
+                        )
                     else:
                         await self._agree_to_memory(self.handle)
-                        await self.handle.submit(text)
+                        await self.handle.do(Submit(prompt=text))
                     if self._history is not None:
                         self._history.reset()
             except CommandError as error:
@@ -413,19 +418,25 @@ class SessionApp(OrderedKeysApp[int]):
 
     async def interrupt(self) -> None:
         """Stop the run and take back what was queued behind it: whoever stops wants nothing sent."""
+        from tui_agent.submissions import Interrupt, Withdraw
+
         handle = self.handle
         if handle is None:
             return
-        withdrawn = [q.prompt for q in handle.state.conversation.queued if await handle.withdraw(q.prompt_id)]
+        withdrawn = [
+            q.prompt for q in handle.state.conversation.queued if await handle.do(Withdraw(prompt_id=q.prompt_id))
+        ]
         if withdrawn:
             self._give_back("\n".join(withdrawn))
-        await handle.interrupt()
+        await handle.do(Interrupt())
 
     async def _take_back_newest(self) -> bool:
         """Take the newest queued prompt back into the prompt, to be changed; return whether there was one."""
+        from tui_agent.submissions import Withdraw
+
         handle = self.handle
         for queued in reversed(handle.state.conversation.queued if handle is not None else ()):
-            if handle is not None and not handle.read_only and await handle.withdraw(queued.prompt_id):
+            if handle is not None and not handle.read_only and await handle.do(Withdraw(prompt_id=queued.prompt_id)):
                 self._give_back(queued.prompt)
                 return True
         return False
@@ -467,23 +478,39 @@ class SessionApp(OrderedKeysApp[int]):
 
     def on_permission_queue_decided(self, event: PermissionQueue.Decided) -> None:
         """Tell the session of a decision."""
+        from tui_agent.submissions import Decide
+
         if self.handle is not None:
-            work = self.handle.decide(
-                event.request, event.verdict, scope=event.scope, comment=event.comment, mode=event.mode
+            work = self.handle.do(
+                Decide(
+                    request=event.request,
+                    verdict=event.verdict,
+                    scope=event.scope,
+                    comment=event.comment,
+                    mode=event.mode,
+                )
             )
             self.start(self._answer(event.request, work))
 
     def on_permission_queue_resolved(self, event: PermissionQueue.Resolved) -> None:
         """Tell the session what became of an uncertain step."""
+        from tui_agent.submissions import Resolve
+
         if self.handle is not None:
-            self.start(self._answer(event.step, self.handle.resolve(event.step, event.resolution)))
+            self.start(
+                self._answer(event.step, self.handle.do(Resolve(step=event.step, resolution=event.resolution)))
+            )
 
     def on_permission_queue_answered(self, event: PermissionQueue.Answered) -> None:
         """Tell the model what the user answered."""
-        if self.handle is not None:
-            self.start(self._answer(event.question, self.handle.answer(event.question, event.text)))
+        from tui_agent.submissions import Answer
 
-    async def _answer(self, identifier: str, work: Awaitable[None]) -> None:
+        if self.handle is not None:
+            self.start(
+                self._answer(event.question, self.handle.do(Answer(question=event.question, answer=event.text)))
+            )
+
+    async def _answer(self, identifier: str, work: Awaitable[object]) -> None:
         try:
             await work
         except Exception:
