@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import json
 import string
+import urllib.parse
 
 import pytest
 from hypothesis import given
@@ -118,3 +120,93 @@ def test_a_value_is_found_as_it_stands_in_json() -> None:
 
 def test_blanks_around_a_value_are_not_part_of_it() -> None:
     assert Redactor({"MY_SECRET": "  a b c d e \n"}).text("<a b c d e>") == "<[redacted: MY_SECRET]>"
+
+
+MORE_KEYS = {
+    "Docker token": "dckr_pat_" + "Ab1_" * 7,
+    "Vault token": "hvs." + "CAES" + "a1" * 12,
+    "Grafana token": "glsa_" + "a1" * 16 + "_deadbeef",
+    "Shopify token": "shpat_" + "a1" * 16,
+    "Atlassian token": "ATATT3x" + "FfGF0" * 8,
+    "Databricks token": "dapi" + "a1" * 16,
+    "Groq key": "gsk_" + "a1" * 26,
+}
+PGP = (
+    "-----BEGIN PGP PRIVATE "
+    + "KEY BLOCK-----\nVersion: x\n\n"
+    + "lQdGBF" * 30
+    + "\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----"
+)
+
+
+@pytest.mark.parametrize("what", list(MORE_KEYS))
+def test_more_formats_alone_and_in_pieces(what: str) -> None:
+    text = f"x = '{MORE_KEYS[what]}';"
+    assert REDACTOR.text(text) == f"x = '[redacted: {what}]';"
+    assert in_pieces(text, 3) == f"x = '[redacted: {what}]';"
+
+
+def in_pieces(text: str, size: int) -> str:
+    stream = REDACTOR.stream()
+    return "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.end()
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"a\n{PGP}\nb", "a\n[redacted: private key]\nb"),
+        ("git clone https://me:s3cr3tpass@example.org/x", "git clone https://[redacted: password]@example.org/x"),
+        ("AUTHORIZATION: basic " + "eDp5" * 6 + " end", "AUTHORIZATION: [redacted: credentials] end"),
+        ("Authorization: Bearer " + "a1-_" * 6 + "\nend", "Authorization: [redacted: credentials]\nend"),
+    ],
+)
+def test_addresses_headers_and_blocks_lose_what_is_secret(text: str, clean: str, size: int) -> None:
+    assert in_pieces(text, size) == clean
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://user:$TOKEN@example.org",
+        "https://user:{password}@example.org",
+        "postgres://postgres:postgres@localhost/db",
+        "https://example.org:8080/a@b",
+        "mailto://a",
+        "Authorization: Bearer $TOKEN",
+        "see http://x/y:z",
+    ],
+)
+def test_what_stands_for_a_password_in_examples_stays(text: str) -> None:
+    assert REDACTOR.text(text) == text
+
+
+@pytest.mark.parametrize("value", ["correct horse/battery?", "hunter2hunter2", "p+w/x=y&z~1234"])
+@pytest.mark.parametrize("before", ["", "a", "ab", "user:"])
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_values_are_found_encoded_and_in_pieces(value: str, before: str, size: int) -> None:
+    redactor = Redactor({"MY_TOKEN": value})
+    whole = (before + value + "!").encode()
+    forms = [base64.b64encode(whole), base64.urlsafe_b64encode(whole), value.encode().hex().encode()]
+    forms += [urllib.parse.quote(value).encode(), urllib.parse.quote_plus(value).encode()]
+    for form in forms:
+        stream = redactor.stream()
+        text = f"x {form.decode()} y"
+        out = "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) + stream.end()
+        assert "[redacted: MY_TOKEN]" in out, form
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PGPASSWORD", "MYSQL_PWD", "DB_PASS", "SSHPASS", "GH_PAT", "NPM_AUTH", "RAILS_MASTER_KEY", "ENCRYPTION_KEY",
+        "DATABASE_URL", "GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "SENTRY_DSN", "SECRET_KEY_BASE", "REDIS_URL",
+    ],
+)  # fmt: skip
+def test_names_that_hold_secrets(name: str) -> None:
+    assert Redactor({name: "some secret value"}).text("some secret value") == f"[redacted: {name}]"
+
+
+@pytest.mark.parametrize("name", ["PWD", "OLDPWD", "SSH_AUTH_SOCK", "PASSWORD_FILE", "PATH", "KEYBOARD", "AUTHOR"])
+def test_names_that_hold_none(name: str) -> None:
+    assert Redactor({name: "some plain value"}).text("some plain value") == "some plain value"

@@ -9,6 +9,7 @@ would take commit hashes and ids for secrets.
 
 from __future__ import annotations
 
+import binascii
 import json
 import re
 
@@ -18,15 +19,31 @@ if TYPE_CHECKING:
     from typing import Any
 
 SECRET_NAME = re.compile(
-    r"(^|_)(API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE
+    r"(^|_)((API|ACCESS|PRIVATE|MASTER|ENCRYPTION|SIGNING|AUTH|ACCOUNT|SECRET|DEPLOY|LICENSE)_?KEY"
+    r"|SECRETS?|[A-Z0-9]*TOKEN|[A-Z0-9]*PASSWORD|[A-Z0-9]*PASSWD|[A-Z0-9]*PASSPHRASE|PASS|(SSH|DB|PG|MYSQL)PASS"
+    r"|PAT|AUTH|CREDENTIALS?|COOKIE|DSN|CONNECTION_STRING|CONN_STR"
+    r"|(DATABASE|DB|REDIS|MONGO|MONGODB|POSTGRES|POSTGRESQL|PG|MYSQL|AMQP|RABBITMQ|BROKER|JDBC)_(URL|URI))(_|$)"
+    r"|_PWD$",
+    re.IGNORECASE,
 )
 """Names of environment variables whose values are secret."""
+
+_PLACE = re.compile(r"_(SOCK|FILE|PATH|DIR|NAME|ID)$", re.IGNORECASE)
+"""Ends of names that say where or which something is; the value is no secret, though its name may hold one."""
 
 SHORTEST_VALUE = 8
 """Characters that a variable's value must have: a shorter one is no secret, and is found in many words."""
 
 _W = r"[A-Za-z0-9_-]"
 _PEM_LINE = r"(?:[\s\\rn→|]*+\d*+[\s→|]*+[A-Za-z0-9+/=]{40,}+)*+[\s\\rn]*+[A-Za-z0-9+/=]*+"
+
+_CREDENTIALS = r"(?:[Bb]asic|[Bb]earer|[Tt]oken|BASIC|BEARER) [A-Za-z0-9+/=_.~-]{16,}"
+_PGP_KEY = r"-----BEGIN PGP PRIVATE KEY BLOCK-----(?:[^-]|-(?!----))*+(?:-----END [A-Z ]*-----)?"
+_USER_INFO = (
+    r"(?<=://)(?!(?:[^\s/@:]*:)(?:\$|\{|<|%[({]|\*|x+@|(?:pass(?:word|wd)?|user|secret|postgres|root|guest|changeme|example)@))"
+    r"[^\s/@:\"'`]*:[^\s/@\"'`]{3,}(?=@)"
+)
+"""Name and password in an address, but for what stands in place of a password in examples."""
 
 _FORMATS: tuple[tuple[str, str, str], ...] = (
     # what it is, how it begins, all of it
@@ -50,14 +67,57 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     *(("DigitalOcean token", f"do{kind}_v1_", rf"\bdo{kind}_v1_[a-f0-9]{{64}}") for kind in "opr"),
     ("SendGrid key", "SG.", rf"\bSG\.{_W}{{22}}\.{_W}{{43}}"),
     ("JSON web token", "eyJ", rf"\beyJ{_W}{{10,}}\.eyJ{_W}{{10,}}\.{_W}{{10,}}"),
+    ("Docker token", "dckr_pat_", rf"\bdckr_pat_{_W}{{20,}}"),
+    ("Vault token", "hvs.", rf"\bhvs\.{_W}{{20,}}"),
+    ("Vault token", "hvb.", rf"\bhvb\.{_W}{{20,}}"),
+    ("Grafana token", "glsa_", r"\bglsa_[A-Za-z0-9]{20,}(?:_[A-Fa-f0-9]{8})?"),
+    *(("Shopify token", f"shp{kind}_", rf"\bshp{kind}_[A-Fa-f0-9]{{32,}}") for kind in ("at", "ca", "pa", "ss")),
+    ("Atlassian token", "ATATT3x", r"\bATATT3x[A-Za-z0-9_=-]{20,}"),
+    ("Databricks token", "dapi", r"\bdapi[a-f0-9]{32}(?:-\d)?"),
+    ("Groq key", "gsk_", r"\bgsk_[A-Za-z0-9]{32,}"),
+    ("password", "://", _USER_INFO),
+    *(("credentials", f"{name}: ", rf"(?<={name}: ){_CREDENTIALS}") for name in ("Authorization", "authorization")),
+    ("credentials", "AUTHORIZATION: ", rf"(?<=AUTHORIZATION: ){_CREDENTIALS}"),
+    ("private key", "-----BEGIN PGP ", _PGP_KEY),
     ("private key", "-----BEGIN ", rf"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----{_PEM_LINE}(?:-----END [A-Z0-9 ]*-----)?"),
 )
 _STARTS = (*dict.fromkeys(prefix for _, prefix, _ in _FORMATS), "rk_live_", "sk_live_", "rk_test_", "sk_test_")
 
 _SEALED_BLOCKS = {"redacted_thinking", "compaction"}
 
-LONGEST_HELD = 8_192
+LONGEST_HELD = 16_384
 """Characters of a stream held back at most while they may be the beginning of a secret."""
+
+_SHORTEST_ENCODED = 10
+"""Characters of an encoded value without its ends that are looked for; fewer are found in many words."""
+
+_UNFINISHED_HEADER = re.compile(r"uthorization:[^\S\n]*(?:basic|bearer|token)?[^\S\n]*[^\s]*$", re.IGNORECASE)
+
+
+def is_secret_name(name: str) -> bool:
+    """Say whether an environment variable of this name holds a secret."""
+    return SECRET_NAME.search(name) is not None and _PLACE.search(name) is None and name != "OLDPWD"
+
+
+def encoded_forms(value: str) -> set[str]:
+    """Return how a value looks in base64, wherever in the encoded text it begins, in hex, and in an address."""
+    data = value.encode("utf-8", "surrogatepass")
+    found = {data.hex(), data.hex().upper()}
+    for before in range(3):
+        text = binascii.b2a_base64(b"\0" * before + data, newline=False).decode()
+        # the first and the last character also hold bits of what stands around the value
+        core = text.rstrip("=")[(0, 2, 3)[before] : None if (before + len(data)) % 3 == 0 else -1]
+        if len(text.rstrip("=")) % 4 and before == 0:
+            found.add(text.rstrip("="))
+        if len(core) >= _SHORTEST_ENCODED:
+            found |= {core, core.replace("+", "-").replace("/", "_")}
+    for kept in ("-._~", "-._~/", "-_.!~*'()"):
+        quoted = "".join(
+            chr(byte) if byte < 128 and (chr(byte).isalnum() or chr(byte) in kept) else f"%{byte:02X}"
+            for byte in data
+        )
+        found |= {quoted, quoted.replace("%20", "+"), re.sub("%..", lambda match: match[0].lower(), quoted)}
+    return found
 
 
 class Redactor:
@@ -70,9 +130,12 @@ class Redactor:
         self.secrets = {
             name: value.strip()
             for name, value in environment.items()
-            if SECRET_NAME.search(name) and len(value.strip()) >= SHORTEST_VALUE
+            if is_secret_name(name) and len(value.strip()) >= SHORTEST_VALUE
         }
-        values = {value: name for name, value in self.secrets.items()}
+        values: dict[str, str] = {}
+        for name, value in self.secrets.items():
+            values |= dict.fromkeys(encoded_forms(value), name)
+        values |= {value: name for name, value in self.secrets.items()}
         # As they stand in JSON, which tool calls arrive in.
         for plain in (True, False):
             values |= {json.dumps(value, ensure_ascii=plain)[1:-1]: name for name, value in self.secrets.items()}
@@ -140,7 +203,8 @@ class Redactor:
 
     def _held(self, text: str) -> int:
         end = text[-LONGEST_HELD:]
-        longest = 0
+        header = _UNFINISHED_HEADER.search(end) if ":" in end else None
+        longest = len(end) - header.start() if header else 0
         last_word = len(end) if end[-1:].isspace() else len(end) - len((end.rsplit(None, 1) or [""])[-1])
         for start in (*_STARTS, *(value for value, _ in self._values)):
             # A secret that has begun goes on to the end, or to the first blank but for a private key.

@@ -471,7 +471,7 @@ def test_what_takes_out_secrets_needs_only_what_the_runner_has() -> None:
         text=True,
         check=True,
     ).stdout.split()
-    assert set(loaded) <= {"__future__", "tui_agent", "tui_agent.redaction"}
+    assert set(loaded) <= {"__future__", "binascii", "tui_agent", "tui_agent.redaction"}
 
 
 async def test_a_launch_that_is_cancelled_has_ended_when_the_caller_goes_on(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tui_agent.journal.errors import JournalError, explain, is_damage
 from tui_agent.journal.schema import can_write, connect, standing_file
 from tui_agent.journal.summary import SUMMARY_TYPES, SessionSummary, summarise
 from tui_agent.journal.transaction import transaction
+from tui_agent.private import FILE_MODE, FOLDER_MODE, close_to_others, make_private_folder
 from tui_agent.text import storable, stored
 
 if TYPE_CHECKING:
@@ -355,13 +356,14 @@ class SessionIndex:
 
     def _can_write(self) -> bool:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
         except OSError:
             return False
         return can_write(self._path.parent) and (can_write(self._path) or not self._path.exists())
 
     def _open_writable(self, exchanged: bool) -> sqlite3.Connection:
         """Open the index; one that is new, or came in the place of another, is filled from the sessions."""
+        self._close_sessions()
         connection = connect(self._path, "rwc")
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -380,6 +382,12 @@ class SessionIndex:
             connection.close()
             raise
         return connection
+
+    def _close_sessions(self) -> None:
+        """Close to others what earlier versions left readable for them."""
+        for database in self._sessions.glob("*/session.db"):
+            close_to_others(database.parent, FOLDER_MODE)
+            close_to_others(database, FILE_MODE)
 
     def _refuse_newer(self, version: int) -> None:
         if version > INDEX_VERSION:

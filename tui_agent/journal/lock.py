@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from tui_agent.journal.errors import JournalError, SessionLocked, SessionUnwritable
+from tui_agent.private import make_private_file
 
 
 class FileLock:
@@ -26,6 +27,7 @@ class FileLock:
     def _take(self) -> IO[bytes]:
         while True:
             try:
+                make_private_file(self._name)
                 file = self._name.open("a+b", buffering=0)
             except OSError as error:
                 kind = SessionUnwritable if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM} else JournalError

@@ -24,6 +24,7 @@ from tui_agent.journal.migrations import (
 from tui_agent.journal.records import BootRecord, SalvageReport
 from tui_agent.journal.schema import SCHEMA_NAMES, connect, create_tables
 from tui_agent.journal.writer import OpenFile
+from tui_agent.private import FOLDER_MODE, close_to_others, make_missing
 
 if TYPE_CHECKING:
     from tui_agent.runtime import Runtime
@@ -53,12 +54,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and what is missing above it, each name on disk before the next."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    """Make the folder of a session file, for this user alone; the data folder is closed to others too."""
+    make_missing(folder)
+    if folder.parent.name == "sessions":
+        for private in (folder.parent.parent, folder.parent, folder):  # the data folder, `sessions`, the session's
+            close_to_others(private, FOLDER_MODE)
 
 
 def sync_file(path: Path) -> None:

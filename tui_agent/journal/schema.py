@@ -8,6 +8,8 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
+from tui_agent.private import FILE_MODE, close_to_others, make_private_file
+
 APPLICATION_ID = 0x54554941
 """Marks the file as ours: "TUIA"."""
 
@@ -77,6 +79,10 @@ def can_write(path: Path) -> bool:
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """Open `path` in autocommit mode; may be handed to another thread, but used by one at a time."""
+    if mode == "rwc":
+        make_private_file(path)
+    elif mode == "rw":
+        close_to_others(path, FILE_MODE)
     connection = sqlite3.connect(
         uri(path, mode), uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
     )

@@ -31,7 +31,8 @@ _DENIED = re.compile(
 )
 _ASKED = re.compile(
     r"""(?xi)
-    /\.env(rc)?(\.(?!example$|sample$|template$|dist$|defaults?$)[^/]*)?$
+    /\.env(rc)?([._~-](?!example$|sample$|template$|dist$|defaults?$)[^/]*)?$ | /\.env\d+$
+  | /[^/]*kubeconfig[^/]*$ | /([^/]+[_-])?(deploy|private|signing|master|ssh)[_-]?key(\.(txt|json|bak))?$
   | /[^/]+\.env$ | /[^/]+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|ovpn|age)$
   | /(id_(rsa|dsa|ecdsa|ed25519)[^/]*(?<!\.pub))$
   | /(\.ssh|\.aws|\.azure|\.kube|\.docker|\.gnupg)(/|$)

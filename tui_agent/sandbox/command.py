@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tui_agent import redaction
+from tui_agent.private import FOLDER_MODE, close_to_others, make_missing, make_private_file
 from tui_agent.programs import find_program
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
@@ -182,7 +183,9 @@ def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str], sec
     try:
         make_folder(spool)
         if seccomp and not (spool / "start").exists():
+            make_private_file(spool / "seccomp")
             (spool / "seccomp").write_bytes(seccomp)
+        make_private_file(spool / "runner.log")
         with (spool / "runner.log").open("ab") as log:
             runner = subprocess.run(
                 [sys.executable, "-I", "-S", "-E", str(Path(__file__).with_name("runner.py")), str(spool)],
@@ -202,16 +205,8 @@ def _launch(spool: Path, order: dict[str, Any], environment: dict[str, str], sec
 
 def make_folder(folder: Path) -> None:
     """Make `folder` and what is missing above it, for this user alone, each on disk before the next."""
-    if folder.is_dir():
-        return
-    make_folder(folder.parent)
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(parent)
-    finally:
-        os.close(parent)
+    make_missing(folder)
+    close_to_others(folder, FOLDER_MODE)
 
 
 def inspect(spool: Path) -> CommandRecord:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tui_agent.private import make_private_file
 from tui_agent.programs import without_writable
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.bubblewrap import bubblewrap_argv
@@ -293,11 +294,13 @@ class Sandbox:
         if not note.exists():
             make_folder(spool)
             note.write_text(json.dumps(executing_files(*profile.writable)))
+            make_private_file(note)
 
     def _note_masked(self, masked: Sequence[Path], spool: Path) -> None:
         if masked:
             make_folder(spool)
             (spool / _MASKED).write_text(json.dumps([str(path) for path in masked]))
+            make_private_file(spool / _MASKED)
 
     def masked(self, spool: Path) -> list[str]:
         """Return the protected files and folders that looked empty to the command of `spool` (blocking)."""

@@ -69,8 +69,8 @@ def withheld_hint(names: Sequence[str], command: str, output: str, *, failed: bo
         return ""
     more = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""
     return (
-        f"withheld from commands, because the names look like secrets: {', '.join(chosen[:MOST_NAMED])}{more}; the "
-        "user can let one through with pass_environment in the settings"
+        f"withheld from commands, which get no secrets and no unknown variables: {', '.join(chosen[:MOST_NAMED])}"
+        f"{more}; the user can let one through with pass_environment in the settings"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from tui_agent.private import make_private_file, make_private_folder
 from tui_agent.redaction import Redactor
 from tui_agent.workflow import ToolContext
 
@@ -21,7 +22,7 @@ def link_output(output: Path) -> Path:
     """Make a command's output readable under that path too, and return it; the output's own path if that fails."""
     path = output_path(output.parent)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(output)
     except OSError:
@@ -32,7 +33,8 @@ def link_output(output: Path) -> Path:
 def spill(context: ToolContext, text: str) -> Path:
     """Write a whole result to the session's outputs and return the file. Blocking; raises `OSError`."""
     path = output_path(context.spool)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(path.parent)
+    make_private_file(path)
     clean = Redactor(context.runtime.environment).text(text)
     path.write_text(clean, "utf-8", errors="backslashreplace")
     return path
