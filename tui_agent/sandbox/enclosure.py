@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tui_agent.private import make_private_file
+from tui_agent.private import make_missing, make_private_file
 from tui_agent.programs import without_writable
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.bubblewrap import bubblewrap_argv
@@ -262,7 +262,7 @@ class Sandbox:
     def prepare(self) -> None:
         """Make the session's folders (blocking)."""
         prepare_scratch(self.scratch)
-        self.outputs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_missing(self.outputs)
 
     def temporary(self) -> TemporaryFolder | None:
         """Return the folder that commands see as `/tmp`, None where that is the machine's own.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tui_agent.private import make_missing
 from tui_agent.sandbox.bubblewrap import LOCK, PROGRAMS, SECCOMP, STATUS, bubblewrap_argv
 from tui_agent.sandbox.landlock import landlock_argv
 from tui_agent.sandbox.macos import PROGRAM as SANDBOX_EXEC
@@ -112,5 +113,5 @@ def _try(make: Callable[[Profile], list[str]]) -> str:
 def prepare_scratch(scratch: Path) -> None:
     """Make the folders that the sandboxes of a session need: temporary files, caches, and what masks show."""
     for name in ("tmp", "cache", "empty", "home"):
-        (scratch / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_missing(scratch / name)
     (scratch / "empty-file").touch(mode=0o600)
