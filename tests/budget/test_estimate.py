@@ -57,3 +57,12 @@ def test_the_error_that_was_measured_is_added() -> None:
 def test_what_the_server_cached_is_remembered() -> None:
     usage = Usage(input_tokens=5, cache_read_tokens=100, cache_write_tokens=20)
     assert anchored(projection(500, 0), usage, 7.0) == Anchor("m", 500, 125, 120, 7.0)
+
+
+def test_what_the_long_cache_holds_is_expected_from_it_for_an_hour() -> None:
+    projected = TurnProjected(turn="t", model="m", input_tokens=1, max_output_tokens=1, request_bytes=4_000)
+    for usage, life in ((Usage(cache_write_1h_tokens=1_000), 3_600), (Usage(cache_write_tokens=1_000), 300)):
+        anchor = anchored(projected, usage, 100.0)
+        within = estimate_input(anchor, None, "m", 4_100, 100.0 + life - 1)
+        after = estimate_input(anchor, None, "m", 4_100, 100.0 + life + 1)
+        assert (within.cached, after.cached) == (1_000, 0)

@@ -134,3 +134,15 @@ def test_backoff_never_comes_before_retry_after(attempt: int, retry_after: float
 def test_backoff_gives_up() -> None:
     assert backoff(MAX_ATTEMPTS, None, Random(1)) is None
     assert backoff(1, 3600, Random(1)) is None
+
+
+def test_the_first_projection_reckons_with_the_dearest_place_and_later_ones_with_what_was_reported() -> None:
+    catalog = load_catalog()
+    assert catalog.unknown_factor == pytest.approx(1.1)
+    plain = catalog.worst_price("opus", 1_000)
+    dear = catalog.worst_price("opus", 1_000, factor=catalog.unknown_factor)
+    assert plain is not None
+    assert dear is not None
+    assert (dear.input, dear.output) == pytest.approx((plain.input * 1.1, plain.output * 1.1))
+    assert catalog.factor("us", "fast") == pytest.approx(6.6)
+    assert catalog.factor("global", "standard") == 1.0

@@ -16,7 +16,8 @@ def sdk(serve: Any) -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=serve().base_url, api_key="k", max_retries=0)
 
 
-def test_the_tool_runner_calls_a_tool_and_ends_with_the_answer(sdk: anthropic.Anthropic) -> None:
+@pytest.mark.parametrize("more", [{}, {"thread": False}], ids=["in a thread", "whole history"])
+def test_the_tool_runner_calls_a_tool_and_ends_with_the_answer(sdk: anthropic.Anthropic, more: Any) -> None:
     seen: list[str] = []
 
     @beta_tool
@@ -30,10 +31,7 @@ def test_the_tool_runner_calls_a_tool_and_ends_with_the_answer(sdk: anthropic.An
         return "buy milk"
 
     messages: Any = [{"role": "user", "content": "read notes.txt"}]
-    # The offline server keeps no message threads: the runner sends the whole history each time.
-    runner = sdk.beta.messages.tool_runner(
-        model=MODEL, max_tokens=1000, tools=[read], messages=messages, thread=False
-    )
+    runner = sdk.beta.messages.tool_runner(model=MODEL, max_tokens=1000, tools=[read], messages=messages, **more)
     final = runner.until_done()
     assert seen == ["notes.txt"]
     assert final.stop_reason == "end_turn"
@@ -56,3 +54,20 @@ def test_tokens_are_counted_as_they_are_billed(sdk: anthropic.Anthropic) -> None
     counted = sdk.messages.count_tokens(model=MODEL, system=system, messages=messages).input_tokens
     answer = sdk.messages.create(model=MODEL, max_tokens=100, system=system, messages=messages)
     assert answer.usage.input_tokens == counted > 0
+
+
+def test_a_thread_brings_only_what_is_new_and_says_when_it_is_lost(sdk: anthropic.Anthropic) -> None:
+    betas = ["message-threads-2026-08-12"]
+    first: Any = [{"role": "user", "content": "remember the word marzipan"}]
+    create = sdk.beta.messages.create
+    held = create(model=MODEL, max_tokens=100, messages=first, thread={"type": "create"}, betas=betas)
+    more: Any = [{"role": "user", "content": "say 3"}]
+    goes_on: Any = {"type": "continue", "previous_message_id": held.id}
+    answer = create(model=MODEL, max_tokens=100, messages=more, thread=goes_on, betas=betas)
+    assert answer.usage.input_tokens > held.usage.input_tokens
+    lost: Any = {"type": "continue", "previous_message_id": "msg_nothing"}
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        create(model=MODEL, max_tokens=100, messages=more, thread=lost, betas=betas)
+    assert getattr(caught.value, "error_code", "") == "thread_not_found"
+    with pytest.raises(anthropic.BadRequestError, match="thread: Extra inputs"):
+        create(model=MODEL, max_tokens=100, messages=first, thread={"type": "create"})

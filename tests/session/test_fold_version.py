@@ -17,7 +17,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session import SessionHandle, verify_session
 from tui_agent.session.state import FOLD_VERSION, SessionState, digest, dump_state, load_state, snapshot_version
 
-PINNED = (8, "a6e18722faa1e6f4")
+PINNED = (9, "de240e117d395abf")
 """The fold version, and the hash of the state's JSON schema that belongs to it."""
 
 

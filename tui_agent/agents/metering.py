@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tui_agent.agents.services import Services
-from tui_agent.budget import Demand, Estimate, counted_input, estimate_input
+from tui_agent.budget import Calibration, Demand, Estimate, counted_input, estimate_input
 from tui_agent.budget.belief import LIKELY_BYTES_PER_TOKEN, answer_bytes, believed, least_input
 from tui_agent.budget.limits import MIN_OUTPUT
 from tui_agent.context import Request
@@ -180,11 +180,16 @@ class MeteredRequest:
                 self._counted = await self._count(request)
         return estimate if self._counted is None else counted_input(estimate, self._counted)
 
+    @property
+    def _calibration(self) -> Calibration | None:
+        """What this session's answers of the model have shown; None before the first."""
+        return self.services.budget().calibrations.get(self.model.id)
+
     def _estimate(self, request: Request) -> Estimate:
         state = self.services.budget()
         return estimate_input(
             state.anchors.get(self.recorder.agent),
-            state.calibrations.get(self.model.id),
+            self._calibration,
             self.model.id,
             len(request.body),
             self.services.runtime.now(),
@@ -200,7 +205,9 @@ class MeteredRequest:
         return counted if counted is not None and counted >= least_input(request.body) else None
 
     def _demand(self, request: Request, input_tokens: int, attempt: int, wanted: int) -> Demand:
-        price = self.services.catalog.worst_price(self.model.id, input_tokens, hour=_asks_for_hour(request))
+        catalog, known = self.services.catalog, self._calibration
+        factor = catalog.unknown_factor if known is None else catalog.factor(known.inference_geo, known.speed)
+        price = catalog.worst_price(self.model.id, input_tokens, hour=_asks_for_hour(request), factor=factor)
         return Demand(
             model=self.model.id,
             turns=int(attempt == 1 and self.purpose == "turn"),
@@ -211,7 +218,7 @@ class MeteredRequest:
         )
 
     def _expected_cost(self, request: Request, estimate: Estimate, most_output: int) -> float | None:
-        calibration = self.services.budget().calibrations.get(self.model.id)
+        calibration = self._calibration
         answer = min(most_output, round(calibration.output_tokens)) if calibration else 0
         fresh = estimate.expected - estimate.cached
         hour = _asks_for_hour(request)
@@ -220,6 +227,8 @@ class MeteredRequest:
             cache_write_tokens=0 if hour else fresh,
             cache_write_1h_tokens=fresh if hour else 0,
             output_tokens=answer,
+            inference_geo=calibration.inference_geo if calibration else "",
+            speed=calibration.speed if calibration else "",
         )
         return self.services.catalog.cost(usage, self.model.id)
 

@@ -1,6 +1,6 @@
 """What was spent, what the next turn may cost, and the hard limits that are checked before it is sent."""
 
-from tui_agent.budget.estimate import Estimate, counted_input, estimate_input
+from tui_agent.budget.estimate import Calibration, Estimate, counted_input, estimate_input
 from tui_agent.budget.limits import (
     KINDS,
     SCOPES,
@@ -22,6 +22,7 @@ __all__ = [
     "SCOPES",
     "Account",
     "BudgetState",
+    "Calibration",
     "DayLedger",
     "Demand",
     "Estimate",

@@ -30,26 +30,30 @@ COUNT_ERROR = 0.10
 """How far `count_tokens` may be off from what is billed, by either way; the API calls it an estimate."""
 
 CACHE_SECONDS = 300.0
-"""How long the server keeps a prefix in its cache, as the API documents for its short kind."""
+LONG_CACHE_SECONDS = 3600.0
+"""How long the server keeps a prefix in its cache, as the API documents for its short and its long kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What is known of one model's tokens: how many to a byte, how far the last estimates were off.
 
-    `error` is a share of the estimate; `output_tokens` the mean size of its answers.
+    `error` is a share of the estimate; `output_tokens` the mean size of its answers. `inference_geo` and `speed` are
+    what its last answer reported: they have prices of their own.
     """
 
     tokens_per_byte: float = TOKENS_PER_BYTE
     error: float = FIRST_ERROR
     output_tokens: float = 0.0
+    inference_geo: str = ""
+    speed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """An agent's last answered request: its size both ways, and what of it the server cached, when.
 
-    Times in seconds since the epoch.
+    Times in seconds since the epoch; `cache_life` is how many seconds the server keeps what it cached.
     """
 
     model: str
@@ -57,6 +61,7 @@ class Anchor:
     tokens: int
     cached: int
     time: float
+    cache_life: float = CACHE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def estimate_input(
     if anchor is not None and anchor.model == model and request_bytes >= anchor.request_bytes:
         fresh = (request_bytes - anchor.request_bytes) * known.tokens_per_byte
         expected = anchor.tokens + ceil(fresh)
-        cached = anchor.cached if now - anchor.time < CACHE_SECONDS else 0
+        cached = anchor.cached if now - anchor.time < anchor.cache_life else 0
     else:
         expected, cached = ceil(request_bytes * known.tokens_per_byte), 0
     return Estimate(expected, ceil(expected * (1 + known.error)) + SLACK_TOKENS, min(cached, expected))
@@ -104,13 +109,14 @@ def calibrated(calibration: Calibration | None, projected: TurnProjected, usage:
         error = abs(tokens / projected.estimated_tokens - 1)
     older = known.error * ERROR_DECAY if calibration is not None else 0.0
     mean = (known.output_tokens + usage.output_tokens) / 2 if calibration is not None else float(usage.output_tokens)
-    return Calibration(ratio, min(MOST_ERROR, max(LEAST_ERROR, error, older)), mean)
+    return Calibration(ratio, min(MOST_ERROR, max(LEAST_ERROR, error, older)), mean, usage.inference_geo, usage.speed)
 
 
 def anchored(projected: TurnProjected, usage: Usage, time: float) -> Anchor:
     """Return the anchor that a response which reported `usage` makes."""
     cached = usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
-    return Anchor(projected.model, projected.request_bytes, usage.prompt_tokens, cached, time)
+    life = LONG_CACHE_SECONDS if usage.cache_write_1h_tokens else CACHE_SECONDS
+    return Anchor(projected.model, projected.request_bytes, usage.prompt_tokens, cached, time, life)
 
 
 def without(anchors: Mapping[str, Anchor], agent: str) -> dict[str, Anchor]:

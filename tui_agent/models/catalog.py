@@ -166,26 +166,36 @@ class Catalog:
                 price = self.find(model).price  # a server may name what was asked by a name of its own
             if price is None:
                 return None
-            factor = self._factor(part.inference_geo) * self._factor(part.speed)
-            total += price.tier(part.prompt_tokens).cost(part) * factor
+            total += price.tier(part.prompt_tokens).cost(part) * self.factor(part.inference_geo, part.speed)
         return total + usage.web_searches * self.web_search
 
-    def _factor(self, reported: str) -> float:
-        return self.factors.get(reported.lower(), 1.0)
+    def factor(self, inference_geo: str, speed: str) -> float:
+        """Return the factor on all prices of a request that was worked on there, in that way."""
+        return self.factors.get(inference_geo.lower(), 1.0) * self.factors.get(speed.lower(), 1.0)
 
-    def worst_price(self, model: str, prompt_tokens: int, *, hour: bool = False) -> TokenPrice | None:
+    @property
+    def unknown_factor(self) -> float:
+        """The factor on prices to expect while no answer has told: a workspace may keep inference in one country.
+
+        Fast mode is left out: only a request can ask for it, and none does.
+        """
+        return max(1.0, self.factors.get("us", 1.0))
+
+    def worst_price(
+        self, model: str, prompt_tokens: int, *, hour: bool = False, factor: float = 1.0
+    ) -> TokenPrice | None:
         """Return the dearest that tokens of a request of at most `prompt_tokens` can be; None if unknown.
 
         No cache hit comes and everything is written to the cache: its long kind where the request asks for it
-        (`hour`). Of two tiers the dearer counts, if the prompt can reach the second.
+        (`hour`). Of two tiers the dearer counts, if the prompt can reach the second. All is multiplied by `factor`.
         """
         price = self.find(model).price
         if price is None:
             return None
         tiers = {price.rates, price.tier(prompt_tokens)}
         return TokenPrice(
-            max(rates.dearest_input(hour=hour) for rates in tiers) / MILLION,
-            max(rates.output for rates in tiers) / MILLION,
+            max(rates.dearest_input(hour=hour) for rates in tiers) * factor / MILLION,
+            max(rates.output for rates in tiers) * factor / MILLION,
         )
 
 

@@ -14,7 +14,7 @@ from tui_agent.models.offline.strict import check_fields
 _KNOWN_FIELDS_TEXT = (
     "model messages max_tokens system tools tool_choice stream thinking output_config metadata "
     "stop_sequences temperature top_k top_p cache_control container diagnostics inference_geo "
-    "service_tier speed context_management mcp_servers compaction fallbacks"
+    "service_tier speed context_management mcp_servers compaction fallbacks thread"
 )
 KNOWN_FIELDS = frozenset(_KNOWN_FIELDS_TEXT.split())
 _COUNT_FIELDS_TEXT = "model messages system tools tool_choice thinking output_config cache_control speed"

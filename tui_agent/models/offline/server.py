@@ -31,6 +31,7 @@ from tui_agent.models.offline.rules import (
 )
 from tui_agent.models.offline.scenario import Scenario, load_scenario
 from tui_agent.models.offline.strict import check_betas
+from tui_agent.models.offline.threads import Threads
 from tui_agent.runtime import Runtime
 
 BURST_BYTES = 32 * 1024
@@ -104,6 +105,7 @@ class OfflineServer:
         self._catalog = catalog or load_catalog()
         self._cache = PromptCache((runtime or Runtime()).now)
         self._memory = Memory()
+        self._threads = Threads()
         self._last: Request | None = None
         self._count = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -229,6 +231,8 @@ class OfflineServer:
         check_headers(http.headers)
         betas = beta_headers(http.headers)
         check_betas(betas)
+        if route == ("POST", "/v1/messages"):
+            body = self._threads.whole(body, betas)
         if http.method == "POST":
             check_blocks(body, betas)
         if route == ("POST", "/v1/messages"):
@@ -285,6 +289,7 @@ class OfflineServer:
         message.usage = self.billed(request, message.usage)
         message.diagnostics = self._memory.diagnose(request)
         self._memory.remember(request, message.id, message.content, message.stop_reason)
+        self._threads.keep(body, message.id, message.content)
         if not body.get("stream"):
             data = json.dumps(message.body(), ensure_ascii=False).encode()
             writer.write(whole(200, data, request_id=request_id))
