@@ -12,11 +12,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from tui_agent import sandbox
 from tui_agent.runtime import Runtime
-from tui_agent.sandbox import Sandbox, probe_sandbox
+from tui_agent.sandbox import Protection, Sandbox, probe_sandbox
 
 GIT = ["git", "-c", "user.name=n", "-c", "user.email=e", "-c", "init.templateDir="]
 
@@ -31,6 +33,26 @@ def prepare(base: Path) -> None:
     subprocess.run([*GIT, "init", "-q"], cwd=workspace, check=True)
     subprocess.run([*GIT, "commit", "-q", "--allow-empty", "-m", "first"], cwd=workspace, check=True)
     (workspace / ".git" / "hooks" / "post-commit").write_text("#!/bin/sh\n")
+    # Nested, and behind a link.
+    nested = workspace / "nested"
+    subprocess.run([*GIT, "init", "-q", str(nested)], check=True)
+    subprocess.run([*GIT, "commit", "-q", "--allow-empty", "-m", "first"], cwd=nested, check=True)
+    subprocess.run([*GIT, "init", "-q", str(workspace / "linked")], check=True)
+    (workspace / "linked" / ".git").rename(workspace / "store")
+    (workspace / "linked" / ".git").symlink_to("../store")
+    (workspace / "cfg").mkdir()
+    (workspace / "cfg" / "settings.toml").write_text("")
+    (workspace / ".cursor").symlink_to("cfg")
+    (workspace / "sub" / ".vscode").mkdir(parents=True)
+    (workspace / "sub" / ".vscode" / "tasks.json").write_text("{}")
+    (workspace / "data.txt").write_text("data\n")
+    (workspace / ".env").write_text("PASSWORD=HIDDEN_VALUE\n")
+    (workspace / "private").mkdir()
+    (workspace / "private" / "notes").write_text("HIDDEN_VALUE\n")
+    os.link(workspace / ".env", workspace / "harmless.txt")
+    (workspace / "also.txt").symlink_to(".env")
+    os.link(home / ".ssh" / "id", workspace / "brought.txt")
+    os.mkfifo(workspace / "fifo")
 
 
 def listeners(base: Path) -> tuple[list[socket.socket], dict[str, str]]:
@@ -47,7 +69,28 @@ def listeners(base: Path) -> tuple[list[socket.socket], dict[str, str]]:
         "BASE": str(base),
         "PYTHON": os.path.realpath(sys.executable),
     }
-    return [tcp, udp, abstract], named
+    named_socket = socket.socket(socket.AF_UNIX)
+    named_socket.bind(str(base / "workspace" / "s.sock"))
+    outside = socket.socket(socket.AF_UNIX)
+    outside.bind(str(base / "outside" / "s.sock"))
+    for one in (named_socket, outside):
+        one.listen()
+    return [tcp, udp, abstract, named_socket, outside], named
+
+
+def protection(base: Path) -> Protection:
+    """Return what rules about `private` and `.env` files say."""
+
+    def levels(paths: Sequence[str]) -> dict[str, Literal["ask", "deny"]]:
+        found: dict[str, Literal["ask", "deny"]] = {}
+        for path in paths:
+            if path.endswith("/.env"):
+                found[path] = "ask"
+            if path == str(base / "workspace" / "private"):
+                found[path] = "deny"
+        return found
+
+    return Protection("rules", levels)
 
 
 async def main(base: Path, kind: str) -> None:
@@ -70,8 +113,11 @@ async def main(base: Path, kind: str) -> None:
     for name, command in json.load(sys.stdin).items():
         spool = base / "data" / "steps" / name
         access = "network" if name.startswith("network") else "sandbox"
+        reads = name.startswith("reads_")
         argv = sandbox.shell_argv(command)
-        made = await box.enclose(argv, environment, spool, access)
+        made = await box.enclose(
+            argv, environment, spool, access, read_only=reads, protection=protection(base), unasked=True
+        )
         await sandbox.start(
             spool,
             made.argv,

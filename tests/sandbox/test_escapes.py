@@ -84,7 +84,65 @@ EVERYWHERE = {
     "x32": python("libc.syscall(0x40000000 + 39); print('ESCAPED')"),
 }
 
+READING = {
+    "write": "echo x > data.txt && echo ESCAPED; echo x > new && echo ESCAPED; rm data.txt && echo ESCAPED",
+    "edit_by_awk": 'awk \'{ x = $/"/; print "echo ESCAPED > pwned" | "sh"; y = $/"/; }\' data.txt; '
+    "[ -e pwned ] && echo ESCAPED",
+    "edit_by_git": "git diff -U --output=pwned HEAD; git log --format --output=pwned; [ -e pwned ] && echo ESCAPED",
+    "edit_by_sed": "sed -l p 'w pwned' data.txt; [ -e pwned ] && echo ESCAPED",
+    "edit_by_find": "find . -name data.txt -delete; [ -e data.txt ] || echo ESCAPED",
+    "commit": "git -c user.name=n -c user.email=e commit -q --allow-empty -m x && echo ESCAPED",
+    "modes": "chmod 777 data.txt && echo ESCAPED; touch data.txt && echo ESCAPED; chmod 777 $BASE/outside/victim && "
+    "echo ESCAPED; setfattr -n user.x -v y data.txt && echo ESCAPED",
+    "modes_by_descriptor": python("os.fchmod(os.open('data.txt', os.O_RDONLY), 0o777); print('ESCAPED')"),
+    "fifo": python(
+        "try:\n    os.open('fifo', os.O_WRONLY | os.O_NONBLOCK)\n    print('ESCAPED')\n"
+        "except OSError as error:\n    print('ESCAPED' if error.errno == 6 else error)"
+    ),
+    "socket": python("s = socket.socket(socket.AF_UNIX); s.connect('s.sock'); print('ESCAPED')"),
+    "datagram_pair": python(
+        "a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM); a.connect('s.sock'); print('ESCAPED')"
+    ),
+    "secret": "cat .env harmless.txt also.txt brought.txt private/notes; grep -r . . | grep -e HIDDEN_VALUE -e "
+    "SECRET "
+    "&& echo ESCAPED",
+    "secret_values": "cat .env harmless.txt also.txt brought.txt private/notes | grep -e HIDDEN_VALUE -e SECRET && "
+    "echo ESCAPED",
+    "outside": "cat $BASE/outside/victim && echo ESCAPED; ls $BASE/outside && echo ESCAPED",
+    "root_files": "cat /etc/shadow /etc/gshadow | grep : && echo ESCAPED; ls /var/log /srv /mnt | grep . && "
+    "echo ESCAPED",
+    "temporary": "echo x > /tmp/x && echo ESCAPED",
+    "program_of_the_workspace": "mkdir -p bin 2>/dev/null; type -a ls | grep $BASE && echo ESCAPED",
+}
+"""In a command that only reads, besides all of `EVERYWHERE`."""
+
 BUBBLEWRAP = {
+    "kernel_settings": "for f in $(find /proc -maxdepth 1 -not -name '[0-9]*' -type f -perm /222) "
+    "/proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/irq/default_smp_affinity /proc/pressure/memory; do "
+    "[ -e $f ] && (exec 9<>$f) && echo ESCAPED; done",
+    "every_kernel_setting": "find /proc/sys /proc/irq /proc/bus /proc/fs /proc/driver /sys -writable -type f "
+    "2>/dev/null | "
+    "while read f; do (exec 9>>$f) 2>/dev/null && echo ESCAPED; done",
+    "runner_s_descriptors": "for n in /proc/1/fd/100 /proc/1/task/1/fd/100 /proc/1/fd/101 /proc/[0-9]*/fd/100; do "
+    "(echo x >> $n) && echo ESCAPED; done",
+    "common_folder": "mkdir alt; cp -r .git/objects .git/refs alt; cp .git/config alt/config; "
+    "printf '[core]\nfsmonitor=\"id>~/X;false\"\n' >>alt/config; echo ../alt > .git/commondir && echo ESCAPED; "
+    "rm -f .git/commondir; echo ../alt > .git/commondir && echo ESCAPED; mv alt/config .git/commondir && echo "
+    "ESCAPED",
+    "worktree_config": "echo x > .git/config.worktree && echo ESCAPED; rm .git/config.worktree && echo ESCAPED",
+    "attributes": "echo '* filter=x' >> .git/info/attributes && echo ESCAPED; mv .git/info .git/i && echo ESCAPED",
+    "nested": "git -C nested config core.fsmonitor ./x && echo ESCAPED; echo x > nested/.git/hooks/post-commit && "
+    "echo ESCAPED; echo .. > nested/.git/commondir && echo ESCAPED; mv nested/.git nested/x && echo ESCAPED",
+    "linked_repository": "echo x >> store/config && echo ESCAPED; mkdir -p store/hooks; echo x > "
+    "store/hooks/pre-commit "
+    "&& echo ESCAPED; mv store other && echo ESCAPED",
+    "linked_settings": "echo x > cfg/settings.toml && echo ESCAPED; mv cfg x && echo ESCAPED",
+    "settings_of_editors": "for n in .vscode .idea .envrc .devcontainer .zed; do mkdir -p $n; echo x > "
+    "$n/tasks.json && "
+    "echo ESCAPED; done; echo x > sub/.vscode/tasks.json && echo ESCAPED; mv sub/.vscode sub/x && echo ESCAPED",
+    "denied_file": "cat private/notes; python3 -c \"print(open('private/notes').read())\" | grep HIDDEN && echo "
+    "ESCAPED",
+    "asked_file": "cat .env harmless.txt also.txt brought.txt | grep -e HIDDEN -e SECRET && echo ESCAPED",
     "hooks": "echo x > .git/hooks/pre-commit && echo ESCAPED; echo x >> .git/hooks/post-commit && echo ESCAPED",
     "hooks_renamed": "mv .git x && mkdir -p .git/hooks && echo ESCAPED; mv .git/hooks .git/y && echo ESCAPED",
     "hooks_removed": "rm -rf .git/hooks; mkdir .git/hooks && echo ESCAPED",
@@ -102,9 +160,21 @@ BUBBLEWRAP = {
     ),
 }
 
+HARMLESS_READING = {
+    "reads_git": "git status --short > /dev/null && git log --oneline && git diff && git show --stat && echo fine",
+    "reads_files": "cat data.txt && ls -la && grep -rn data . | sort | head && wc -l data.txt && find . -type f "
+    "| wc -l "
+    "&& echo fine",
+    "reads_scratch": "cat > /dev/null <<< text && f=$(mktemp) && echo x > $f && sort -T ${TMPDIR} $f && echo fine",
+    "reads_tools": "python3 -c 'import json; print(json.dumps(1))' && file data.txt; which ls && echo fine",
+}
+
 HARMLESS = {
     "work": "echo made > made && git add made && git -c user.name=n -c user.email=e commit -qm second && echo fine",
     "temporary": "echo x > ${TMPDIR:-/tmp}/x && echo y > ~/.cache/y; mkdir -p $HOME/.config && echo fine",
+    "more_work": "git add -A . ':!s.sock' ':!fifo'; git stash -q; git stash pop -q; git branch b; git tag t; "
+    "git gc -q; "
+    "git -C nested -c user.name=n -c user.email=e commit -q --allow-empty -m second && git fsck && echo fine",
     "socketpair": python("import subprocess\na, b = socket.socketpair(); a.send(b'x'); print('fine')"),
     "programs": "seq 3 | sort -r | head -1 > /dev/null && (sleep 0.01 &) && echo fine",
 }
@@ -165,11 +235,16 @@ def _run(user: int, kind: str, commands: dict[str, str]) -> Ran:
 USERS = {"root": 0, "ordinary": NOBODY} if os.getuid() == 0 else {"ordinary": os.getuid()}
 
 
+def reading() -> dict[str, str]:
+    """Return all attempts of a command that only reads, by names that `inside` knows them by."""
+    return {f"reads_{name}": command for name, command in (EVERYWHERE | READING).items()}
+
+
 @pytest.fixture(scope="module", params=list(USERS))
 def wrapped(request: pytest.FixtureRequest) -> Iterator[Ran]:
     if FOUND.kind != "bubblewrap":
         pytest.skip(f"no bubblewrap here: {FOUND.detail}")
-    ran = _run(USERS[request.param], "bubblewrap", EVERYWHERE | BUBBLEWRAP | HARMLESS)
+    ran = _run(USERS[request.param], "bubblewrap", EVERYWHERE | BUBBLEWRAP | HARMLESS | HARMLESS_READING | reading())
     yield ran
     shutil.rmtree(ran.base)
 
@@ -178,31 +253,31 @@ def wrapped(request: pytest.FixtureRequest) -> Iterator[Ran]:
 def landlocked(request: pytest.FixtureRequest) -> Iterator[Ran]:
     if probe_sandbox(programs=()).kind != "landlock":
         pytest.skip("no Landlock here")
-    ran = _run(USERS[request.param], "landlock", EVERYWHERE | HARMLESS)
+    ran = _run(USERS[request.param], "landlock", EVERYWHERE | HARMLESS | HARMLESS_READING | reading())
     yield ran
     shutil.rmtree(ran.base)
 
 
-@pytest.mark.parametrize("attempt", [*EVERYWHERE, *BUBBLEWRAP])
+@pytest.mark.parametrize("attempt", [*EVERYWHERE, *BUBBLEWRAP, *reading()])
 def test_bubblewrap_cannot_be_left(wrapped: Ran, attempt: str) -> None:
     code, output, _ = wrapped.results[attempt]
     assert "ESCAPED" not in output.splitlines()
     assert code != 126, output
 
 
-@pytest.mark.parametrize("attempt", list(EVERYWHERE))
+@pytest.mark.parametrize("attempt", [*EVERYWHERE, *reading()])
 def test_landlock_cannot_be_left(landlocked: Ran, attempt: str) -> None:
     _, output, _ = landlocked.results[attempt]
     assert "ESCAPED" not in output.splitlines()
     assert "cannot confine" not in output, output
 
 
-@pytest.mark.parametrize("work", list(HARMLESS))
+@pytest.mark.parametrize("work", [*HARMLESS, *HARMLESS_READING])
 def test_ordinary_work_goes_on_in_bubblewrap(wrapped: Ran, work: str) -> None:
     assert wrapped.results[work][1].endswith("fine\n")
 
 
-@pytest.mark.parametrize("work", list(HARMLESS))
+@pytest.mark.parametrize("work", [*HARMLESS, *HARMLESS_READING])
 def test_ordinary_work_goes_on_under_landlock(landlocked: Ran, work: str) -> None:
     assert landlocked.results[work][1].endswith("fine\n")
 
@@ -210,15 +285,21 @@ def test_ordinary_work_goes_on_under_landlock(landlocked: Ran, work: str) -> Non
 def test_nothing_outside_has_changed(wrapped: Ran) -> None:
     base = wrapped.base
     assert (base / "outside" / "victim").read_text() == "untouched"
-    assert [path.name for path in (base / "outside").iterdir()] == ["victim"]
+    assert sorted(path.name for path in (base / "outside").iterdir()) == ["s.sock", "victim"]
     assert (base / "workspace" / ".git" / "hooks" / "post-commit").read_text() == "#!/bin/sh\n"
     assert "fsmonitor" not in (base / "workspace" / ".git" / "config").read_text()
     assert not Path("/escaped").exists()
+    workspace = base / "workspace"
+    assert (workspace / ".cursor").readlink() == Path("cfg")
+    assert (workspace / "data.txt").read_text() == "data\n"
+    for git in (".git", "nested/.git", "store"):
+        assert not (workspace / git / "commondir").exists()
+        assert "fsmonitor" not in (workspace / git / "config").read_text()
 
 
 def test_no_mask_is_left_behind(wrapped: Ran) -> None:
     left = {path.name for path in (wrapped.base / "workspace").iterdir()}
-    assert not left & {".tui-agent", ".claude", ".mcp.json"}
+    assert not left & {".tui-agent", ".claude", ".mcp.json", ".vscode", ".idea", ".envrc"}
 
 
 def test_the_x32_calls_end_the_program(wrapped: Ran) -> None:

@@ -52,6 +52,8 @@ def bubblewrap_argv(
         line += _emptied(path, profile)
     if sockets is not None:
         line += ["--ro-bind", str(sockets), str(sockets)]
+    if profile.read_only:
+        line += ["--remount-ro", "/"]  # in memory, but not for the command to write
     return [*line, "--chdir", str(profile.workspace), "--", *argv]
 
 
@@ -128,7 +130,7 @@ def _settings_of_the_kernel() -> tuple[str, ...]:
     """Return what in /proc can be written. Root owns it all, and keeps that right without any capability."""
     found = [f"/proc/{name}" for name in _PROC_FOLDERS if os.path.isdir(f"/proc/{name}")]
     if os.geteuid() != 0:
-        return tuple(found[:1])
+        return tuple(path for path in found if path in ("/proc/sys", "/proc/pressure"))
     with os.scandir("/proc") as entries:
         for entry in entries:
             if not entry.name.isdigit() and entry.is_file(follow_symlinks=False) and _writable(entry.path):
