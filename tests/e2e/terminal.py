@@ -24,6 +24,7 @@ class Terminal:
     ) -> None:
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
+        self._text: str | None = None
         self.written = b""
         self.process = ptyprocess.PtyProcess.spawn(
             program or [sys.executable, "-m", "tui_agent", "--offline", *arguments],
@@ -35,7 +36,9 @@ class Terminal:
     @property
     def text(self) -> str:
         """What the screen shows."""
-        return "\n".join(self.screen.display)
+        if self._text is None:
+            self._text = "\n".join(self.screen.display)
+        return self._text
 
     def read(self, seconds: float = 0.02) -> None:
         """Take in what the process has written."""
@@ -46,6 +49,7 @@ class Terminal:
                 return
             self.written += data
             self._stream.feed(data)
+            self._text = None
             seconds = 0
 
     def type(self, text: str) -> None:

@@ -24,7 +24,6 @@ from tui_agent.events import (
     StepEdited,
 )
 from tui_agent.journal import Recorder
-from tui_agent.permissions.guard.shell import parse_line
 from tui_agent.permissions.narrowing import Narrowing
 from tui_agent.permissions.policy import MODES, Policy, PolicyDecision, Request, SandboxState, failed_decision
 from tui_agent.permissions.rule_sources import listed_rules
@@ -200,6 +199,8 @@ class PermissionBroker:
 
     def _asking(self, request: PermissionRequested, mode: str, sandbox: SandboxState) -> list[str]:
         try:
+            from tui_agent.permissions.guard.shell import parse_line
+
             line = parse_line(str(request.input.get("command", "")), str(self.workspace), str(self.runtime.home))
         except Exception:  # what cannot be parsed asks as a whole
             return []

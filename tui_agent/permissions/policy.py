@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from tui_agent.events import EffectClass, TrustTier
-from tui_agent.permissions.guard import RUNNER_ENVIRONMENT, judge_line
 from tui_agent.permissions.guard.model import GuardVerdict, Line, ModuleVerdict, Places, Surroundings
-from tui_agent.permissions.guard.user_rules import allowing_rule, forbidding_rule
 from tui_agent.permissions.paths import PathFinding, look_at
 from tui_agent.permissions.rules import STRENGTH, Rule, RuleSet
 from tui_agent.permissions.sensitive import secret_level
@@ -173,6 +171,9 @@ class Policy:
         return self._other(request, tool)
 
     def _bash(self, request: Request, places: Places, cwd: str) -> PolicyDecision:
+        # Imported with the first command: the conversation is on screen before any guard module is needed.
+        from tui_agent.permissions.guard import RUNNER_ENVIRONMENT, judge_line
+
         command = request.input.get("command")
         if not isinstance(command, str):
             return _decision(request, "ask", "the call has no command", "input")
@@ -215,6 +216,8 @@ class Policy:
         return replace(decision, reason=reason, winner=winner, rules=matched)
 
     def _bash_rules(self, line: Line, surroundings: Surroundings) -> list[Rule]:
+        from tui_agent.permissions.guard.user_rules import allowing_rule, forbidding_rule
+
         found: list[Rule] = []
         for command in line.commands:
             for rule in (*self.rules.bash("deny"), *self.rules.bash("ask")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import Callable
 from typing import Literal
 
@@ -104,6 +105,8 @@ class Upkeep:
         """Make the model client ready, and ask a server for what it says of the session's model."""
         with contextlib.suppress(ModelError):  # the first request meets it again, and says so
             await self._core.services.client.prepare()
+        # What judges commands is imported while nothing waits for it, not with the first command.
+        await asyncio.to_thread(importlib.import_module, "tui_agent.permissions.guard.judging")
         if self._core.backend.offline:
             return
         # Of a server that is not the API nothing is known: what it says of its models counts from the first turn.
