@@ -175,7 +175,7 @@ async def test_a_line_of_several_commands_is_offered_all_the_rules_that_it_needs
         await me.until(lambda: "allow this call." in shown(me) or "allows this call." in shown(me))
         if len(rules) > 1:
             await me.pilot.press("down")
-            assert list(dialog.query(Input))[1].has_focus
+            await me.until(lambda: list(dialog.query(Input))[1].has_focus)
             list(dialog.query(Input))[1].value = ""
             await me.until(lambda: "would still ask" in shown(me), "one rule is not enough")
             list(dialog.query(Input))[1].value = rules[1]
