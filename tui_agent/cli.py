@@ -273,11 +273,25 @@ def cli(ctx: click.Context, /, *, prompt: str | None = None, resume: str | None,
     help="deny: what would ask is denied. stdio: a program answers on standard input, a line of JSON for each "
     'permission.requested that stream-json shows: {"request": ID, "verdict": "allow" or "deny"}.',
 )
+@click.option(
+    "--protocol",
+    type=click.Choice(["stdio"]),
+    help="Serve the session to another program: it sends submissions on standard input, a line of JSON each, and "
+    "gets every event on standard output, until its input ends. See: tui-agent schema.",
+)
 @_session_options
 @click.option("--resume", "-r", metavar="SESSION", shell_complete=_complete_session, help="Go on with this session.")
 @click.pass_context
 def run(
-    ctx: click.Context, /, *, prompt: str | None, output: Any, permissions: str, resume: str | None, **_: object
+    ctx: click.Context,
+    /,
+    *,
+    prompt: str | None,
+    output: Any,
+    permissions: str,
+    protocol: str | None,
+    resume: str | None,
+    **_: object,
 ) -> None:
     """Run one prompt without a screen.
 
@@ -285,6 +299,10 @@ def run(
     what would ask is denied, and said so (see --mode and --permissions). Ctrl+C interrupts the run and keeps the
     session.
     """
+    if protocol is not None:
+        if prompt is not None or output != "text" or permissions != "deny":
+            raise click.UsageError("--protocol stdio goes without --prompt, --output and --permissions.")
+        ctx.exit(_serve(_start(ctx, resume=resume)))
     answered = permissions == "stdio"
     if answered and (output != "stream-json" or prompt in {None, "-"}):
         raise click.UsageError("--permissions stdio needs --output stream-json, and the prompt with -p.")
@@ -307,6 +325,32 @@ def run(
     finally:
         watch.end()
     ctx.exit(code)
+
+
+def _serve(start: Start) -> int:
+    from tui_agent.headless import run_protocol
+
+    return _await(lambda: run_protocol(start.open, sys.stdout, 0))
+
+
+@cli.command()
+@click.argument("kind", type=click.Choice(["events", "submissions"]))
+def schema(*, kind: str) -> None:
+    """Print the JSON Schema of what a session writes (events) or takes (submissions).
+
+    They are the lines of: tui-agent run --protocol stdio.
+    """
+    import json
+
+    if kind == "events":
+        from tui_agent.events import event_adapter
+
+        found = event_adapter().json_schema()
+    else:
+        from tui_agent.submissions import schema as submission_schema
+
+        found = submission_schema()
+    click.echo(json.dumps(found, indent=2))
 
 
 @cli.command()

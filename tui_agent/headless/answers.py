@@ -1,9 +1,10 @@
-"""Answers of a program on standard input: decisions, changed calls, what became of a step, replies to questions.
+"""Lines of a program on standard input: decisions, changed calls, what became of a step, replies to questions.
 
-A line is one JSON object: `{"request", "verdict": "allow"|"deny", "scope": "once"|"session", "comment"}`, with
-`"mode"` for the mode after a plan that is approved; `{"request", "input": {…}}` to change the call before it is
-decided anew, `{"question", "answer"}`, or `{"step", "resolution": "happened"|"run_again"|"skip"}`. At the end of
-the input, what still asks is denied.
+A line is one JSON object: a submission (see `tui-agent schema submissions`), or a short form of one:
+`{"request", "verdict": "allow"|"deny", "scope": "once"|"session", "comment"}`, with `"mode"` for the mode after a
+plan that is approved; `{"request", "input": {…}}` to change the call before it is decided anew; `{"question",
+"answer"}`; `{"step", "resolution": "happened"|"run_again"|"skip"}`. At the end of the input, what still asks is
+denied.
 """
 
 from __future__ import annotations
@@ -16,15 +17,11 @@ import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tui_agent.session import NoSuchRequest, SessionHandle
-from tui_agent.submissions import Answer, Decide, EditCall, Resolve
+from tui_agent.session import NoSuchRequest, Session
+from tui_agent.submissions import Answer, Decide, Submission, SubmissionError, parse
 
 _MOST_BYTES = 4 * 1024 * 1024
 _NOBODY = "Nobody is there to answer. Decide yourself and say what you assumed."
-
-
-class AnswerError(ValueError):
-    """A line is no answer; the message says what is wrong with it."""
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
@@ -58,34 +55,31 @@ async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
         yield rest
 
 
-async def take_answer(handle: SessionHandle, line: bytes) -> None:
-    """Do what a line says. Raises `AnswerError`, or the session's errors when it cannot be done."""
-    if not line.strip():
-        return
+def read_submission(line: bytes) -> Submission:
+    """Return what a line asks: a submission with its `type`, or one of the short forms. Raises `SubmissionError`."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise AnswerError(f"not valid JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise AnswerError("an answer is an object")
+        raise SubmissionError(f"not valid JSON: {error}") from error
     match answer:
-        case {"request": str(request), "input": dict(call_input)}:
-            await handle.do(EditCall(request=request, input=call_input))
-        case {"request": str(request), "verdict": "allow" | "deny" as verdict}:
-            scope = answer.get("scope", "once")
-            if scope not in {"once", "session"}:
-                raise AnswerError("scope is once or session")
-            comment, mode = str(answer.get("comment", "")), str(answer.get("mode", ""))
-            await handle.do(Decide(request=request, verdict=verdict, scope=scope, comment=comment, mode=mode))
-        case {"question": str(question), "answer": str(text)}:
-            await handle.do(Answer(question=question, answer=text))
-        case {"step": str(step), "resolution": "happened" | "run_again" | "skip" as resolution}:
-            await handle.do(Resolve(step=step, resolution=resolution, comment=str(answer.get("comment", ""))))
+        case {"type": str()}:
+            return parse(line)
+        case {"request": str(), "input": dict()}:
+            kind = "edit_call"
+        case {"request": str(), "verdict": _}:
+            kind = "decide"
+        case {"question": str(), "answer": _}:
+            kind = "answer"
+        case {"step": str(), "resolution": _}:
+            kind = "resolve"
+        case dict():
+            raise SubmissionError('neither a submission with a "type" nor a decision {"request", "verdict"}')
         case _:
-            raise AnswerError('neither a decision {"request", "verdict"} nor another answer that is known')
+            raise SubmissionError("an answer is an object")
+    return parse(json.dumps({**answer, "type": kind}))
 
 
-async def deny_all(handle: SessionHandle) -> None:
+async def deny_all(handle: Session) -> None:
     """Deny what waits, since nobody is there any more."""
     state: Any = handle.state
     for request in state.permissions.pending:

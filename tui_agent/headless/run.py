@@ -9,11 +9,11 @@ from typing import TextIO
 
 from tui_agent.events import EventBase
 from tui_agent.exit_watch import ExitWatch
-from tui_agent.headless.answers import AnswerError, deny_all, read_lines, take_answer
+from tui_agent.headless.answers import deny_all, read_lines, read_submission
 from tui_agent.headless.progress import ExitCode, Progress
 from tui_agent.headless.reports import REPORTS, Output, Report, notice_of
 from tui_agent.session import JournalError, NoSuchRequest, SessionError, SessionHandle, SessionState, Update
-from tui_agent.submissions import EndBackground, Interrupt, Submit
+from tui_agent.submissions import EndBackground, Interrupt, SubmissionError, Submit
 from tui_agent.text import inert_line
 
 
@@ -108,9 +108,11 @@ class HeadlessRun:
     async def _take_answers(self, answers: AsyncIterator[bytes]) -> None:
         """Do what the lines say; when they end, nobody is there and what still asks is denied."""
         async for line in answers:
+            if not line.strip():
+                continue
             try:
-                await take_answer(self._handle, line)
-            except (AnswerError, SessionError, NoSuchRequest) as error:
+                await self._handle.do(read_submission(line))
+            except (SubmissionError, SessionError, NoSuchRequest) as error:
                 self._err.write(f"not an answer that can be taken: {inert_line(str(error))}\n")
                 self._err.flush()
         self._answers_ended = True

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tui_agent.session.files import workspace_files
     from tui_agent.session.handle import SessionHandle
     from tui_agent.session.options import OpenOptions
+    from tui_agent.session.protocol import Session
     from tui_agent.session.reports import ToolReport, export_session, tool_reports
     from tui_agent.session.sessions import (
         SearchHit,
@@ -71,6 +72,7 @@ _HOMES = {
     "NoSuchRequest": "tui_agent.permissions.broker",
     "NoticeItem": "tui_agent.context.items",
     "OpenOptions": "tui_agent.session.options",
+    "Session": "tui_agent.session.protocol",
     "PermissionsState": "tui_agent.permissions.state",
     "PromptItem": "tui_agent.context.items",
     "Query": "tui_agent.permissions.trail",
@@ -136,6 +138,7 @@ __all__ = [
     "RulePreview",
     "RunEndItem",
     "SearchHit",
+    "Session",
     "SessionBusy",
     "SessionError",
     "SessionHandle",
