@@ -18,7 +18,7 @@ from tui_agent.models.capabilities import (
     named_feature,
     retirement,
 )
-from tui_agent.models.fields import features_of, make_head
+from tui_agent.models.fields import features_of, make_head, without
 from tui_agent.models.offline import OfflineServer
 from tui_agent.models.offline.errors import invalid
 from tui_agent.runtime import Runtime
@@ -327,3 +327,19 @@ async def test_a_server_that_says_nothing_of_strict_tools_is_sent_none(serve: An
 )
 def test_a_schema_that_is_too_much_for_the_server_is_about_strict_tools(words: str) -> None:
     assert named_feature(words, {"thinking", "strict_tools", "cache"}) == "strict_tools"
+
+
+def test_what_a_server_searched_is_text_for_one_that_cannot() -> None:
+    call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "marzipan"}}
+    found = {"type": "web_search_result", "title": "T", "url": "https://example.org", "encrypted_content": "E"}
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [found]}
+    body = body_of("hi", tools=[{"type": "web_search_20260318", "name": "web_search", "max_uses": 1}])
+    body["messages"].append({"role": "assistant", "content": [call, result]})
+    assert "web_search" in features_of(body)
+    changed, _ = without(json.dumps(body).encode(), ["web_search"])
+    plain = json.loads(changed)
+    assert plain["tools"] == []
+    assert [block["type"] for block in plain["messages"][-1]["content"]] == ["text", "text"]
+    assert "marzipan" in changed.decode()
+    assert "T https://example.org" in changed.decode()
+    assert "web_search" not in features_of(plain)

@@ -35,6 +35,7 @@ def marked(mark: Any) -> dict[str, Any]:
     return {"type": "text", "text": "s", "cache_control": mark}
 
 
+WEB = {"type": "web_search_20260318", "name": "web_search"}
 CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
 OPTIONAL = {f"p{number}": {"type": "string"} for number in range(25)}
 
@@ -63,6 +64,12 @@ BROKEN: list[tuple[list[Any], dict[str, Any], str]] = [
     (["hi"], {"tools": [strict({**CLOSED, "properties": {"a": {"enum": ["b"]}}})]}, "must have a 'type'"),
     (["hi"], {"tools": [strict({**CLOSED, "properties": OPTIONAL})]}, "too many optional"),
     (["hi"], {"tools": [{**strict(CLOSED), "name": f"t{i}"} for i in range(21)]}, "Too many strict tools"),
+    (["hi"], {"tools": [{**WEB, "type": "web_search_20200101"}]}, "does not match"),
+    (["hi"], {"tools": [{**WEB, "name": "search"}]}, "name: Input should be 'web_search'"),
+    (["hi"], {"tools": [{**WEB, "max_uses": 0}]}, "greater than 0"),
+    (["hi"], {"tools": [{**WEB, "max_content_tokens": 5}]}, "Extra inputs"),
+    (["hi"], {"tools": [{**WEB, "allowed_domains": ["a.org"], "blocked_domains": ["b.org"]}]}, "only one of"),
+    (["hi"], {"tools": [{**WEB, "allowed_domains": ["https://a.org"]}]}, "is no domain"),
     ([user({**png(10), "source": {**png(10)["source"], "data": "***"}})], {}, "invalid base64"),
     ([user(png(8001))], {}, "8000 pixels"),
     ([user(*(png(2001) for _ in range(21)))], {}, "many-image requests: 2000 pixels"),

@@ -20,6 +20,7 @@ from tui_agent.agents.handover import work_until_end
 from tui_agent.agents.hands import Hands, Show
 from tui_agent.agents.metering import MeteredRequest, to_the_end
 from tui_agent.agents.repair import repair_history
+from tui_agent.agents.server_tools import offered_server_tools
 from tui_agent.agents.services import Services
 from tui_agent.agents.turn import Turn
 from tui_agent.agents.waiting import ANSWERING, ASKING, WATCHED, waited_for_user
@@ -48,8 +49,10 @@ from tui_agent.events import (
     BudgetStopped,
     ContextNoted,
     ContextStale,
+    JsonObject,
     Notice,
     PoolAssembled,
+    PoolEntry,
     PromptAccepted,
     RunFinished,
     RunStarted,
@@ -339,6 +342,7 @@ class Agent:
         pool = self.hands.new_pool
         model = await services.model()
         strict = services.client.capabilities.offers("strict_tools", model.id)
+        served, entries = await self._server_tools(model.id)
         memory = await asyncio.to_thread(load_memory, services.config_dir, services.workspace, services.runtime.home)
         chosen = await asyncio.to_thread(choose_memory, memory, services.memory_files, services.config_dir)
         loaded = await asyncio.to_thread(
@@ -347,17 +351,26 @@ class Agent:
             workspace=services.workspace,
             model=services.conversation().model,
             memory=chosen.given,
-            tools=pool.api_tools(strict=strict),
+            tools=[*pool.api_tools(strict=strict), *served],
             added=services.system_prompt if self._is_main else "",
             facts=await self._facts([tool.name for tool in pool.tools]),
             runtime=services.runtime,
             reason=reason,
         )
-        assembled = PoolAssembled(agent_type=self.type.name, entries=list(pool.entries))
+        assembled = PoolAssembled(agent_type=self.type.name, entries=[*pool.entries, *entries])
         problems = [Notice(level="warning", code="memory", message=problem) for problem in memory.problems]
         if chosen.held:
             problems.append(held_notice(describe_held(chosen.held), attended=not services.broker.unattended))
         await self.recorder.record(assembled, loaded, *(problems if self._is_main else ()))
+
+    async def _server_tools(self, model: str) -> tuple[list[JsonObject], list[PoolEntry]]:
+        """Return the tools that the model's server is to run itself, and their entries in the pool."""
+        wanted = self.services.server_tools
+        names = tuple(name for name in wanted.names if self.type.tools is None or name in self.type.tools)
+        if not names:
+            return [], []
+        rules = await asyncio.to_thread(self.services.broker.rules)
+        return offered_server_tools(replace(wanted, names=names), self.services.client.capabilities, model, rules)
 
     async def _facts(self, offered: Collection[str]) -> dict[str, str]:
         """Return what holds for the session now, by name, as the model reads it; `offered` are its tools."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,9 @@ from tui_agent.models import (
     StalledError,
     TimedOutError,
 )
+
+RESULT_TOKENS = 20_000
+"""Tokens that a search or a fetch by the model's server adds to the prompt, at most: fetches are bounded to it."""
 
 COUNT_SECONDS = 10.0
 """How long to wait for the server to count; the estimate serves after that."""
@@ -207,14 +211,20 @@ class MeteredRequest:
     def _demand(self, request: Request, input_tokens: int, attempt: int, wanted: int) -> Demand:
         catalog, known = self.services.catalog, self._calibration
         factor = catalog.unknown_factor if known is None else catalog.factor(known.inference_geo, known.speed)
-        price = catalog.worst_price(self.model.id, input_tokens, hour=_asks_for_hour(request), factor=factor)
+        hour = _asks_for_hour(request)
+        searches, uses = _server_uses(request)
+        first = input_tokens + uses * RESULT_TOKENS
+        # Before each further round of the server's own tools the whole prompt goes to the model again.
+        again = uses * input_tokens + RESULT_TOKENS * uses * (uses - 1) // 2
+        price = catalog.worst_price(self.model.id, input_tokens + first * bool(uses), hour=hour, factor=factor)
         return Demand(
             model=self.model.id,
             turns=int(attempt == 1 and self.purpose == "turn"),
-            input_tokens=input_tokens,
+            input_tokens=first + again,
             output_tokens=wanted,
             input_price=price.input if price else None,
             output_price=price.output if price else None,
+            fixed_cost=searches * catalog.web_search,
         )
 
     def _expected_cost(self, request: Request, estimate: Estimate, most_output: int) -> float | None:
@@ -237,6 +247,19 @@ def _asks_for_hour(request: Request) -> bool:
     """Whether the server is asked to keep the prompt for an hour."""
     # Marks for the cache stand before the messages; within a text the quotes would be escaped.
     return request.body.find(b'"ttl":"1h"', 0, request.body.find(b',"messages":')) >= 0
+
+
+def _server_uses(request: Request) -> tuple[int, int]:
+    """Return how many searches a request allows the model's server, and how many uses of its tools in all."""
+    head = request.prefix.partition(b',"messages":')[0]
+    if b'"type":"web_' not in head:
+        return 0, 0
+    searches = uses = 0
+    for tool in json.loads(b"{" + head + b"}").get("tools", []):
+        if str(tool.get("type", "")).startswith("web_"):
+            uses += int(tool["max_uses"])
+            searches += int(tool["max_uses"]) if tool["name"] == "web_search" else 0
+    return searches, uses
 
 
 async def to_the_end(work: Awaitable[object]) -> None:

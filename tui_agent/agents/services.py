@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tui_agent.agents.server_tools import ServerTools
 from tui_agent.budget import BudgetState, Meter
 from tui_agent.context import ConversationState, History, MemoryChoice
 from tui_agent.events import BudgetStopped, Event
@@ -64,6 +65,7 @@ class Services:
     stopping: set[str] = field(default_factory=set)
     memory_files: MemoryChoice = "ask"
     system_prompt: str = ""
+    server_tools: ServerTools = ServerTools()
     compact_at: int | None = None
     interrupting: bool = False
     interrupt_reason: str = ""

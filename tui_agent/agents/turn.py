@@ -9,6 +9,7 @@ from functools import partial
 
 from tui_agent.agents.calls import with_distinct_calls
 from tui_agent.agents.metering import MeteredRequest
+from tui_agent.agents.server_tools import web_notices
 from tui_agent.agents.services import Services
 from tui_agent.context import INTERRUPTED, AnswerStop, LastTurn, Request, miss_reason
 from tui_agent.events import (
@@ -183,6 +184,7 @@ class Turn:
         self._over = True
         remarks = self.metered.remarks(usage, cost)
         notices = [Notice(level="warning", code="server", message=problem) for problem in problems]
+        notices += web_notices(content)
         steps = plan(self.id, content, stop)
         await self.metered.settle(finished, *steps, *notices, *remarks, drop_chunks=[self.id])
         return finished

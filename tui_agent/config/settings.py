@@ -146,6 +146,21 @@ class Settings(BaseModel):
         strict=False,
         description="Domains that sandboxed commands may reach; *.example.org for all below one.",
     )
+    web_search: bool = Field(
+        default=False, description="Let the model's server search the web by itself; each search is priced."
+    )
+    web_fetch: bool = Field(default=False, description="Let the model's server fetch web pages by itself.")
+    web_max_uses: int = Field(
+        default=5, ge=1, le=20, description="Searches, and pages, of one request by the model's server, at most."
+    )
+    web_allowed_domains: tuple[Domain, ...] = Field(
+        default=(), strict=False, description="The only domains for web_search and web_fetch, with all below them."
+    )
+    web_blocked_domains: tuple[Domain, ...] = Field(
+        default=(),
+        strict=False,
+        description="Domains that web_search and web_fetch leave out; not together with web_allowed_domains.",
+    )
     pass_environment: tuple[str, ...] = Field(
         default=(),
         strict=False,
@@ -216,6 +231,11 @@ def load_settings(paths: Paths, workspace: Path, environment: Mapping[str, str])
     if "prices" in values:
         values["prices"] = str(paths.config / values["prices"])
     values.update(_from_environment(environment, problems))
+    if values.get("web_allowed_domains") and values.get("web_blocked_domains"):
+        # Which of them would be meant is not known: no domain is searched.
+        message = "web_allowed_domains and web_blocked_domains cannot both be set; web search and fetch are off"
+        problems.append(Problem(str(paths.settings), None, message))
+        values |= {"web_search": False, "web_fetch": False}
     settings = Settings.model_validate(values)
     project = _read(project_settings(workspace), problems, beneath=workspace)
     return LoadedSettings(_tightened(settings, project, paths, problems), tuple(problems))

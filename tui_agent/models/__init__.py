@@ -4,7 +4,7 @@ Knows the Messages API and nothing of tools, sessions or the screen. Importing i
 imported by `ModelClient.prepare`.
 """
 
-from tui_agent.models.capabilities import Capabilities, ModelFacts, retirement
+from tui_agent.models.capabilities import Capabilities, Feature, ModelFacts, retirement
 from tui_agent.models.catalog import Catalog, CatalogError, Model, Price, Rates, load_catalog
 from tui_agent.models.client import ModelClient, ModelRequest
 from tui_agent.models.errors import (
@@ -40,6 +40,7 @@ __all__ = [
     "ContextTooLongError",
     "CutStreamError",
     "Delta",
+    "Feature",
     "Head",
     "InvalidRequestError",
     "MalformedResponseError",

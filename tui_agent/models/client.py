@@ -462,8 +462,8 @@ class ModelClient:
 _MARK_OF: dict[Feature, bytes] = {
     "strict_tools": b'"strict":',
     "compaction_block": b'"compaction"',
-    "web_search": b'"web_search',
-    "web_fetch": b'"web_fetch',
+    "web_search": b'"web_search"',
+    "web_fetch": b'"web_fetch"',
 }
 """What a request's body holds if it uses a feature of its lasting part: looked for before the body is parsed."""
 

@@ -114,7 +114,7 @@ def features_of(body: object) -> set[Feature]:
     if any("strict" in tool for tool in tools):
         found.add("strict_tools")
     for feature in _SERVER_TOOLS:
-        if any(str(tool.get("type", "")).startswith(feature) for tool in tools):
+        if any(str(tool.get("type", "")).startswith(feature) for tool in tools) or _served(body, feature):
             found.add(feature)
     if "compaction" in blocks_of(body):
         found.add("compaction_block")
@@ -150,13 +150,47 @@ def drop(body: dict[str, Any], feature: Feature) -> None:
             for tool in body["tools"]:
                 tool.pop("strict", None)
         case "web_search" | "web_fetch":
-            body["tools"] = [tool for tool in body["tools"] if not str(tool.get("type", "")).startswith(feature)]
+            tools = body.get("tools") or []
+            body["tools"] = [tool for tool in tools if not str(tool.get("type", "")).startswith(feature)]
+            for message in body["messages"]:
+                if isinstance(message.get("content"), list):
+                    message["content"] = [_served_as_text(block, feature) for block in message["content"]]
         case "compaction_block":
             body["messages"] = [_as_text(message) for message in body["messages"]]
         case "thinking" | "diagnostics" | "fallbacks":
             body.pop(feature, None)
         case "cache":
             body.pop("cache_control", None)
+
+
+def _served(body: dict[str, Any], feature: Feature) -> bool:
+    """Whether the messages hold calls or results of a tool that the server ran itself."""
+    return any(
+        _is_served(block, feature)
+        for message in body.get("messages") or []
+        if isinstance(message, dict) and isinstance(message.get("content"), list)
+        for block in message["content"]
+    )
+
+
+def _is_served(block: object, feature: Feature) -> bool:
+    if not isinstance(block, dict):
+        return False
+    kind = block.get("type")
+    return kind == f"{feature}_tool_result" or (kind == "server_tool_use" and block.get("name") == feature)
+
+
+def _served_as_text(block: Any, feature: Feature) -> Any:
+    """Return a call or a result of such a tool as text, which any server takes; other blocks as they are."""
+    if not _is_served(block, feature):
+        return block
+    if block["type"] == "server_tool_use":
+        return {"type": "text", "text": f"[{feature}: {json.dumps(block.get('input'), ensure_ascii=False)}]"}
+    content = block.get("content")
+    results = content if isinstance(content, list) else [content]
+    found = [f"{one.get('title') or ''} {one.get('url') or ''}".strip() for one in results if isinstance(one, dict)]
+    lines = [line for line in found if line] or ["no result that can be read here"]
+    return {"type": "text", "text": "\n".join([f"[result of {feature}]", *lines])}
 
 
 def _as_text(message: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tui_agent.agents import Services, narrowing_for
+from tui_agent.agents import ServerTools, Services, narrowing_for
 from tui_agent.budget import Meter
 from tui_agent.config.settings import Effort, LoadedSettings
 from tui_agent.events import Notice
@@ -136,6 +136,7 @@ def assemble(
         ),
         compact_at=given.compact_at,
         memory_files=options.memory_files or given.memory_files,
+        server_tools=ServerTools.of(given),
         system_prompt=_joined(given.append_system_prompt, options.system_prompt),
     )
     return SessionCore(

@@ -27,11 +27,15 @@ STOP_REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call. `raw`, where given, is sent as the input's JSON, valid or not."""
+    """A tool call. `raw`, where given, is sent as the input's JSON, valid or not.
+
+    `served` is what the server's own tool found, as the content of its result block; None for the client's tools.
+    """
 
     tool: str
     input: dict[str, Any] = field(default_factory=dict)
     raw: str | None = None
+    served: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Message:
         self.stop_detail = answer.stop_detail
         self._budget = request.max_tokens
         self._truncated = False
+        self.usage: dict[str, Any] = {}
         if answer.thinking and request.thinking:
             thinking = self._fit(answer.thinking)
             thinking = thinking if request.thinking_shown else ""
@@ -92,10 +97,10 @@ class Message:
             self._append({"type": "text", "text": self._fit(answer.text)})
         for number, call in enumerate(answer.calls):
             self._call(f"toolu_{digest[24:44]}{number:02}", call)
-        self.stop_reason = (
-            "max_tokens" if self._truncated else answer.stop or ("tool_use" if answer.calls else "end_turn")
-        )
-        self.usage = {**input_usage, "output_tokens": min(request.max_tokens, request.max_tokens - self._budget + 1)}
+        own = any(call.served is None for call in answer.calls)
+        self.stop_reason = "max_tokens" if self._truncated else answer.stop or ("tool_use" if own else "end_turn")
+        output = min(request.max_tokens, request.max_tokens - self._budget + 1)
+        self.usage = {**input_usage, **self.usage, "output_tokens": output}
         if answer.compaction:
             # As the API does: what the compaction used stands in its iteration, and the top level is 0.
             used = {key: value for key, value in self.usage.items() if key in _ITERATION}
@@ -126,7 +131,17 @@ class Message:
         sent = self._fit(whole)
         if sent != whole or call.raw is not None:
             self.raw[len(self.content)] = sent
-        self.content.append({"type": "tool_use", "id": call_id, "name": call.tool, "input": call.input})
+        if call.served is None:
+            self.content.append({"type": "tool_use", "id": call_id, "name": call.tool, "input": call.input})
+            return
+        served_id = call_id.replace("toolu_", "srvtoolu_")
+        self.content.append({"type": "server_tool_use", "id": served_id, "name": call.tool, "input": call.input})
+        self.content.append({
+            "type": f"{call.tool}_tool_result", "tool_use_id": served_id, "content": call.served
+        })  # fmt: skip
+        name = f"{call.tool}_requests"
+        counts = self.usage.setdefault("server_tool_use", {"web_search_requests": 0, "web_fetch_requests": 0})
+        counts[name] = counts.get(name, 0) + 1
 
     def body(self) -> dict[str, Any]:
         """Return the message whole, as an answer that is not streamed has it."""
@@ -156,7 +171,12 @@ class Message:
         yield Piece("message_stop", {"type": "message_stop"})
 
     def _block_pieces(self, index: int, block: dict[str, Any], delta_tokens: int) -> Iterator[Piece]:
+        if block["type"].endswith("_tool_result"):
+            yield _piece("content_block_start", index, "content_block", block)
+            yield Piece("content_block_stop", {"type": "content_block_stop", "index": index})
+            return
         empty: dict[str, Any] = {
+            "server_tool_use": {**block, "input": {}},
             "text": {**block, "text": ""},
             "thinking": {**block, "thinking": "", "signature": ""},
             "tool_use": {**block, "input": {}},
@@ -169,7 +189,7 @@ class Message:
             yield _piece("content_block_delta", index, "delta", delta, text_tokens(block["content"]))
             yield Piece("content_block_stop", {"type": "content_block_stop", "index": index})
             return
-        if block["type"] == "tool_use":
+        if block["type"] in {"tool_use", "server_tool_use"}:
             text = self.raw.get(index, json.dumps(block["input"], ensure_ascii=False))
         else:
             text = block[key]
@@ -212,6 +232,7 @@ _DELTAS = {
     "text": ("text_delta", "text"),
     "thinking": ("thinking_delta", "thinking"),
     "tool_use": ("input_json_delta", "partial_json"),
+    "server_tool_use": ("input_json_delta", "partial_json"),
 }
 
 

@@ -118,7 +118,10 @@ def _lines(text: str) -> dict[str, int]:
 _TOP = {"title", "prompt", "turn", "side"}
 _SIDE = {"match", "turn"}
 _TURN = {"text", "thinking", "call", "stop", "stop_detail", "speed", "fault", "expect"}
-_CALL = {"tool", "input", "raw"}
+_CALL = {"tool", "input", "raw", "served"}
+SERVED = ("web_search", "web_fetch")
+"""Tools that the server runs itself; `served` is the content of the result block."""
+
 _EXPECT = {"prompt", "result", "error", "tools", "system"}
 
 
@@ -196,7 +199,10 @@ class _Parser:
             raise self._error(f"{at}.input", f"input is a table, not {inputs!r}")
         if not _is_json(inputs):
             raise self._error(f"{at}.input", "input holds a date or time, which JSON does not have")
-        return Call(tool, inputs, self._text(table, "raw", at) or None)
+        served = table.get("served")
+        if served is not None and (tool not in SERVED or not _is_json(served)):
+            raise self._error(f"{at}.served", f"served is for the server's own tools: {', '.join(SERVED)}")
+        return Call(tool, inputs, self._text(table, "raw", at) or None, served)
 
     def _expectation(self, turn: Mapping[str, Any], parent: str) -> Expectation:
         at = f"{parent}.expect"

@@ -354,7 +354,7 @@ class OfflineServer:
                 "effort": {**yes, **dict.fromkeys(levels, yes)},
                 "image_input": {"supported": model.images},
                 "pdf_input": {"supported": model.documents},
-                "server_tools": {**no, "web_search": no, "code_execution": no},
+                "server_tools": {**yes, "web_search": yes, "code_execution": no},
                 "structured_outputs": yes,
                 "thinking": {"supported": model.thinking, "types": thinks},
             },

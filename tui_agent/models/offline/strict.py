@@ -51,6 +51,7 @@ def check_fields(body: dict[str, Any]) -> None:
     _check_output(body.get("output_config"))
     _check_sampling(body)
     _check_strict(body.get("tools") or [])
+    _check_web(body)
     _check_lives(body)
     _check_media(body)
     if body.get("thinking"):
@@ -105,6 +106,55 @@ def _check_sampling(body: dict[str, Any]) -> None:
         raise invalid("stop_sequences: Input should be a valid list of strings")
     if any(not one.strip() for one in sequences):
         raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
+
+
+_WEB_TYPES = frozenset({
+    "web_search_20250305", "web_search_20260209", "web_search_20260318",
+    "web_fetch_20250910", "web_fetch_20260209", "web_fetch_20260309", "web_fetch_20260318",
+})  # fmt: skip
+_WEB_FIELDS = frozenset({
+    "type", "name", "allowed_callers", "allowed_domains", "blocked_domains", "cache_control", "citations",
+    "defer_loading", "max_content_tokens", "max_uses", "response_inclusion", "strict", "url_sources", "use_cache",
+    "user_location",
+})  # fmt: skip
+"""The versions of the web tools, and their fields (the SDK's types)."""
+
+_FETCH_ONLY = {"citations", "max_content_tokens", "url_sources", "use_cache"}
+
+
+def _check_web(body: dict[str, Any]) -> None:
+    """Raise `ApiError` for a web tool that is not as the API has it, or a call of one that has no result."""
+    for number, tool in enumerate(body.get("tools") or []):
+        kind = str(tool.get("type") or "")
+        if not kind.startswith("web_"):
+            continue
+        where = f"tools.{number}"
+        if kind not in _WEB_TYPES:
+            raise invalid(f"{where}: Input tag '{kind}' found using 'type' does not match any of the expected tags")
+        name = kind.rpartition("_")[0]
+        known = _WEB_FIELDS - (_FETCH_ONLY if name == "web_search" else {"user_location"})
+        unknown = sorted(tool.keys() - known)
+        if unknown:
+            raise invalid(f"{where}.{kind}.{unknown[0]}: Extra inputs are not permitted")
+        if tool.get("name") != name:
+            raise invalid(f"{where}.{kind}.name: Input should be '{name}'")
+        for field in ("max_uses", "max_content_tokens"):
+            value = tool.get(field, 1)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise invalid(f"{where}.{kind}.{field}: Input should be greater than 0")
+        if tool.get("allowed_domains") and tool.get("blocked_domains"):
+            raise invalid(f"{where}.{kind}: only one of allowed_domains and blocked_domains may be given")
+        for domain in (*(tool.get("allowed_domains") or ()), *(tool.get("blocked_domains") or ())):
+            if "://" in domain or domain.startswith("*"):
+                raise invalid(f"{where}.{kind}: {domain} is no domain")
+    for number, message in enumerate(body["messages"]):
+        content = blocks(message["content"])
+        called = [block.get("id") for block in content if block["type"] == "server_tool_use"]
+        for index, block in enumerate(content):
+            kind, answered = block["type"], block.get("tool_use_id")
+            if kind in {"web_search_tool_result", "web_fetch_tool_result"} and answered not in called:
+                where = f"messages.{number}.content.{index}"
+                raise invalid(f"{where}: unexpected `tool_use_id` found in `{kind}` blocks: {answered}")
 
 
 MAX_STRICT_TOOLS = 20
