@@ -136,13 +136,13 @@ def test_a_check_that_fails_asks() -> None:
 
 
 def test_a_line_that_takes_too_long_asks() -> None:
-    from tui_agent.permissions import guard
+    from tui_agent.permissions.guard import judging
     from tui_agent.permissions.guard.model import Places, Surroundings
     from tui_agent.permissions.rules import RuleSet
 
-    ticks = iter([0.0, guard.PATIENCE + 1])
+    ticks = iter([0.0, judging.PATIENCE + 1])
     surroundings = Surroundings("/w", Places("/h", "/w"), RuleSet())
-    assert guard.judge_line("ls", surroundings, monotonic=lambda: next(ticks)).verdict == "ask"
+    assert judging.judge_line("ls", surroundings, monotonic=lambda: next(ticks)).verdict == "ask"
 
 
 def test_deny_checks_hold_behind_any_number_of_commands() -> None:
