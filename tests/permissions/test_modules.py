@@ -43,7 +43,15 @@ CASES: tuple[tuple[str, str, tuple[str, ...], str], ...] = (
 def test_the_verdict_needs_the_module(module: str, line: str, allow: tuple[str, ...], wanted: str) -> None:
     assert judge(line, allow=allow).verdict == wanted
     without = {judge(line, allow=allow, without=module).verdict}
-    if module in ("parser_differential", "literal_argv", "substitution", "parse", "heredoc"):
+    if module in (
+        "parser_differential",
+        "literal_argv",
+        "substitution",
+        "parse",
+        "heredoc",
+        "shadowing",
+        "eval_builtins",
+    ):
         # two readings guard the same line: the module itself must say it
         said = {m.name: m.verdict for m in judge(line, allow=allow).modules}
         assert said[module] == wanted

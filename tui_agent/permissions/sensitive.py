@@ -55,8 +55,8 @@ _GIT_STEERING = re.compile(
 _STEERING = re.compile(
     r"(?i)/(\.bashrc|\.bash_profile|\.bash_login|\.bash_logout|\.profile|\.zshrc|\.zshenv|\.zprofile|\.zlogin|\.inputrc|\.gitconfig|\.gitmodules|"
     r"\.gitattributes|\.envrc|\.mcp\.json|\.npmrc|\.yarnrc(\.yml)?|\.pnpmfile\.c?js|\.pre-commit-config\.yaml|\.ripgreprc|\.curlrc|\.wgetrc|"
-    r"\.vimrc|\.exrc|\.tmux\.conf|crontab|sitecustomize\.py|usercustomize\.py|authorized_keys|\.ssh/.*|\.(vscode|idea|husky|devcontainer|cargo)/.*|"
-    r"\.github/workflows/.*|\.config/(fish|git|systemd|autostart)/.*)$"
+    r"\.vimrc|\.exrc|\.tmux\.conf|crontab|sitecustomize\.py|usercustomize\.py|authorized_keys|\.ssh/.*|\.(vscode|idea|husky|devcontainer|cargo|cursor|codex|gemini|windsurf|claude|direnv|mise)(/.*)?|"
+    r"\.github/workflows/.*|\.config/(fish|git|systemd|autostart)/.*|(\.?venv|env)/(bin/.*|pyvenv\.cfg|.*\.pth))$"
 )
 
 

@@ -75,6 +75,13 @@ _WRITERS = frozenset(
         "mkdir",
     ]
 )
+_RUN_LATER = re.compile(
+    r"(?i)/(package\.json|conftest\.py|toxfile\.py|noxfile\.py|tasks\.py|setup\.(py|cfg)|pyproject\.toml|tox\.ini|pytest\.ini|mise\.toml|"
+    r"\.tool-versions|(gnu)?makefile|justfile|taskfile\.ya?ml|rakefile|gemfile|build\.rs|rust-toolchain(\.toml)?|jest\.config\.\w+|"
+    r"vite\.config\.\w+|webpack\.config\.\w+|\.eslintrc[\w.]*|eslint\.config\.\w+|build\.gradle(\.kts)?|pom\.xml|__init__\.py|[^/]+\.pth)$"
+)
+"""Files of a project that its tools carry out: a command that writes one runs something later."""
+
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|[\w.-]+@[\w.-]+:|//")
 _FILTERS = frozenset(["grep", "head", "tail", "sort", "uniq", "egrep", "fgrep"])
 
@@ -110,6 +117,8 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
         free = usage is not None and any(word is other for other in usage.free)
         if word.glob and not free and _matches(word, command):
             return f"{word.raw} stands for the names of files, which changes what the other words mean"
+    if command.name in ("echo", "printf", ":"):
+        words = words + [word for word in command.words[1:] if word.glob]  # it shows the names that match
     for word in words:
         if (
             command.index in line.usages
@@ -190,6 +199,8 @@ def _steering(word: Word, command: Command) -> str:
         level, reason = write_level(place or "/" + word.text)
         if level == "deny" or (level and command.name in _WRITERS):
             return f"{word.raw}: {reason}"
+        if command.name in _WRITERS and _RUN_LATER.search(place or "/" + word.text):
+            return f"{word.raw}: programs run what it says"
     return ""
 
 

@@ -8,8 +8,11 @@ The rest asks.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
+import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,8 +46,8 @@ RUNNER_ENVIRONMENT = {
 """What the runner must set for a line that was allowed as read-only: it takes the teeth out of git's options."""
 
 _MOST_BYTES = 256 * 1024
-_SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)\s*(?:"((?:[^"\\]|\\.)*)")?\s*\]')
-_KEY = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*(=|$)")
+_LARGEST_INDEX = 32 * 1024 * 1024
+_SECONDS = 2.0
 _RUNS = re.compile(
     r"filter\..*\.(clean|smudge|process)|diff\.(.*\.)?(textconv|command|external)|include(if)?\..*path|"
     r"gpg\.(.*\.)?program|core\.(sshcommand|gitproxy|worktree|attributesfile|alternaterefscommand)|"
@@ -53,6 +56,10 @@ _RUNS = re.compile(
 _TOOL_FILES = {
     "yarn": (".yarnrc.yml", ".yarnrc", ".pnp.cjs", ".yarn"),
     "pnpm": (".pnpmfile.cjs", ".pnpmfile.mjs", "pnpmfile.js"),
+    "pytest": ("conftest.py", "pytest.ini", ".pytest.ini", "tox.ini", "setup.cfg"),
+    "flake8": (".flake8", "setup.cfg", "tox.ini"),
+    "tox": ("toxfile.py",),
+    "pylint": (".pylintrc", "pylintrc", "setup.cfg"),
     "cargo": (".cargo/config.toml", ".cargo/config"),
     "rustc": ("rust-toolchain", "rust-toolchain.toml"),
 }
@@ -110,9 +117,11 @@ def _upwards(folder: str) -> Iterator[str]:
 def _looks_bare(folder: str) -> bool:
     return (
         os.path.basename(folder) != ".git"
-        and os.path.exists(os.path.join(folder, "HEAD"))
-        and os.path.isdir(os.path.join(folder, "objects"))
-        and os.path.isdir(os.path.join(folder, "refs"))
+        and os.path.lexists(os.path.join(folder, "HEAD"))
+        and (
+            os.path.lexists(os.path.join(folder, "commondir"))
+            or (os.path.lexists(os.path.join(folder, "objects")) and os.path.lexists(os.path.join(folder, "refs")))
+        )
     )
 
 
@@ -137,14 +146,21 @@ def _configuration(inner: str, place: str) -> str:
                 files.append(os.path.join(root, "config"))
             if len(files) > 50:
                 return "it has too many submodules to look at"
+    linked = _linked(inner, place)
+    if linked is None:
+        return "its index is too large to look for other repositories in it"
+    for folder in linked:
+        other = _git_folder(os.path.join(folder, ".git"))
+        if other is not None:
+            files += [os.path.join(other, name) for name in ("config", "config.worktree")]
     for file in files:
         if not os.path.lexists(file):
             continue
-        text = _read(file)
-        if text is None:
+        keys = _keys(file)
+        if keys is None:
             return f"{file} cannot be read"
-        submodule = "/modules/" in file
-        for key in _keys(text):
+        submodule = "/modules/" in file or not any(file.startswith(folder + "/") for folder in folders)
+        for key in keys:
             if _RUNS.fullmatch(key):
                 return f"{file} sets {key}, which makes git run programs or follow other files"
             if submodule and key in ("core.fsmonitor", "core.hookspath"):
@@ -152,19 +168,75 @@ def _configuration(inner: str, place: str) -> str:
     return ""
 
 
-def _keys(text: str) -> Iterator[str]:
-    """Yield the keys of a git configuration file, in lower case but for subsections."""
-    section = ""
-    for raw in text.splitlines():
-        match = _SECTION.match(raw)
-        rest = raw
-        if match:
-            name = match.group(1).lower()
-            section = f"{name}.{match.group(2)}" if match.group(2) is not None else name
-            rest = raw[match.end() :]
-        key = _KEY.match(rest)
-        if key and section:
-            yield f"{section}.{key.group(1).lower()}".lower()
+def _keys(file: str) -> frozenset[str] | None:
+    """Return the keys of a git configuration file in lower case, as git itself reads them; None if it cannot."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
+        return None
+    return _keys_of(file, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
+
+
+@functools.lru_cache(maxsize=256)
+def _keys_of(file: str, modified: int, changed: int, size: int, inode: int) -> frozenset[str] | None:
+    """Ask git once for each state of the file."""
+    try:
+        done = subprocess.run(
+            ["git", "config", "--file", file, "--list", "-z", "--name-only", "--no-includes"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env={
+                "PATH": "/usr/bin:/bin:/usr/local/bin",
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_CONFIG_GLOBAL": "/dev/null",
+            },
+            cwd="/",
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0:
+        return None
+    return frozenset(key.lower() for key in done.stdout.decode("utf-8", "replace").split("\0") if key)
+
+
+def _linked(inner: str, place: str) -> list[str] | None:
+    """Return the folders of other repositories that the index links to; None where the index is too large."""
+    index = os.path.join(inner, "index")
+    try:
+        status = os.stat(index)
+        if status.st_size > _LARGEST_INDEX:
+            return None
+        return _links_of(index, place, status.st_mtime_ns, status.st_size, status.st_ino)
+    except OSError:
+        return []
+
+
+@functools.lru_cache(maxsize=64)
+def _links_of(index: str, place: str, modified: int, size: int, inode: int) -> list[str]:
+    with open(index, "rb") as file:
+        content = file.read()
+    if b"\0\0\xe0\0" not in content or content[:4] != b"DIRC":
+        return []
+    done = subprocess.run(
+        ["git", f"--git-dir={os.path.dirname(index)}", "ls-files", "-s", "-z"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env={
+            "PATH": "/usr/bin:/bin:/usr/local/bin",
+            **RUNNER_ENVIRONMENT,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+        },
+        cwd=place,
+        timeout=_SECONDS,
+        check=False,
+    )
+    rows = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return [os.path.join(place, row.split("\t", 1)[1]) for row in rows if row.startswith("160000 ") and "\t" in row]
 
 
 def _read(path: str) -> str | None:
@@ -194,8 +266,8 @@ def _tool(command: Command, cwd: str, surroundings: Surroundings) -> str:
             text = _read(path)
             if text is None:
                 return f"{path} cannot be read, and {name} runs programs that it names"
-            if family in ("yarn", "pnpm") or re.search(
-                r"\b(path|rustc|rustc-wrapper|runner|linker|credential|alias|include|env)\b", text
+            if family in ("yarn", "pnpm", "pytest", "flake8", "tox", "pylint") or re.search(
+                r"\b(path|rustc|rustc-wrapper|runner|linker|credential|alias|include|env)\b|\\", text
             ):
                 return f"{path} makes {name} run programs"
         if family in ("pnpm", "yarn") and '"packageManager"' in (_read(os.path.join(place, "package.json")) or ""):

@@ -114,6 +114,9 @@ _WORDS = frozenset(
         "extglob_pattern",
     ]
 )
+_LOOPS = frozenset(["for_statement", "while_statement", "c_style_for_statement"])
+_MOVES = re.compile(r"\b(cd|pushd|popd)\b")
+_SUBSHELL = re.compile(r"(?<!\$)\([^()]*\)")
 _SEQUENCES = frozenset(["program", "compound_statement", "do_group", "if_statement", "elif_clause", "else_clause"])
 
 
@@ -218,6 +221,8 @@ class _Walk:
             return self.command(node, cwds)
         if kind == "test_command":
             return self.test(node, cwds)
+        if kind in _LOOPS and _MOVES.search(_SUBSHELL.sub("", self.text(node))):
+            cwds = cwds | {None}  # each turn may begin in another folder
         if kind == "for_statement":
             return self.loop(node, cwds)
         if kind == "negated_command":

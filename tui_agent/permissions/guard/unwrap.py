@@ -78,9 +78,8 @@ _SHAPES: dict[str, _Shape] = {
     "noglob": _Shape(),
     "nocorrect": _Shape(),
     "xargs": _Shape(
-        "-0 -r -t -x -p --null --no-run-if-empty --verbose --exit --interactive",
-        "-n -P -L -s -d -I -i -E -a --max-args --max-procs --max-lines --max-chars --delimiter --replace "
-        "--arg-file --eof",
+        "-0 -r -t -x -p -i -l -e --null --no-run-if-empty --verbose --exit --interactive --replace --max-lines --eof",
+        "-n -P -L -s -d -I -E -a --max-args --max-procs --max-chars --delimiter --arg-file",
         safe=True,
         appended=True,
     ),
@@ -274,12 +273,17 @@ def _actions(words: tuple[Word, ...], argv: list[str], actions: frozenset[str], 
     found = []
     for at, text in enumerate(argv):
         if text in actions:
-            end = next((i for i in range(at + 1, len(argv)) if argv[i] in ends), len(argv))
+            end = next((i for i in range(at + 1, len(argv)) if _is_end(argv, i, ends)), len(argv))
             if end > at + 1:
                 found.append(Inner(words[at + 1 : end], at + 1, safe=text == "-exec", appended=True))
         elif "=" in text and text.split("=", 1)[0] in actions:
             found.append(Inner(script=Word(text, text.split("=", 1)[1])))
     return found
+
+
+def _is_end(argv: list[str], at: int, ends: tuple[str, ...]) -> bool:
+    """Say whether the word ends the command of an action: to find, `+` does so only behind `{}`."""
+    return argv[at] in ends and (argv[at] != "+" or argv[at - 1] == "{}")
 
 
 def _ssh(words: tuple[Word, ...], argv: list[str]) -> list[Inner]:

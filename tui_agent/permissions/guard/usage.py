@@ -130,6 +130,12 @@ def usage_of(command: Command) -> Usage:
         check = grammars.AFTER.get(spec.check)
         if check is not None:
             check(command, usage)
+    if command.name == "gh":
+        from tui_agent.permissions.guard.grammars.jq import check_jq
+
+        for flag, value in usage.flags:
+            if flag in ("--jq", "-q"):
+                check_jq(command, Usage(operands=[Word(value, value)]))
     usage.appended = usage.appended or spec.appended
     usage.command = command.name
     return usage
@@ -194,7 +200,7 @@ def _flag(spec: Spec, words: tuple[Word, ...], at: int, usage: Usage) -> int:
         if kind in ("value", "path"):
             if at + 1 >= len(words):
                 raise NotHarmless(f"the flag {name} lacks its value")
-            _take(usage, name, words[at + 1].text, kind, words[at + 1])
+            _separate(spec, usage, name, words[at + 1], kind)
             return at + 2
         usage.flags.append((name, ""))
         return at + 1
@@ -223,10 +229,29 @@ def _bundle(spec: Spec, words: tuple[Word, ...], at: int, usage: Usage) -> int:
                 return at + 1
             if at + 1 >= len(words):
                 raise NotHarmless(f"the flag {flag} lacks its value")
-            _take(usage, flag, words[at + 1].text, kind, words[at + 1])
+            _separate(spec, usage, flag, words[at + 1], kind)
             return at + 2
         usage.flags.append((flag, ""))
     return at + 1
+
+
+def _separate(spec: Spec, usage: Usage, flag: str, word: Word, kind: str) -> None:
+    """Take the next word as a flag's value. One that could be a flag or a path itself is looked at as such.
+
+    So a program that takes the value only in the same word does nothing else than was foreseen.
+    """
+    text = word.text
+    if flag not in spec.pattern:
+        if text.startswith("-") and len(text) > 1 and not text[1:].isdigit():
+            raise NotHarmless(f"{text} after {flag} could be a flag of its own")
+        if (
+            kind != "path"
+            and flag not in ("-L", "-S", "-G", "--grep")
+            and len(text) > 1
+            and text.startswith(("/", "~", "../"))
+        ):
+            usage.paths.append(word)
+    _take(usage, flag, text, kind, word)
 
 
 def _take(usage: Usage, flag: str, value: str, kind: str, word: Word) -> None:

@@ -6,10 +6,11 @@ wrapper, a flag that runs a program, or a name that only begins the same.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from typing import Literal
 
-from tui_agent.permissions.guard.danger import carries_out_input, dangerous_words
+from tui_agent.permissions.guard.coverage import carries_out_input, uncovered
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Level, Line, Surroundings
 from tui_agent.permissions.guard.places import TooManyMatches, guessed_paths, leads_to, real_path
 from tui_agent.permissions.guard.reach import reached
@@ -145,10 +146,9 @@ def allowing_rule(line: Line, command: Command, surroundings: Surroundings) -> t
         if rule.tokens is None and "/" in argv[0]:
             problem = f"{argv[0]} is a program of unknown origin"
             continue
-        named = {token.text for token in rule.tokens or ()}
-        left = [text for text in dangerous_words(command) if text not in named]
+        left = uncovered_by(rule, command)
         if left:
-            problem = f"the rule {rule.text} does not cover {left[0]}"
+            problem = f"the rule {rule.text} does not cover {left}"
             continue
         if line.upstream(command) and carries_out_input(command):
             problem = f"{command.name} would carry out what it is given"
@@ -159,6 +159,25 @@ def allowing_rule(line: Line, command: Command, surroundings: Surroundings) -> t
         return rule, ""
     outer = _covering_parent(line, command, surroundings)
     return (outer, "") if outer else (None, problem)
+
+
+def uncovered_by(rule: Rule, command: Command) -> str:
+    """Return the word of a call that the rule matches but does not cover, empty if there is none."""
+    tokens = rule.tokens or ()
+    if rule.tokens is not None and all(token.raw != "*" for token in tokens):
+        # the words are named; a pattern such as `test*` is not all of a word
+        patterns = [token.text for token in tokens if token.glob]
+        if not patterns:
+            return ""
+    named = {token.text for token in tokens if token.raw != "*" and not token.glob}
+    patterns = [token.text for token in tokens if token.raw != "*" and token.glob]
+    named |= {
+        text for text in command.argv[1:]
+        if ".." not in text.split("/") and any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
+    }  # fmt: skip
+    if named and "/" not in command.argv[0]:
+        named.add(command.argv[0])
+    return uncovered(command, named)
 
 
 def _covering_parent(line: Line, command: Command, surroundings: Surroundings) -> Rule | None:
@@ -172,10 +191,7 @@ def _covering_parent(line: Line, command: Command, surroundings: Surroundings) -
         if rule.tokens is None or not rule.matches_words(parent.argv):
             continue
         exact = rule.literal_count() == len(rule.tokens)
-        named = {token.text for token in rule.tokens}
-        if (exact or (0 <= command.parent_offset < rule.literal_count())) and not [
-            text for text in dangerous_words(command) if text not in named and not exact
-        ]:
+        if (exact or (0 <= command.parent_offset < rule.literal_count())) and not uncovered_by(rule, command):
             return rule
     return None
 

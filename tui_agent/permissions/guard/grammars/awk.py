@@ -37,9 +37,10 @@ def check_program(text: str) -> None:
     if match:
         raise NotHarmless(f"the awk program uses {match.group()}")
     at, before, printing, depth = 0, "", False, 0
+    openers: list[str] = []
     while at < len(text):
         if text[at] == "/" and not _is_value(before):
-            if before in _KEYWORDS:
+            if before in _KEYWORDS or before in ("++", "--"):
                 raise NotHarmless("a regular expression after a word in awk")
             regex = _REGEX.match(text, at)
             if not regex:
@@ -64,12 +65,16 @@ def check_program(text: str) -> None:
             raise NotHarmless("a pipe in awk runs a program")
         elif word in (">", ">=") and printing and depth <= 0:
             raise NotHarmless("awk's > after print writes a file")
+        if word == "(":
+            openers.append(before)
+        elif word == ")" and (openers.pop() if openers else "") in ("if", "while", "for"):
+            word = ";"  # a statement begins
         before = word
 
 
 def _is_value(token: str) -> bool:
     return (
-        token in (")", "]", "++", "--", "$")
+        token in (")", "]")
         or (token[:1] == '"')
         or (bool(re.fullmatch(r"\w[\w.]*", token)) and token not in _KEYWORDS)
     )

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Sequence
 
-from tui_agent.permissions.guard.model import Command
+from tui_agent.permissions.guard.model import Command, Word
 from tui_agent.permissions.guard.usage import NotHarmless, Usage
 
 _ALONE = frozenset(
@@ -96,6 +96,10 @@ _VALUE = frozenset(
 _FILE = frozenset(["-newer", "-anewer", "-cnewer", "-samefile", "-newermm", "-newerma", "-neweram", "-newermc"])
 
 
+def _ends(words: tuple[Word, ...], at: int) -> bool:
+    return words[at].text == ";" or (words[at].text == "+" and words[at - 1].text == "{}")
+
+
 def use_find(command: Command) -> Usage:
     """Return what the call reads. Raises `NotHarmless` for actions that write or ask, and unknown words."""
     words = command.words
@@ -127,7 +131,7 @@ def use_find(command: Command) -> Usage:
             at += 2
         elif text == "-exec":
             started = True
-            end = next((i for i in range(at + 1, len(words)) if words[i].text in (";", "+")), None)
+            end = next((i for i in range(at + 1, len(words)) if _ends(words, i)), None)
             if end is None:
                 raise NotHarmless("-exec without its end")
             at = end + 1

@@ -56,6 +56,8 @@ def use_git(command: Command) -> Usage:
     for flag, value in usage.flags:
         if flag in ("--format", "--pretty") and "%G" in value:
             raise NotHarmless("a format with %G runs gpg")
+        if flag in ("--format", "--sort") and "signature" in value:
+            raise NotHarmless("a format with the signature runs gpg")
         if flag == "--textconv":
             raise NotHarmless("--textconv runs programs")
     check = _CHECKS.get(spec.check)

@@ -7,7 +7,9 @@ import re
 from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless, Usage
 
-_JQ = re.compile(r"(?<![\w.])(env|import|include|input_filename|modulemeta|get_search_list|\$__prog_args)\b|\$ENV")
+_JQ = re.compile(
+    r"(?<![\w.])(env|import|include|input_filename|modulemeta|get_search_list|\$__prog_args)\b|(?<![\w.])ENV\b|\$\s*__"
+)
 _YQ = re.compile(r"\b(env|envsubst|strenv|load\w*|eval|splitDoc|system|filename)\b|\$ENV")
 
 

@@ -8,7 +8,7 @@ from tui_agent.permissions.guard.model import Command
 from tui_agent.permissions.guard.usage import NotHarmless, Spec, Usage, apply_spec
 
 _FLAGS = (
-    "-n -E -r -s -u -z -l --quiet --silent --regexp-extended --separate --unbuffered --null-data --posix --debug "
+    "-n -E -r -s -u -z --quiet --silent --regexp-extended --separate --unbuffered --null-data --posix --debug "
     "--help --version --sandbox"
 )
 _SPEC = Spec(
