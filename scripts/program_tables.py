@@ -39,6 +39,7 @@ _QUIET = re.compile(
 )
 _NUMBER = re.compile(
     r"(?i)^[\[<=({ ]*(n|num|number|count|cols?|columns?|width|size|level|lines?|bytes?|"
+    r"seconds?|secs?|when|digits?|depth|max|min|int|integer)[\]>})=. ]*$"
 )
 _LOOKS = re.compile(
     r"(?i)\b(print|display|show|list|report|search|compar|count|check(?!out)|examine|inspect|compute|calculate|summar|view|"
