@@ -136,6 +136,7 @@ BUBBLEWRAP = {
     "linked_repository": "echo x >> store/config && echo ESCAPED; mkdir -p store/hooks; echo x > "
     "store/hooks/pre-commit "
     "&& echo ESCAPED; mv store other && echo ESCAPED",
+    "replaced_link": "rm .cursor && mkdir .cursor && echo x > .cursor/settings.json; echo done",
     "linked_settings": "echo x > cfg/settings.toml && echo ESCAPED; mv cfg x && echo ESCAPED",
     "settings_of_editors": "for n in .vscode .idea .envrc .devcontainer .zed; do mkdir -p $n; echo x > "
     "$n/tasks.json && "

@@ -323,10 +323,10 @@ def _judge(
     found = narrowing.on(found, call.mode)
     access = call.input.get("access", "sandbox")
     if found.verdict == "allow" and access != "sandbox" and call.mode != "bypass" and call.sandbox != "none":
-        wanted = {"network": "network", "write": "to write in the workspace"}.get(
+        wanted = {"network": "for the network", "write": "to write in the workspace"}.get(
             str(access), "to run outside the sandbox"
         )
-        found = replace(found, verdict="ask", reason=f"it asks for {wanted}", winner="access")
+        found = replace(found, verdict="ask", reason=f"it asks {wanted}", winner="access")
     if found.verdict == "ask" and EXACT + call_hash in granted:
         return replace(found, verdict="allow", reason="granted for this session: exactly this call", winner="grant")
     return found
