@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.sdk_types import check_request
 from tui_agent.models.offline import OfflineServer
+from tui_agent.session.backend import KEEP_VARIABLE
 
 # No test fails by the clock: these machines are shared.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
@@ -87,3 +89,17 @@ def typed_requests() -> Iterator[None]:
     OfflineServer.check_types = staticmethod(check_request)
     yield
     OfflineServer.check_types = None
+
+
+@pytest.fixture(autouse=True)
+def typed_requests_of_processes(isolated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Check what apps that the test starts as processes ask of their offline model, when the test is over."""
+    folder = tmp_path / "requests"
+    monkeypatch.setenv(KEEP_VARIABLE, str(folder))
+    yield
+    for file in sorted(folder.glob("*.json")):
+        kept = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            check_request(kept["path"], kept["body"], frozenset(kept["betas"]))
+        except ValueError as error:
+            pytest.fail(f"A request of an app is not as the SDK's types have it: {error}")

@@ -24,6 +24,10 @@ def _nothing() -> None:
     """Nothing to stop: the server is not ours."""
 
 
+KEEP_VARIABLE = "TUI_AGENT_OFFLINE_REQUESTS"
+"""Environment variable with a folder to which the offline model writes each request, to look at or to check."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """The server and the models it offers. `stop` ends the offline model's server, if that is what answers."""
@@ -57,7 +61,8 @@ def _start_offline(options: OpenOptions, catalog: Catalog, problems: list[EventB
     from tui_agent.models.offline import OfflineServer, load_scenario
 
     scenario = load_scenario(options.scenario) if options.scenario is not None else None
-    server = OfflineServer(scenario)
+    kept = options.runtime.environment.get(KEEP_VARIABLE)
+    server = OfflineServer(scenario, keep_in=Path(kept) if kept else None)
     return Backend(server.start(), "offline", True, catalog, problems, server.stop)
 
 

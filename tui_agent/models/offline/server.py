@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -75,7 +76,8 @@ class OfflineServer:
     `record`, `requests` keeps every request: for tests only, it grows without end. `now` of `runtime` is
     the clock of the simulated cache. With `compaction` it compacts on demand, as the API's beta does.
     `check_types`, where set, is called with path, body and betas of every request that breaks no rule, and raises
-    `ValueError` for what the SDK's own types do not allow: tests set it for all servers.
+    `ValueError` for what the SDK's own types do not allow: tests set it for all servers. With `keep_in`, each request
+    that breaks no rule is written to that folder, for those who run this in a process of its own.
     """
 
     check_types: ClassVar[Callable[[str, dict[str, Any], frozenset[str]], None] | None] = None
@@ -89,6 +91,7 @@ class OfflineServer:
         delta_tokens: int = 4,
         record: bool = False,
         compaction: bool = False,
+        keep_in: Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         catalog: Catalog | None = None,
@@ -100,6 +103,7 @@ class OfflineServer:
         self._speed = speed
         self._delta_tokens = delta_tokens
         self._compaction = compaction
+        self._keep_in = keep_in
         self._requests: list[RecordedRequest] | None = [] if record else None
         self._address = (host, port)
         self._catalog = catalog or load_catalog()
@@ -307,14 +311,24 @@ class OfflineServer:
         """Return the `usage` that the response reports; a server of a test may ask for more."""
         return usage
 
-    @classmethod
-    def _check_types(cls, path: str, body: dict[str, Any], betas: frozenset[str]) -> None:
-        if cls.check_types is None:
+    def _check_types(self, path: str, body: dict[str, Any], betas: frozenset[str]) -> None:
+        if self._keep_in is not None:
+            self._keep(self._keep_in, {"path": path, "body": body, "betas": sorted(betas)})
+        check = type(self).check_types
+        if check is None:
             return
         try:
-            cls.check_types(path, body, betas)
+            check(path, body, betas)
         except ValueError as error:
             raise invalid(f"{error} (not as the SDK's types have it)") from error
+
+    def _keep(self, folder: Path, request: dict[str, Any]) -> None:
+        """Write a request to a file of its own, whole or not at all."""
+        file = folder / f"{os.getpid()}-{self._count:06}.json"
+        folder.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(request), encoding="utf-8")
+        new.replace(file)
 
     def _check_compaction(self, body: Any, betas: frozenset[str]) -> None:
         """Raise `ApiError` for a request to compact that the beta would refuse."""
