@@ -11,7 +11,7 @@ import pytest
 from tests.session.support import Watcher, opened, options
 from tui_agent.sandbox import probe_sandbox
 from tui_agent.session import OpenOptions, SessionError, SessionHandle
-from tui_agent.submissions import AddFolder, Submit, TrustProject
+from tui_agent.submissions import AddFolder, RemoveFolder, Submit, TrustProject
 
 boxed = pytest.mark.skipif(probe_sandbox().kind == "none", reason="needs a sandbox")
 
@@ -118,6 +118,28 @@ async def test_a_folder_that_is_added_lets_a_waiting_call_go_on(tmp_path: Path, 
         await session.idle()
         assert outcomes(session) == ["ok"]
         assert await session.handle.inspect.folders() == [str(other)]
+
+
+async def test_a_folder_that_is_taken_back_is_asked_about_again_and_stays_so(tmp_path: Path, other: Path) -> None:
+    async with opened(editing(tmp_path, folders=(str(other),))) as session:
+        await session.prompt(f"write {other}/a.txt: hello")
+        assert await session.handle.do(RemoveFolder(path="../other")) == str(other)
+        assert await session.handle.inspect.folders() == []
+        with pytest.raises(SessionError, match="not one of the session's added folders"):
+            await session.handle.do(RemoveFolder(path=str(other)))
+        await session.handle.do(Submit(prompt=f"write {other}/b.txt: hello"))
+        await session.event("permission.requested")
+        assert session.of("context.noted")[-1].facts["folders"].startswith("No folder is added")
+        name = session.handle.session
+    async with opened(editing(tmp_path), name) as session:
+        assert await session.handle.inspect.folders() == []
+
+
+async def test_a_folder_that_is_gone_can_be_taken_back(tmp_path: Path, other: Path) -> None:
+    async with opened(editing(tmp_path, folders=(str(other),))) as session:
+        other.rename(tmp_path / "elsewhere")
+        assert await session.handle.do(RemoveFolder(path=str(other))) == str(other)
+        assert session.handle.state.conversation.added == ()
 
 
 async def test_added_folders_come_back_on_resume_and_the_model_is_told(tmp_path: Path, other: Path) -> None:

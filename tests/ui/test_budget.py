@@ -60,7 +60,7 @@ def test_every_limit_has_its_gauge_with_used_reserved_and_left() -> None:
 
 
 def test_the_next_turn_and_the_cache_are_told() -> None:
-    assert "next turn ≤ 24.0k tokens, ≤ $0.09 · likely $0.01" in text(width=64)
+    assert "next turn about $0.01, at most $0.09 · ≤ 24.0k tokens" in text(width=64)
     assert "cache     90%  of the input, 9.0k" in text()
 
 

@@ -244,8 +244,8 @@ async def test_verify_export_registry_and_title_answer_on_the_screen(workspace):
         await me.idle()
         for command, expected in (
             ("/verify", "The journal is whole."),
-            ("/registry", "offered: "),
-            ("/registry commands", "/compact"),
+            ("/tools", "offered: "),
+            ("/tools commands", "/compact"),
         ):
             await me.app.submit(command)
             await me.until(lambda: isinstance(me.app.screen, TextDialog))

@@ -109,8 +109,13 @@ def window_parts(events: Iterable[EventBase]) -> list[WindowPart]:
     return head + parts
 
 
-def describe_window(window: Window) -> list[tuple[str, Literal["title", "muted", "warning", ""]]]:
-    """Return the window as lines of text, each with how it is to be shown: sums by kind, then every part."""
+def describe_window(
+    window: Window, *, details: bool = False
+) -> list[tuple[str, Literal["title", "muted", "warning", ""]]]:
+    """Return the window as lines of text, each with how it is to be shown: sums by kind, then every part.
+
+    With `details`, each part is followed by its file's hash, its time and its event.
+    """
     size = f"{window.size:,} tokens"
     used = f"{window.used:,} of {size} ({window.used / max(1, window.size):.1%})" if window.used else f"0 of {size}"
     lines: list[tuple[str, Literal["title", "muted", "warning", ""]]] = [
@@ -130,13 +135,14 @@ def describe_window(window: Window) -> list[tuple[str, Literal["title", "muted",
                 facts.append("CHANGED on disk since")
             if part.imported_by:
                 facts.append(f"imported by {part.imported_by}")
-            if part.sha256:
+            if details and part.sha256:
                 facts.append(f"sha256 {part.sha256[:12]}")
-            if part.time:
+            if details and part.time:
                 facts.append(f"since {datetime.fromtimestamp(part.time, UTC):%Y-%m-%d %H:%M:%S} UTC")
-            if part.seq:
+            if details and part.seq:
                 facts.append(f"event {part.seq}")
-            lines.append((" " * 10 + " · ".join(facts), "muted"))
+            if facts:
+                lines.append((" " * 10 + " · ".join(facts), "muted"))
     return lines
 
 

@@ -112,6 +112,14 @@ class Control:
         self._core.require_writable()
         return await self._core.rules.add_folder(path)
 
+    async def remove_folder(self, path: str) -> str:
+        """Take back a folder that was added to the session, and return its real path.
+
+        Requests that wait are decided anew. Raises `SessionError`, which says why, for one that was not added so.
+        """
+        self._core.require_writable()
+        return await self._core.rules.remove_folder(path)
+
     async def save_layout(self, layout: JsonObject) -> None:
         """Keep the screen's layout with the session. Does nothing when read-only."""
         if not self._core.read_only and not self._core.closed:

@@ -49,6 +49,12 @@ class FolderGuard:
             raise SessionError(f"{shown} cannot be added: {reason}")
         return real
 
+    def named(self, text: str) -> str:
+        """Return the path that a folder's name stands for, as `checked` does, whether or not it may be added."""
+        path = str(self.home) + text[1:] if text == "~" or text.startswith("~/") else text
+        whole = os.path.normpath(os.path.join(self.workspace, path))  # noqa: PTH118 -- as in `checked`
+        return os.path.realpath(whole) if os.path.lexists(whole) and "\0" not in text else whole
+
     def refusal(self, real: str) -> str:
         """Return why the folder at a real path may not be used like the workspace, empty if it may. Blocking.
 

@@ -63,6 +63,7 @@ from tui_agent.submissions import (
     Fork,
     Interrupt,
     PutBack,
+    RemoveFolder,
     Resolve,
     Revoke,
     SaveLayout,
@@ -346,6 +347,8 @@ class SessionHandle:
                 await self._control.set_cost_limit(submission.dollars)
             case AddFolder():
                 return await self._control.add_folder(submission.path)
+            case RemoveFolder():
+                return await self._control.remove_folder(submission.path)
             case EndBackground():
                 await self._background.end(submission.step)
             case Compact():

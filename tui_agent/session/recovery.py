@@ -88,10 +88,7 @@ def failure(journal: Journal, what: str, error: Exception) -> Crash:
 
 
 def _crash(boot: BootRecord, cause: str, trace: str) -> Crash:
-    reason = (
-        f"The program ended without closing this session (start {boot.number}, process {boot.pid}): {cause}. "
-        "Everything up to then is here."
-    )
+    reason = f"Recovered after a crash: {cause} (start {boot.number}, process {boot.pid}). Nothing on disk was lost."
     return Crash(boot=boot.number, reason=reason, last_seq=boot.last_seq, traceback=trace)
 
 

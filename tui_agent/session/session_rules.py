@@ -27,6 +27,7 @@ from tui_agent.session.starting import (
     start_rules,
 )
 from tui_agent.session.view import SessionView
+from tui_agent.text import inert_line
 
 
 class SessionRules:
@@ -108,6 +109,25 @@ class SessionRules:
         if folder not in held:
             await self._recorder.record(SessionConfigured(folders={"session": [*held, folder]}))
             await self.on_change()
+        return folder
+
+    async def remove_folder(self, path: str) -> str:
+        """Take back a folder that the session was given, and return its real path; it may be gone from the disk.
+
+        Requests that wait are decided anew. Raises `SessionError`, which says why, for one that the session was not
+        given, or that the settings or a rule file add.
+        """
+        sources = self._view.state.conversation.folders
+        held = sources.get("session", ())
+        folder = await asyncio.to_thread(self._guard.named, path)
+        if folder not in held:
+            where = {"settings": "settings.toml (additional_directories)", "files": "the folder's rule files"}
+            adds = next((where[name] for name in where if folder in sources.get(name, ())), "")
+            if adds:
+                raise SessionError(f"{inert_line(path)} is added by {adds}: take it out there")
+            raise SessionError(f"{inert_line(path)} is not one of the session's added folders")
+        await self._recorder.record(SessionConfigured(folders={"session": [name for name in held if name != folder]}))
+        await self.on_change()
         return folder
 
     def _files_changed_folders(self) -> bool:

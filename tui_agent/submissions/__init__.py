@@ -163,6 +163,13 @@ class AddFolder(_Base):
     path: str
 
 
+class RemoveFolder(_Base):
+    """Take back a folder that was added to the session. Returns its real path."""
+
+    type: Literal["remove_folder"] = "remove_folder"
+    path: str
+
+
 class EndBackground(_Base):
     """End a background command by its step, all of them without one."""
 
@@ -220,6 +227,7 @@ Submission = Annotated[
     | Configure
     | SetCostLimit
     | AddFolder
+    | RemoveFolder
     | EndBackground
     | Compact
     | PutBack

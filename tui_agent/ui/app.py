@@ -276,7 +276,7 @@ class TuiAgentApp(SessionApp):
 
         options = self.open_options()
         copied = await copy_locally(text, options.runtime.environment, [str(options.workspace)])
-        self.notify(copied.message, timeout=2 if copied.sure else 6, markup=False)
+        self.notify(copied.message, timeout=2 if copied.sure else 4, markup=False)
 
     def on_conversation_view_copy_requested(self, event: ConversationView.CopyRequested) -> None:
         """Copy an item of the conversation."""

@@ -22,7 +22,7 @@ ONE_ROW = 64
 """Cells from which all that is known of the next turn stands in one row."""
 SHORTEST_BAR = 4
 """Cells of a bar below which the figures have a row of their own."""
-LONGEST = {"cost": len("$0.0050"), "turns": 1, "time": len("0s")}
+LONGEST = {"cost": len("<$0.01"), "turns": 1, "time": len("0s")}
 LONGEST_COUNT = len("12.3k")
 """Cells of the longest figure of a kind and of the others, unless its limit takes more."""
 
@@ -101,15 +101,17 @@ def budget_content(data: BudgetData, width: int) -> Content:
         _fact("cache", rate, cached),
     ]
     tokens = "—" if data.next_tokens is None else f"≤ {compact_number(data.next_tokens)} tokens"
-    price = "" if data.next_cost is None else f"≤ {dollars(data.next_cost)}{simulated}"
-    likely = "" if data.next_expected is None else f" · likely {dollars(data.next_expected)}"
+    most = "" if data.next_cost is None else f"at most {dollars(data.next_cost)}"
+    likely = "" if data.next_expected is None else f"about {dollars(data.next_expected)}"
     if width >= ONE_ROW:
-        return Content("\n").join([*lines, _fact("next turn", ", ".join(filter(None, (tokens, price))), likely)])
+        price = ", ".join(filter(None, (likely, most)))
+        figures = (price + simulated, f" · {tokens}") if price else (tokens, "")
+        return Content("\n").join([*lines, _fact("next turn", *figures)])
     # Two dollar figures and the word that nobody is billed are too much for a row.
     lines += [
         _fact("next turn", tokens),
-        _fact("  costs", price or "—"),
-        _fact("", likely and likely.removeprefix(" · ") + simulated),
+        _fact("", likely and likely + simulated),
+        _fact("", most and most + simulated),
     ]
     return Content("\n").join(lines)
 
@@ -124,7 +126,8 @@ def _gauge(gauge: Gauge, width: int, simulated: str) -> list[Content]:
     held = min(1.0 - share, gauge.reserved / gauge.limit)
     left = max(0.0, gauge.limit - gauge.used - gauge.reserved)
     reserved = f"+{_figure(gauge.kind, gauge.reserved)}" if gauge.reserved else ""
-    limit = f"/{_figure(gauge.kind, gauge.limit)} left "
+    most_allowed = f"${gauge.limit:g}" if gauge.kind == "cost" and gauge.limit < 0.01 else ""
+    limit = f"/{most_allowed or _figure(gauge.kind, gauge.limit)} left "
     note = simulated if gauge.kind == "cost" else ""
     mark = " !" if share >= VERY_NEAR else ""
     figures = f" {_figure(gauge.kind, gauge.used)}{reserved}{limit}{_figure(gauge.kind, left)}"
@@ -160,8 +163,8 @@ def _figure(kind: str, value: float) -> str:
 
 
 def dollars(value: float) -> str:
-    """Return dollars short enough for a gauge; cents where that says enough."""
-    return f"${value:.2f}" if value >= 0.01 or not value else f"${value:.4f}"
+    """Return dollars in whole cents."""
+    return f"${value:.2f}" if value >= 0.005 or not value else "<$0.01"
 
 
 def compact_number(number: float) -> str:

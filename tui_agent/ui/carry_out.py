@@ -15,7 +15,7 @@ from tui_agent.session import (
     load_commands,
     search_sessions,
 )
-from tui_agent.submissions import AddFolder, Compact, Configure, EndBackground, Fork, StopAgent
+from tui_agent.submissions import AddFolder, Compact, Configure, EndBackground, Fork, RemoveFolder, StopAgent
 from tui_agent.text import inert_line
 from tui_agent.ui import reports
 from tui_agent.ui.audit import show_audit, show_what_if
@@ -36,8 +36,8 @@ PLACES = ("conversation", "timeline", "permissions", "budget", "prompt")
 CARRIED_OUT = frozenset(
     {
         *PLACES, "help", "quit", "new", "sessions", "resume", "fork", "compact", "model", "effort", "mode",
-        "max-turns", "title", "interrupt", "stop", "theme", "copy", "verify", "export", "registry", "context",
-        "receipt", "audit", "trust", "background", "add-dir",
+        "max-turns", "title", "interrupt", "stop", "theme", "copy", "verify", "export", "tools", "context",
+        "receipt", "audit", "trust", "background", "add-dir", "remove-dir",
     }
 )  # fmt: skip
 """Commands that work on the screen."""
@@ -107,6 +107,11 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             await _background(handle, argument)
         case "add-dir":
             await _add_folder(handle, argument)
+        case "remove-dir":
+            if not argument:
+                raise CommandError("Name the folder to take back; /add-dir lists them.")
+            folder = inert_line(await handle.do(RemoveFolder(path=argument)))
+            app.notify(f"{folder} is not used any more", timeout=4, markup=False)
         case "stop":
             await handle.do(StopAgent(name=argument))
         case "fork":
@@ -143,10 +148,10 @@ async def _ask_session(app: TuiAgentApp, handle: SessionHandle, name: str, argum
             await reports.verify(app, handle)
         case "export":
             await reports.export(app, handle, argument)
-        case "registry":
-            if argument not in {"", "tools", "commands"}:
-                raise CommandError("Write /registry, /registry tools or /registry commands.")
-            await reports.registry(app, handle, argument)
+        case "tools":
+            if argument not in {"", "commands"}:
+                raise CommandError("Write /tools or /tools commands.")
+            await reports.tools(app, handle, argument)
 
 
 async def _pick_theme(app: TuiAgentApp) -> None:

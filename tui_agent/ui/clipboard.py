@@ -48,20 +48,14 @@ async def copy_locally(text: str, environment: Mapping[str, str], writable: Sequ
     Never raises for a program that fails: the terminal may have taken the text all the same.
     """
     command = await asyncio.to_thread(clipboard_program, environment, writable)
-    size = f"{len(text):,} character{'' if len(text) == 1 else 's'}"
+    done = f"Copied ({len(text):,} character{'' if len(text) == 1 else 's'})"
     if command is None:
-        return Copied(
-            f"{size} sent to the terminal. There is no clipboard program here, so only pasting shows whether the "
-            "terminal took it.",
-            False,
-        )
+        return Copied(done, False)
     name = command[0].rpartition("/")[2]
     problem = await _feed(command, text.encode("utf-8", "replace"), environment)
     if not problem:
-        return Copied(f"Copied {size} ({name}).", True)
-    return Copied(
-        f"{name} failed ({problem}). {size} sent to the terminal; only pasting shows whether it took it.", False
-    )
+        return Copied(done, True)
+    return Copied(f"{done}, to the terminal only: {name} failed ({problem})", False)
 
 
 async def _feed(command: tuple[str, ...], data: bytes, environment: Mapping[str, str]) -> str:

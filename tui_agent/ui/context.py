@@ -18,19 +18,40 @@ from tui_agent.submissions import PutBack
 from tui_agent.text import inert_line
 from tui_agent.ui.dialogs import TextDialog
 from tui_agent.ui.line import Line
+from tui_agent.ui.text_lines import TextLines
 
 if TYPE_CHECKING:
     from tui_agent.events import ContextCompacted, Receipt, ReceiptLine
-    from tui_agent.session import SessionHandle
+    from tui_agent.session import SessionHandle, Window
     from tui_agent.ui.app import TuiAgentApp
 
 
 async def show_context(app: TuiAgentApp, handle: SessionHandle) -> None:
     """Show the window by source, each part with its size and where it is from."""
-    foot = Content.styled(
-        "Esc goes back · /compact makes room · /receipt shows what was dropped", "$foreground-muted"
-    )
-    app.push_screen(TextDialog("Context", describe_window(await handle.inspect.context()), foot))
+    app.push_screen(ContextDialog(await handle.inspect.context()))
+
+
+class ContextDialog(TextDialog):
+    """The window part by part; Enter shows and hides where each part is from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "details", "details of each part")]
+
+    def __init__(self, window: Window) -> None:
+        foot = Content.assemble(
+            ("Enter", "bold"),
+            " details  ",
+            ("Esc", "bold"),
+            " back  ",
+            ("/compact makes room · /receipt shows what was dropped", "$foreground-muted"),
+        )
+        super().__init__("Context", describe_window(window), foot)
+        self._window_shown = window
+        self._details = False
+
+    def action_details(self) -> None:
+        """Show or hide the hash, the time and the event of each part."""
+        self._details = not self._details
+        self.query_one(TextLines).set_lines(describe_window(self._window_shown, details=self._details))
 
 
 async def show_receipt(app: TuiAgentApp, handle: SessionHandle, compacted: ContextCompacted, title: str) -> None:

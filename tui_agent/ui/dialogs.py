@@ -171,6 +171,13 @@ def help_lines(
         for key, description in keys:
             yield f"  {key:<18} {description}", ""
         yield "", ""
+    yield "Copying", "title"
+    yield (
+        "  Text goes to the terminal, and to a clipboard program of this machine if there is one (as xclip).",
+        "",
+    )
+    yield "  Some terminals refuse it; pasting shows whether yours took it.", ""
+    yield "", ""
     yield "Commands", "title"
     for command in commands:
         name = f"/{command.name}" + (f" {command.argument}" if command.argument else "")

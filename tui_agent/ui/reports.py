@@ -1,4 +1,4 @@
-"""What commands answer with text: the check of the journal, the export, the registry."""
+"""What commands answer with text: the check of the journal, the export, the tools."""
 
 from __future__ import annotations
 
@@ -48,14 +48,13 @@ async def export(app: TuiAgentApp, handle: SessionHandle, argument: str) -> None
     app.notify(inert(f"Wrote {count} {what} to {target}"), timeout=6, markup=False)
 
 
-async def registry(app: TuiAgentApp, handle: SessionHandle, which: str) -> None:
+async def tools(app: TuiAgentApp, handle: SessionHandle, which: str) -> None:
     """Show the tools with what the session's pool says of them, and the commands; or one of both."""
     lines: list[StyledLine] = []
     if which != "commands":
         lines += _tools(await tool_reports(handle))
-    if which != "tools":
-        lines += _commands()
-    app.push_screen(TextDialog("Registry", lines, FOOT))
+    lines += _commands()
+    app.push_screen(TextDialog("Tools", lines, FOOT))
 
 
 def _tools(reports: list[ToolReport]) -> Iterator[StyledLine]:

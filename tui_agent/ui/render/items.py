@@ -15,6 +15,7 @@ from tui_agent.session import (
     StepItem,
 )
 from tui_agent.text import inert, inert_line
+from tui_agent.ui.budget import dollars
 from tui_agent.ui.render.answer import AnswerDrawing
 from tui_agent.ui.render.lines import Line, Prefix, plain, wrap
 from tui_agent.ui.render.palette import Palette
@@ -117,7 +118,7 @@ def _run_end(item: RunEndItem, palette: Palette, width: int) -> list[Line]:
     if item.waited >= 1:
         facts.insert(2, f"waited {duration(item.waited)} for you")
     if item.cost is not None:
-        facts.append(f"{about}${item.cost:.4f}" + (" simulated" if item.simulated else ""))
+        facts.append(f"{about}{dollars(item.cost)}" + (" simulated" if item.simulated else ""))
     # What the item above says needs no second telling; a stop's item has its hint too.
     reason = "" if item.told else item.reason
     hint = "" if item.told and item.outcome == "stopped" else item.hint
