@@ -76,20 +76,20 @@ class Start:
 
         Raises `SessionError`.
         """
-        from tui_agent.session import SessionHandle
+        from tui_agent.session import open_session, resume_session
 
         if self.resume:
-            return await SessionHandle.resume(find_session(self.paths, self.resume), self.options())
+            return await resume_session(find_session(self.paths, self.resume), self.options())
         if self.continue_:
             try:
                 return await resume_latest(self.paths, self.cwd, self.options())
             except SessionNotFound as error:
                 if not self.on_screen:
                     raise
-                handle = await SessionHandle.open(self.options())
+                handle = await open_session(self.options())
                 handle.remarks.append(f"{error} This is a new session.")
                 return handle
-        return await SessionHandle.open(self.options())
+        return await open_session(self.options())
 
 
 def find_session(paths: Paths, name: str) -> str:
@@ -115,12 +115,12 @@ async def resume_latest(paths: Paths, workspace: Path, options: OpenOptions) -> 
     Raises `SessionNotFound` if there is none.
     """
     from tui_agent.journal import JournalDamaged, NewerSchema
-    from tui_agent.session import SessionHandle, list_sessions
+    from tui_agent.session import list_sessions, resume_session
 
     passed_over: list[str] = []
     for session in await list_sessions(paths.data, workspace):
         try:
-            handle = await SessionHandle.resume(session.id, options)
+            handle = await resume_session(session.id, options)
         except (NewerSchema, JournalDamaged) as error:
             passed_over.append(f"Passed over {session.id}: {error}")
         else:

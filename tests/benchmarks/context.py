@@ -20,7 +20,7 @@ from tests.benchmarks.figures import Figure
 from tui_agent.events import TurnFinished
 from tui_agent.models.offline import OfflineServer, parse_scenario
 from tui_agent.runtime import Runtime
-from tui_agent.session import OpenOptions, SessionHandle, Update
+from tui_agent.session import OpenOptions, Update, open_session
 from tui_agent.submissions import Submit
 
 TURNS = 60
@@ -92,7 +92,7 @@ async def play(folder: Path) -> tuple[list[TurnFinished], list[dict[str, Any]]]:
             elif event.type == "run.finished":
                 over.set()
 
-    handle = await SessionHandle.open(options)
+    handle = await open_session(options)
     try:
         handle.subscribe(watch)
         await handle.start()

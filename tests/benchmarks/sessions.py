@@ -24,7 +24,7 @@ from tui_agent.events.types import Intent
 from tui_agent.journal import Journal
 from tui_agent.models.offline.prose import markdown
 from tui_agent.runtime import Runtime
-from tui_agent.session import OpenOptions, SessionHandle
+from tui_agent.session import OpenOptions, resume_session
 
 LAST_ANSWER = "This is the last answer of the session."
 
@@ -121,6 +121,6 @@ async def make_session(data_dir: Path, workspace: Path, items: int, name: str = 
     await journal.close()
     # As every session is that was left properly: with a snapshot, and in the list.
     options = OpenOptions(data_dir=data_dir, config_dir=data_dir / "config", workspace=workspace)
-    handle = await SessionHandle.resume(name, options)
+    handle = await resume_session(name, options)
     await handle.close()
     return name

@@ -11,7 +11,7 @@ from tests.benchmarks.screen import _turn_cost
 from tests.benchmarks.sessions import LAST_ANSWER, make_session
 from tui_agent.journal import Journal
 from tui_agent.runtime import Runtime
-from tui_agent.session import AnswerItem, OpenOptions, PromptItem, SessionHandle, StepItem
+from tui_agent.session import AnswerItem, OpenOptions, PromptItem, StepItem, resume_session
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ async def test_a_made_session_is_whole_and_opens(isolated: Path, tmp_path: Path,
     assert (await journal.verify()).ok
     assert await journal.latest_snapshot() is not None
     await journal.close()
-    handle = await SessionHandle.resume(name, OpenOptions(data, data, isolated))
+    handle = await resume_session(name, OpenOptions(data, data, isolated))
     shown = await handle.items(0, handle.item_count)
     await handle.close()
     assert len(shown) >= items

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tui_agent.models import Delta, ModelClient, ModelRequest
 from tui_agent.runtime import Runtime
-from tui_agent.session import OpenOptions, SessionHandle
+from tui_agent.session import OpenOptions, open_session
 from tui_agent.submissions import Configure, Submit
 
 TURNS = 2_000
@@ -40,7 +40,7 @@ async def measure(turns: int, base_url: str, folder: Path) -> tuple[list[float],
         api_key="offline",
         runtime=Runtime(home=folder, environment={"PATH": os.environ["PATH"]}),
     )
-    handle = await SessionHandle.open(options)
+    handle = await open_session(options)
     idle = asyncio.Event()
     handle.subscribe(lambda update: idle.set() if update.state.conversation.active_run is None else None)
     await handle.start()

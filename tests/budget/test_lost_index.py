@@ -18,7 +18,7 @@ from tests.session.support import Watcher, opened, options
 from tui_agent.journal import SessionIndex
 from tui_agent.journal.errors import JournalGone
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, list_sessions
+from tui_agent.session import list_sessions, open_session
 from tui_agent.submissions import Configure, Fork, Interrupt, Submit
 
 LIMIT = {"day.turns": 4.0}
@@ -107,7 +107,7 @@ async def test_an_index_from_before_the_start_is_completed_before_the_first_rese
 
 async def test_a_session_whose_file_is_gone_stops_and_says_so(tmp_path: Path) -> None:
     given = options(tmp_path)
-    handle = await SessionHandle.open(given)
+    handle = await open_session(given)
     await handle.start()
     await Watcher(handle).prompt("say 3")
     shutil.rmtree(given.data_dir)

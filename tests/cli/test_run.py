@@ -24,7 +24,7 @@ from tui_agent.headless.reports import TextReport
 from tui_agent.headless.run import HeadlessRun, waiting_for_user
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
-from tui_agent.session import OpenOptions, SessionHandle, SessionState
+from tui_agent.session import OpenOptions, SessionHandle, SessionState, open_session
 from tui_agent.submissions import Submit
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
@@ -369,7 +369,7 @@ def test_a_step_that_only_a_user_can_decide_on_ends_the_run_with_its_own_code() 
 async def test_what_waits_in_a_session_is_left_to_the_user(
     tmp_path: Path, isolated: Path, prompt: str, line: str
 ) -> None:
-    handle = await SessionHandle.open(OpenOptions(tmp_path / "data", tmp_path / "config", isolated, offline=True))
+    handle = await open_session(OpenOptions(tmp_path / "data", tmp_path / "config", isolated, offline=True))
     waits = asyncio.Event()
     handle.subscribe(lambda update: waits.set() if waiting_for_user(update.state) else None)
     await handle.start()
@@ -431,7 +431,7 @@ def test_ctrl_c_before_the_session_is_open_has_the_exit_code_of_an_interrupt(
     async def interrupted(options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(SessionHandle, "open", interrupted)
+    monkeypatch.setattr("tui_agent.session.open_session", interrupted)
     assert run("-p", "say 5").exit_code == 130
 
 

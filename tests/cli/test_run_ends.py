@@ -116,11 +116,11 @@ async def test_a_crash_of_the_process_itself_is_named_with_its_stack(tmp_path: P
         import asyncio, ctypes
         from pathlib import Path
         from tests.session.support import options
-        from tui_agent.session import SessionHandle
+        from tui_agent.session import SessionHandle, open_session
         from tui_agent.submissions import Submit
 
         async def main():
-            handle = await SessionHandle.open(options(Path({str(tmp_path)!r})))
+            handle = await open_session(options(Path({str(tmp_path)!r})))
             await handle.start()
             await handle.do(Submit(prompt="say 5"))
             print(handle.session, flush=True)

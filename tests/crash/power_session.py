@@ -76,7 +76,7 @@ def _judge_image(root: Path, before: Record, acknowledged: Acknowledged) -> list
 
 
 async def _go_on(root: Path, session: str, problems: list[str]) -> None:
-    from tui_agent.session import OpenOptions, SessionHandle, Update
+    from tui_agent.session import OpenOptions, Update, resume_session
 
     options = OpenOptions(
         data_dir=root / "data",
@@ -85,7 +85,7 @@ async def _go_on(root: Path, session: str, problems: list[str]) -> None:
         mode="bypass",
         offline=True,
     )
-    handle = await SessionHandle.resume(session, options)
+    handle = await resume_session(session, options)
     changed = asyncio.Event()
 
     def heard(update: Update) -> None:

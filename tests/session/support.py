@@ -12,7 +12,7 @@ from typing import Any
 from tests.waiting import MAX_WAIT_SECONDS
 from tui_agent.events import EventBase
 from tui_agent.runtime import Runtime
-from tui_agent.session import OpenOptions, SessionHandle, Update
+from tui_agent.session import OpenOptions, SessionHandle, Update, open_session, resume_session
 from tui_agent.submissions import Submit
 
 
@@ -76,9 +76,9 @@ class Watcher:
 async def opened(given: OpenOptions, session: str = "") -> AsyncIterator[Watcher]:
     """Open a new session, or resume one, and start it."""
     if session:
-        handle = await SessionHandle.resume(session, given)
+        handle = await resume_session(session, given)
     else:
-        handle = await SessionHandle.open(given)
+        handle = await open_session(given)
     watcher = Watcher(handle)
     await handle.start()
     try:

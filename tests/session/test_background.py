@@ -14,7 +14,7 @@ from tui_agent.budget import Meter
 from tui_agent.journal import JournalFull, Recorder
 from tui_agent.models import ModelClient
 from tui_agent.sandbox import Sandbox
-from tui_agent.session import SessionHandle, Update
+from tui_agent.session import Update, open_session
 from tui_agent.session.folding import folded_state
 from tui_agent.session.state import dump_state
 from tui_agent.submissions import Configure, Submit
@@ -47,7 +47,7 @@ async def test_an_error_in_the_background_that_cannot_be_written_is_shown(
     async def full(*_args: object, **_kwargs: object) -> None:
         raise JournalFull("The disk is full.")
 
-    handle = await SessionHandle.open(options(tmp_path))
+    handle = await open_session(options(tmp_path))
     shown: list[str] = []
     handle.subscribe(lambda update: shown.extend(getattr(event, "message", "") for event in update.events))
     with monkeypatch.context() as patch:
@@ -97,7 +97,7 @@ async def test_a_listener_that_fails_harms_nobody_else_and_is_told_of(tmp_path: 
 
     again: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, told: again.append(str(told["exception"])))
-    handle = await SessionHandle.open(options(tmp_path))
+    handle = await open_session(options(tmp_path))
     handle.subscribe(fails)
     seen: list[str] = []
     handle.subscribe(lambda update: seen.extend(event.type for event in update.events))

@@ -14,7 +14,7 @@ from tests.session.support import Watcher, opened, options
 from tui_agent.events import Notice
 from tui_agent.journal import JournalDamaged, NewerSchema
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, verify_session
+from tui_agent.session import resume_session, verify_session
 from tui_agent.submissions import Interrupt
 
 SESSIONS = ("tools", "approvals", "compaction", "subagent")
@@ -43,7 +43,7 @@ async def _keeps_the_promise(tmp_path: Path, name: str, damage: str, seed: int) 
     DAMAGES[damage](path, random.Random(zlib.crc32(f"{damage} {name} {seed}".encode())))
     damaged = path.read_bytes()
     try:
-        handle = await SessionHandle.resume(name, options(tmp_path))
+        handle = await resume_session(name, options(tmp_path))
     except (JournalDamaged, NewerSchema):
         # Nothing of it can be read, or it says that a newer version wrote it: then it stays as it was.
         assert damage in {"cut anywhere", "cut at a page", "a byte of the header"}, damage

@@ -18,6 +18,7 @@ from tui_agent.session import (
     delete_session,
     export_session,
     list_sessions,
+    open_session,
     search_sessions,
     tool_reports,
     workspace_files,
@@ -26,7 +27,7 @@ from tui_agent.submissions import Submit
 
 
 async def finished(tmp_path: Path, prompt: str) -> SessionHandle:
-    handle = await SessionHandle.open(options(tmp_path))
+    handle = await open_session(options(tmp_path))
     await handle.start()
     await handle.do(Submit(prompt=prompt))
     await until(lambda: not handle.state.conversation.active_run)
@@ -111,7 +112,7 @@ async def test_export_as_markdown_and_as_events(tmp_path, isolated):
 
 
 async def test_the_pool_is_told_with_reasons(tmp_path):
-    handle = await SessionHandle.open(options(tmp_path))
+    handle = await open_session(options(tmp_path))
     assert all(report.offered is None for report in await tool_reports(handle))
     await handle.close()
     handle = await finished(tmp_path, "say 3")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from tests.session.older import unpack
 from tests.session.support import opened, options
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, verify_session
+from tui_agent.session import resume_session, verify_session
 from tui_agent.session.state import FOLD_VERSION, SessionState, digest, dump_state, load_state, snapshot_version
 
 PINNED = (9, "de240e117d395abf")
@@ -57,7 +57,7 @@ async def test_a_snapshot_of_another_version_is_not_believed_and_verify_says_so(
     found = await verify_session(path, Runtime())
     assert found.ok
     assert f"snapshot of another version ({FOLD_VERSION + 1}): not compared" in found.message
-    handle = await SessionHandle.resume(name, given)
+    handle = await resume_session(name, given)
     assert handle.state.conversation.runs == state.conversation.runs
     assert handle.state.budget.usage == state.budget.usage
     await handle.close()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.session.support import Watcher, opened, options
 from tui_agent.sandbox import probe_sandbox
-from tui_agent.session import OpenOptions, SessionError, SessionHandle
+from tui_agent.session import OpenOptions, SessionError, open_session
 from tui_agent.submissions import AddFolder, RemoveFolder, Submit, TrustProject
 
 boxed = pytest.mark.skipif(probe_sandbox().kind == "none", reason="needs a sandbox")
@@ -214,7 +214,7 @@ async def test_a_folder_that_may_not_be_added_is_refused_with_the_reason(
         assert session.handle.state.conversation.added == ()
     if path:
         with pytest.raises(SessionError, match=reason):
-            await SessionHandle.open(options(tmp_path, folders=(path.format(tmp=tmp_path),)))
+            await open_session(options(tmp_path, folders=(path.format(tmp=tmp_path),)))
 
 
 async def test_a_folder_in_the_workspace_is_open_already(tmp_path: Path, isolated: Path) -> None:

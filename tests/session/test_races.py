@@ -16,7 +16,7 @@ from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
 from tui_agent.journal import Journal, JournalFull, Recorder, export
 from tui_agent.models.offline import ScenarioError
-from tui_agent.session import SessionError, SessionHandle, list_sessions, prompts
+from tui_agent.session import SessionError, list_sessions, open_session, prompts, resume_session
 from tui_agent.session.mentions import expand_mentions
 from tui_agent.submissions import Compact, Configure, Fork, Interrupt, Submit, Withdraw
 from tui_agent.tools.read import Read
@@ -158,7 +158,7 @@ async def test_a_session_that_could_not_be_opened_is_not_held(tmp_path: Path) ->
         name = session.handle.session
     wrong = scenario(tmp_path, "nonsense = 1")
     with pytest.raises(ScenarioError):
-        await SessionHandle.resume(name, options(tmp_path, scenario=wrong))
+        await resume_session(name, options(tmp_path, scenario=wrong))
     async with opened(options(tmp_path), name) as session:
         assert not session.handle.read_only
 
@@ -172,7 +172,7 @@ async def test_a_session_that_could_not_be_begun_leaves_no_thread(
     monkeypatch.setattr(Recorder, "record", full)
     before = set(threading.enumerate())
     with pytest.raises(JournalFull):
-        await SessionHandle.open(options(tmp_path))
+        await open_session(options(tmp_path))
     left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
     assert not left
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.session.support import options
 from tests.waiting import until
-from tui_agent.session import SessionHandle, SessionReadOnly, upkeep
+from tui_agent.session import SessionReadOnly, open_session, resume_session, upkeep
 from tui_agent.submissions import Decide, Submit
 
 
@@ -17,9 +17,9 @@ def _fast(monkeypatch):
 
 async def test_a_read_only_window_follows_the_one_that_writes(tmp_path, isolated):
     (isolated / "hello.py").write_text("print('hi')\n")
-    one = await SessionHandle.open(options(tmp_path))
+    one = await open_session(options(tmp_path))
     await one.start()
-    two = await SessionHandle.resume(one.session, options(tmp_path))
+    two = await resume_session(one.session, options(tmp_path))
     assert two.read_only
     updates = []
     two.subscribe(updates.append)
@@ -43,11 +43,11 @@ async def test_a_read_only_window_follows_the_one_that_writes(tmp_path, isolated
 
 
 async def test_opening_while_the_other_writes_folds_nothing_twice(tmp_path):
-    one = await SessionHandle.open(options(tmp_path))
+    one = await open_session(options(tmp_path))
     await one.start()
     for number in range(5):
         await one.do(Submit(prompt=f"say {number}"))
-        two = await SessionHandle.resume(one.session, options(tmp_path))
+        two = await resume_session(one.session, options(tmp_path))
         await two.start()
         await until(lambda one=one: not one.state.conversation.active_run)
         await until(lambda one=one, two=two: two.state == one.state)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.session.support import opened, options
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionError, SessionHandle, list_sessions, verify_session
+from tui_agent.session import SessionError, list_sessions, resume_session, verify_session
 from tui_agent.session.errors import SessionBusy, SessionNotFound, SessionReadOnly
 from tui_agent.submissions import Answer, Compact, Configure, Decide, Fork, SaveLayout, Submit, Withdraw
 
@@ -225,7 +225,7 @@ async def test_a_fork_goes_its_own_way(tmp_path: Path, isolated: Path) -> None:
 async def test_a_second_window_is_read_only(tmp_path: Path) -> None:
     async with opened(options(tmp_path)) as session:
         await session.prompt("say 20")
-        other = await SessionHandle.resume(session.handle.session, options(tmp_path))
+        other = await resume_session(session.handle.session, options(tmp_path))
         await other.start()
         assert other.read_only
         assert other.item_count == session.handle.item_count
@@ -236,7 +236,7 @@ async def test_a_second_window_is_read_only(tmp_path: Path) -> None:
 
 async def test_an_unknown_session_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SessionNotFound):
-        await SessionHandle.resume("session_none", options(tmp_path))
+        await resume_session("session_none", options(tmp_path))
 
 
 async def test_the_list_knows_the_sessions(tmp_path: Path, isolated: Path) -> None:

@@ -10,8 +10,8 @@ from tests.ui.support import Driven, driven
 from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, list_sessions, upkeep
-from tui_agent.session import handle as handle_module
+from tui_agent.session import list_sessions, open_session, opening, upkeep
+from tui_agent.submissions import Submit
 from tui_agent.ui.app import TuiAgentApp
 
 
@@ -40,11 +40,11 @@ async def test_a_draft_or_a_title_is_worth_keeping(tmp_path, isolated):
 
 
 async def test_what_a_crash_left_of_an_empty_session_goes_at_the_next_end(tmp_path, isolated):
-    handle = await SessionHandle.open(options(tmp_path, workspace=isolated))
+    handle = await open_session(options(tmp_path, workspace=isolated))
     await handle.close()  # as after a crash: nobody discarded it
-    used = await SessionHandle.open(options(tmp_path, workspace=isolated))
+    used = await open_session(options(tmp_path, workspace=isolated))
     await used.start()
-    await used.submit("say 5")
+    await used.do(Submit(prompt="say 5"))
     await until(lambda: used.state.conversation.prompts and not used.state.conversation.active_run)
     assert [session.id for session in await list_sessions(tmp_path / "data")] == [used.session]
     async with driven(isolated) as me:
@@ -59,7 +59,7 @@ async def test_continue_takes_the_last_session_with_a_prompt(tmp_path, isolated)
         await me.idle()
         asked = me.handle.session
         await me.app.leave_session()
-    empty = await SessionHandle.open(options(tmp_path, workspace=isolated))
+    empty = await open_session(options(tmp_path, workspace=isolated))
     await empty.close()
     handle = await Start(Runtime(), isolated, continue_=True, offline=True).open()
     assert handle.session == asked
@@ -70,9 +70,9 @@ async def test_a_start_that_fails_leaves_no_session(tmp_path, isolated, monkeypa
     def failing(*_):
         raise OSError("no first event")
 
-    monkeypatch.setattr(handle_module, "created", failing)
+    monkeypatch.setattr(opening, "created", failing)
     with suppress(OSError):
-        await SessionHandle.open(options(tmp_path, workspace=isolated))
+        await open_session(options(tmp_path, workspace=isolated))
     assert folders(tmp_path) == []
 
 

@@ -13,7 +13,7 @@ from textual.widgets import Input
 from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, SessionState
+from tui_agent.session import SessionHandle, SessionState, open_session
 from tui_agent.session.upkeep import Upkeep
 from tui_agent.ui.app import TuiAgentApp
 from tui_agent.ui.prompt import Prompt
@@ -39,7 +39,7 @@ def picture(isolated, monkeypatch, snap_compare, request):
     monkeypatch.setattr(Upkeep, "probe_sandbox", _no_probe)
     monkeypatch.setattr(Prompt, "cursor_blink", False)
     monkeypatch.setattr(Input, "cursor_blink", False)
-    opened = SessionHandle.open
+    opened = open_session
 
     async def open_in_acme(options):
         handle = await opened(options)

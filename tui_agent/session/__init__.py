@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tui_agent.session.errors import SessionBusy, SessionError, SessionReadOnly
     from tui_agent.session.files import workspace_files
     from tui_agent.session.handle import SessionHandle
+    from tui_agent.session.opening import open_session, resume_session
     from tui_agent.session.options import OpenOptions
     from tui_agent.session.protocol import Session
     from tui_agent.session.reports import ToolReport, export_session, tool_reports
@@ -72,6 +73,8 @@ _HOMES = {
     "NoSuchRequest": "tui_agent.permissions.broker",
     "NoticeItem": "tui_agent.context.items",
     "OpenOptions": "tui_agent.session.options",
+    "open_session": "tui_agent.session.opening",
+    "resume_session": "tui_agent.session.opening",
     "Session": "tui_agent.session.protocol",
     "PermissionsState": "tui_agent.permissions.state",
     "PromptItem": "tui_agent.context.items",
@@ -161,6 +164,8 @@ __all__ = [
     "export_session",
     "list_sessions",
     "load_commands",
+    "open_session",
+    "resume_session",
     "revoke_grant",
     "search_sessions",
     "stop_text",

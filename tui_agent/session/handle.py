@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import assert_never
 
-from tui_agent.config import find_paths
 from tui_agent.config.settings import LoadedSettings
 from tui_agent.context.items import Item, TimelineEntry
 from tui_agent.events import (
@@ -16,38 +15,20 @@ from tui_agent.events import (
     Notice,
 )
 from tui_agent.journal import (
-    Journal,
-    JournalDamaged,
     JournalError,
-    SessionLocked,
-    SessionUnwritable,
 )
-from tui_agent.runtime import Runtime
 from tui_agent.session.approvals import Approvals
-from tui_agent.session.assembly import assemble
-from tui_agent.session.backend import start_backend
 from tui_agent.session.background import BackgroundCommands
 from tui_agent.session.control import Control
 from tui_agent.session.core import SessionCore
-from tui_agent.session.errors import SessionNotFound
-from tui_agent.session.folding import folded_state
 from tui_agent.session.inspection import Inspection
-from tui_agent.session.moving import folder_remark, moved
-from tui_agent.session.options import OpenOptions
 from tui_agent.session.prompts import Prompts
 from tui_agent.session.recovery import failure
-from tui_agent.session.repair import repair_salvaged
-from tui_agent.session.sessions import delete_session
 from tui_agent.session.starting import (
-    changed,
-    checked_mode,
-    created,
-    read_folders,
     read_interruption,
-    read_settings,
 )
 from tui_agent.session.state import SessionState
-from tui_agent.session.upkeep import HELD, Upkeep
+from tui_agent.session.upkeep import Upkeep
 from tui_agent.session.view import Listener, watched
 from tui_agent.submissions import (
     AddFolder,
@@ -80,8 +61,8 @@ from tui_agent.workflow.state import BackgroundCommand
 class SessionHandle:
     """One open session.
 
-    After `open` or `resume`: `subscribe`, then `start`. Everything a caller changes goes to the journal
-    first and comes back as an update. All methods are for the event loop that opened the session.
+    After `open_session` or `resume_session`: `subscribe`, then `start`. Everything a caller changes goes to the
+    journal first and comes back as an update. All methods are for the event loop that opened the session.
     `read_only_because` says why a session is read-only, `can_take_over` that the window that held it has left, so
     that resuming it again makes it writable. `start` gives notice of the `remarks` that its opener left.
     """
@@ -103,73 +84,6 @@ class SessionHandle:
         self._upkeep = Upkeep(core, self._background.changed)
         core.rules.on_change = self._approvals.reconsider
         core.journal.on_commit(self._upkeep.committed)
-
-    # Opening and closing
-
-    @classmethod
-    async def open(cls, options: OpenOptions) -> SessionHandle:
-        """Make a new session. Raises the journal's errors and `SessionError`."""
-        paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
-        settings = await read_settings(options)
-        checked_mode(options.mode or settings.settings.mode)
-        async with contextlib.AsyncExitStack() as undo:
-            folders, problems = await read_folders(options, settings.settings, options.workspace)
-            backend = await start_backend(options, settings.settings)
-            undo.push_async_callback(asyncio.to_thread, backend.stop)
-            session = options.runtime.new_id("session")
-            path = paths.session_database(session)
-            journal = await Journal.create(path, session, options.runtime)
-            undo.push_async_callback(delete_session, options.data_dir, session)
-            undo.push_async_callback(journal.close)
-            handle = cls(assemble(journal, SessionState(), options, settings, backend))
-            undo.push_async_callback(handle._core.sessions.close)
-            await handle._core.recorder.record(*created(options, settings.settings, backend, folders))
-            handle.remarks += problems
-            undo.pop_all()
-        return handle
-
-    @classmethod
-    async def resume(cls, session: str, options: OpenOptions) -> SessionHandle:
-        """Open a session again as it was.
-
-        Where another window holds it, or its folder cannot be written, it opens read-only. Mode `bypass` never
-        comes back by itself. Raises `SessionNotFound` and the journal's errors.
-        """
-        paths = find_paths(options.runtime.environment, data_dir=options.data_dir, config_dir=options.config_dir)
-        path = paths.session_database(session)
-        if not path.exists():
-            raise SessionNotFound(f"there is no session {session} in {paths.sessions}; see: tui-agent sessions")
-        settings = await read_settings(options)
-        because = ""
-        async with contextlib.AsyncExitStack() as undo:
-            try:
-                journal = await Journal.open(path, options.runtime)
-            except (SessionLocked, SessionUnwritable) as error:
-                locked = isinstance(error, SessionLocked)
-                because = HELD if locked else "its folder cannot be written"
-                journal = await Journal.open(path, options.runtime, read_only=True)
-            journal, state = await _folded(journal, options.runtime)
-            undo.push_async_callback(journal.close)
-            state, remark = await moved(journal, state, options)
-            workspace = Path(state.conversation.workspace or options.workspace)
-            folders, problems = await read_folders(options, settings.settings, workspace)
-            backend = await start_backend(options, settings.settings)
-            undo.push_async_callback(asyncio.to_thread, backend.stop)
-            handle = cls(assemble(journal, state, options, settings, backend))
-            undo.push_async_callback(handle._core.sessions.close)
-            handle._core.read_only_because = because
-            if remark := remark or await folder_remark(session, state):
-                handle.remarks.append(remark)
-            handle.remarks += [*problems, *await handle._core.rules.lost_folders()]
-            if not journal.read_only:
-                await repair_salvaged(journal, handle.state)
-            if not journal.read_only and not state.conversation.session:
-                # A crash came between the making of the file and its first event.
-                await handle._core.recorder.record(*created(options, settings.settings, backend, folders))
-            elif not journal.read_only and (changes := changed(state, options, settings.settings, backend, folders)):
-                await handle._core.recorder.record(*changes)
-            undo.pop_all()
-        return handle
 
     async def start(self) -> None:
         """Begin to work: say what a crash cut off, go on with unfinished runs, make the model client ready.
@@ -365,22 +279,6 @@ class SessionHandle:
 
     def _watched(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         return watched(asyncio.create_task(work), self._core.chores.spawn)
-
-
-async def _folded(journal: Journal, runtime: Runtime) -> tuple[Journal, SessionState]:
-    """Return the journal and its state; a journal that turns out to be damaged is salvaged and opened again."""
-    try:
-        return journal, await folded_state(journal)
-    except BaseException as error:
-        await journal.close()
-        if journal.read_only or not isinstance(error, JournalDamaged):
-            raise
-        journal = await Journal.open(journal.path, runtime, damage=str(error))
-    try:
-        return journal, await folded_state(journal)
-    except BaseException:
-        await journal.close()
-        raise
 
 
 def _problems(settings: LoadedSettings) -> list[EventBase]:

@@ -13,6 +13,8 @@ from tui_agent.session import (
     delete_session,
     list_sessions,
     load_commands,
+    open_session,
+    resume_session,
     search_sessions,
 )
 from tui_agent.submissions import AddFolder, Compact, Configure, EndBackground, Fork, RemoveFolder, StopAgent
@@ -300,7 +302,7 @@ async def browse(app: TuiAgentApp) -> None:
     if choice is not None:
         await switch(app, choice)
     elif app.handle is None:  # nothing was chosen, and there is no session to go back to
-        handle = await SessionHandle.open(options)
+        handle = await open_session(options)
         handle.remarks.append("No session was chosen: this is a new one.")
         await app.show_session(handle)
 
@@ -309,7 +311,7 @@ async def switch(app: TuiAgentApp, choice: Choice) -> None:
     """Open another session in place of the one on the screen. When it cannot be opened, the old one stays."""
     options = app.open_options()
     if choice.kind == "new":
-        handle = await SessionHandle.open(options)
+        handle = await open_session(options)
     elif app.handle is not None and choice.session == app.handle.session:
         return
     else:
@@ -317,5 +319,5 @@ async def switch(app: TuiAgentApp, choice: Choice) -> None:
         others = replace(
             options, model="", mode="", effort=None, max_turns=None, limits={}, folders=(), scenario=None
         )
-        handle = await SessionHandle.resume(choice.session, others)
+        handle = await resume_session(choice.session, others)
     await app.show_session(handle)

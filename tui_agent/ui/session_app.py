@@ -408,10 +408,10 @@ class SessionApp(OrderedKeysApp[int]):
 
     async def _take_over(self, handle: SessionHandle) -> None:
         """Open the session for writing that this window only looked at, since the window that held it has left."""
-        from tui_agent.session import SessionHandle
+        from tui_agent.session import resume_session
 
         draft = self.workbench.prompt.text
-        await self.show_session(await SessionHandle.resume(handle.session, handle.options))
+        await self.show_session(await resume_session(handle.session, handle.options))
         # What this window has written counts, not the draft that the other one left.
         self.workbench.prompt.clear_draft()
         self.workbench.prompt.take(draft)
