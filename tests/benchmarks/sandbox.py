@@ -7,6 +7,7 @@ of the rules for a command, the look at repositories before and after it, and th
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import statistics
 import subprocess
@@ -17,14 +18,19 @@ from pathlib import Path
 
 from tests.benchmarks.figures import Figure
 from tui_agent import sandbox
+from tui_agent.permissions.sensitive import secret_level
 from tui_agent.redaction import Redactor
 from tui_agent.runtime import Runtime
-from tui_agent.sandbox import Sandbox, probe_sandbox
+from tui_agent.sandbox import Protection, Sandbox, probe_sandbox
 from tui_agent.sandbox.repositories import executing_files
 from tui_agent.sandbox.runner import INSIDE, LOCK, SECCOMP
 
 TEXT = "def login(user):\n    return user.task-list and disk-usage\n" * 180
 """10 kB of a tool's result."""
+
+
+PROTECTION = Protection("none", lambda paths: {path: "ask" for path in paths if secret_level(path)})
+"""What names of secrets say, without rules."""
 
 
 def milliseconds(work: Callable[[], object], rounds: int = 40) -> float:
@@ -71,6 +77,17 @@ def main(report: Callable[[str], None] = print) -> list[Figure]:
             (folder / "seccomp").write_bytes(made.box.seccomp)
             cost = milliseconds(lambda made=made: run(made.argv, made.environment, folder))  # type: ignore[misc]
             figures.append(Figure(f"bash -c in {found.kind}", cost, "ms", floor, "plain bash -c"))
+            reads = functools.partial(
+                box.enclose, plain, environment, folder / "spool", "sandbox", read_only=True, protection=PROTECTION
+            )
+            made = asyncio.run(reads())
+            (folder / "seccomp").write_bytes(made.box.seccomp if made.box else b"")
+            cost = milliseconds(lambda made=made: run(made.argv, made.environment, folder))  # type: ignore[misc]
+            figures.append(
+                Figure(f"bash -c that only reads in {found.kind}", cost, "ms", floor, "plain bash -c", aim=floor + 15)
+            )
+            cost = milliseconds(lambda reads=reads: asyncio.run(reads()), 20)  # type: ignore[misc]
+            figures.append(Figure(f"making the rules for it in {found.kind}, 2,000 folders", cost, "ms"))
         figures.append(Figure("finding out the kind", milliseconds(probe_sandbox, 5), "ms"))
         look = milliseconds(lambda: executing_files(workspace), 10)
         figures.append(Figure("look at the repositories of 2,000 folders", look, "ms"))

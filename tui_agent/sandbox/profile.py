@@ -269,15 +269,20 @@ def _toolchains(home: Path, hidden: list[Path], environment: Mapping[str, str]) 
             # Programs find their libraries beside the folder they are in.
             found.append(path.parent if path.name in {"bin", "sbin"} and _is_prefix(path.parent) else path)
     seen = []
+    roots = [str(root) for root in hidden]  # compared as text: this is done for every command
     for path in found:
-        real = Path(os.path.realpath(path))
-        if any(real == root or root.is_relative_to(real) for root in hidden) or not real.exists():
+        real = os.path.realpath(path)
+        if any(_within(root, real) for root in roots) or not os.path.exists(real):
             continue
-        if any(real.is_relative_to(root) for root in hidden):
-            seen.append(real)
-            if path.is_relative_to(home) and path != real:
+        if any(_within(real, root) for root in roots):
+            seen.append(Path(real))
+            if _within(str(path), str(home)) and str(path) != real:
                 seen.append(path)
     return _outermost([path for path in seen if not path.is_symlink()])
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
 def _system(environment: Mapping[str, str], elsewhere: Sequence[Path]) -> tuple[Path, ...]:
@@ -289,6 +294,8 @@ def _system(environment: Mapping[str, str], elsewhere: Sequence[Path]) -> tuple[
     real = [path for path in found if not path.is_symlink()]
     for entry in environment.get("PATH", "").split(":"):
         folder = Path(os.path.realpath(entry))
+        if folder.name in {"bin", "sbin"} and _is_prefix(folder.parent):
+            folder = folder.parent  # with the libraries of its programs
         if not os.path.isabs(entry) or not folder.is_dir() or str(folder) in _SYSTEM:
             continue
         if not any(folder.is_relative_to(known) or known.is_relative_to(folder) for known in (*real, *elsewhere)):
@@ -343,6 +350,6 @@ def _is_prefix(folder: Path) -> bool:
 def _outermost(paths: list[Path]) -> tuple[Path, ...]:
     kept: list[Path] = []
     for path in sorted(set(paths)):
-        if not any(path.is_relative_to(other) for other in kept):
+        if not any(_within(str(path), str(other)) for other in kept):
             kept.append(path)
     return tuple(kept)
