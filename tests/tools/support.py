@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tui_agent.events import Intent, JsonObject, TodoItem
@@ -85,6 +85,11 @@ class Bench:
 
     async def run(self, call: Call, intent: Intent) -> Outcome:
         return await self.tool(call.tool).run(call, intent, self.context(call.step))
+
+    async def act(self, call: Call, plan: Plan) -> Outcome:
+        """Run a plan as the workflow does: on what it holds open."""
+        context = replace(self.context(call.step), target=plan.target)
+        return await self.tool(call.tool).run(call, plan.intent, context)
 
     async def probe(self, call: Call, intent: Intent) -> Finding:
         return await self.tool(call.tool).probe(call, intent, self.context(call.step))

@@ -488,6 +488,7 @@ class PermissionRequested(StepEvent):
     """A step needs a decision. `call_hash` is the SHA-256 of tool, input and workspace: what is decided on.
 
     `session_scope` is the rule that a grant for the session would be; empty: it would be for exactly this call.
+    `bound` is the digest of what was planned: the real place, hashes before and after, and the diff that is shown.
     """
 
     type: Literal["permission.requested"] = "permission.requested"
@@ -501,6 +502,7 @@ class PermissionRequested(StepEvent):
     why: str
     preview: str = ""
     session_scope: str = ""
+    bound: str = ""
     judgement: Judgement | None = None
 
 
@@ -510,7 +512,7 @@ class PermissionDecided(StepEvent):
     A decision without a request (`request` empty) was made by a rule or the mode alone. `grant` is the rule
     that a session-long decision adds. `environment` are variables that the run must have, `hidden` files and
     folders that it must not see: the allowance rests on them. `mode` is the session's mode after an approved plan,
-    as the user chose it; empty for every other decision.
+    as the user chose it; empty for every other decision. `bound` is the digest of the plan that was decided on.
     """
 
     type: Literal["permission.decided"] = "permission.decided"
@@ -528,6 +530,7 @@ class PermissionDecided(StepEvent):
     environment: dict[str, str] = Field(default_factory=dict)
     hidden: list[str] = Field(default_factory=list)
     mode: str = ""
+    bound: str = ""
 
 
 class PermissionRevoked(EventBase):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ from tui_agent.sandbox import Protection
 if TYPE_CHECKING:
     from tui_agent.sandbox import TemporaryFolder
 
+_STRICTNESS = {"allow": 0, "ask": 1, "deny": 2}
+
 EXACT = "exact:"
 """Begins a grant for one exact call, by its hash; any other grant is a rule."""
 
@@ -59,7 +62,8 @@ class PermissionBroker:
     `temporary` returns the folder that is seen as `/tmp`, where there is one (blocking). `narrowing` says what the
     types of an agent and of those above it forbid besides. `sandbox` says what commands run in. `unattended`
     sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that hold a secret: the
-    journal, and so every state and request, has them without it, and they are nowhere else.
+    journal, and so every state and request, has them without it, and they are nowhere else. `places` are the real
+    paths, by step, that open calls name: each is decided on as well as the path as it is written.
     """
 
     runtime: Runtime
@@ -73,6 +77,7 @@ class PermissionBroker:
     temporary: Callable[[], TemporaryFolder | None] = lambda: None
     unattended: bool = False
     whole: dict[str, JsonObject] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
     _settling: set[str] = field(default_factory=set)
 
@@ -92,6 +97,7 @@ class PermissionBroker:
             step=request.step,
             tool=request.tool,
             call_hash=request.call_hash,
+            bound=request.bound,
             verdict="deny",
             by=_by(found),
             reason=found.reason,
@@ -102,7 +108,8 @@ class PermissionBroker:
         if found.verdict != "ask":
             await recorder.record(decision.model_copy(update={"verdict": found.verdict}))
             return
-        request = request.model_copy(update={"why": found.reason, "judgement": judgement})
+        why = "; ".join(part for part in (found.reason, request.why) if part)
+        request = request.model_copy(update={"why": why, "judgement": judgement})
         if self.unattended:
             reason = f"nobody is there to be asked ({found.reason})"
             update = {"request": request.request, "by": "unattended", "reason": reason}
@@ -140,6 +147,7 @@ class PermissionBroker:
             step=request.step,
             tool=request.tool,
             call_hash=request.call_hash,
+            bound=request.bound,
             verdict=verdict,
             by=by,
             reason="nobody is there to be asked" if by == "unattended" else "",
@@ -171,6 +179,7 @@ class PermissionBroker:
             step=request.step,
             tool=request.tool,
             call_hash=request.call_hash,
+            bound=request.bound,
             verdict=found.verdict,
             by=_by(found),
             reason=found.reason,
@@ -268,15 +277,19 @@ class PermissionBroker:
             narrowing = self.narrowing(agent)
         except Exception as error:
             return failed_decision(call, error)
-        return judge(
-            call,
-            request.call_hash,
-            rules,
-            granted,
-            home=str(self.runtime.home),
-            protected=self.protected,
-            narrowing=narrowing,
-        )
+
+        def decide(call: Request, call_hash: str) -> PolicyDecision:
+            home = str(self.runtime.home)
+            return judge(call, call_hash, rules, granted, home=home, protected=self.protected, narrowing=narrowing)
+
+        found = decide(call, request.call_hash)
+        place = self.places.get(request.step, "")
+        written = str(Path(os.path.realpath(self.workspace)) / str(call.input.get("path", ".")))
+        if not place or os.path.normpath(written) == place:
+            return found
+        # What was planned is at `place`, wherever the written path leads now; an exact grant is not for it.
+        there = decide(replace(call, input={**call.input, "path": place}), "")
+        return there if _STRICTNESS[there.verdict] > _STRICTNESS[found.verdict] else found
 
 
 def judge(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 from tui_agent.events import Intent
 from tui_agent.sandbox import Sandbox
 from tui_agent.tools.files import Target, display, resolve
-from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext
+from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError
 
 
 class PureTool:
@@ -18,9 +19,13 @@ class PureTool:
         """Return one line for the screen."""
         return call.tool
 
+    takes_path = False
+    """Whether the call's `path` names what it reads: that is held open from the plan on."""
+
     async def plan(self, call: Call, context: ToolContext) -> Plan:
-        """Return the plan: there is nothing to prepare."""
-        return Plan(Intent(effect="pure", key=call.step), self.title(call))
+        """Return the plan, with what the call's path names held open."""
+        target = await asyncio.to_thread(_held_target, call, context) if self.takes_path else None
+        return Plan(Intent(effect="pure", key=call.step), self.title(call), target=target)
 
     async def run(self, call: Call, intent: Intent, context: ToolContext) -> Outcome:
         """Do it."""
@@ -35,11 +40,24 @@ class PureTool:
         raise NotImplementedError(f"{call.tool} leaves nothing running")
 
 
+def _held_target(call: Call, context: ToolContext) -> Target | None:
+    """Return what the call names, held open; None where it cannot be, which its run will say."""
+    try:
+        target = target_of(call, context)
+        assert target.held
+    except ToolError:
+        return None
+    return target
+
+
 def target_of(call: Call, context: ToolContext, *, reading: bool = True) -> Target:
     """Return what the call's `path` names; without one, the workspace. Raises `ToolError` for no path.
 
-    A path in `/tmp` is one in the folder that commands see there.
+    What was planned and decided on is what is meant, wherever the path leads by now. A path in `/tmp` is one in the
+    folder that commands see there.
     """
+    if isinstance(context.target, Target):
+        return context.target
     path = str(call.input.get("path", "."))
     return locate(path, context.workspace, context.runtime.home, context.sandbox, reading=reading)
 

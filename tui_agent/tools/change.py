@@ -72,7 +72,7 @@ class FileChange(ABC):
                 f"{call.input['path']} leads through a symbolic link out of the workspace, to {target.shown}. "
                 "If that is meant, use that path itself."
             )
-        before = read_file(target.real, target.shown)
+        before = read_file(target)
         self._check_known(target, before, context)
         change = self.change(call, target, before)
         return Plan(
@@ -85,6 +85,7 @@ class FileChange(ABC):
             self.title(call),
             preview=unified_diff(target.shown, change.old, change.new),
             scope=_scope(target),
+            target=target,
         )
 
     def _check_known(self, target: Target, before: Snapshot | None, context: ToolContext) -> None:
@@ -108,14 +109,14 @@ class FileChange(ABC):
         expected_before, expected = intent.before[0], intent.after[0]
         if display(str(target.real)) != expected.path:
             raise ToolError(f"{target.shown} is not {expected.path} any more; nothing was written.")
-        before = read_file(target.real, target.shown)
+        before = read_file(target)
         if hash_bytes(before.data if before else None) != expected_before.sha256:
             raise ToolError(f"{target.shown} was changed meanwhile; nothing was written. Read it again.")
         change = self.change(call, target, before)
         if hash_bytes(change.data) != expected.sha256:
             raise ToolError(f"{target.shown}: the change is not the approved one; nothing was written.")
-        write_file(target.real, target.shown, change.data, over=before, step=call.step, runtime=context.runtime)
-        now = read_file(target.real, target.shown)
+        write_file(target, change.data, over=before, step=call.step, runtime=context.runtime)
+        now = read_file(target)
         actual = file_state(target.real, now.data if now else None)
         if actual.sha256 is not None:
             context.files_read[actual.path] = actual.sha256
@@ -138,11 +139,11 @@ class FileChange(ABC):
     def _probe(self, call: Call, intent: Intent, context: ToolContext) -> Finding:
         target = target_of(call, context, reading=False)
         before, after = intent.before[0], intent.after[0]
-        remove_temporary(target.real, call.step)
+        remove_temporary(target, call.step)
         try:
-            now = read_file(target.real, target.shown)
+            now = read_file(target)
             if now is not None:
-                sync_name(target.real)
+                sync_name(target)
         except (ToolError, OSError) as error:
             return Finding("uncertain", str(error))
         actual = file_state(target.real, now.data if now else None)

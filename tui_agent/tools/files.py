@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import functools
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tui_agent.events import FileState
+from tui_agent.held import Held
 from tui_agent.permissions import as_spelled
 from tui_agent.runtime import Runtime
 from tui_agent.workflow import ToolError
@@ -19,7 +21,7 @@ LARGEST_FILE = 64 * 1024 * 1024
 """Bytes of a file that is read whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """A path that a call names.
 
@@ -33,15 +35,37 @@ class Target:
     inside: bool
     linked_out: bool = False
 
+    @functools.cached_property
+    def held(self) -> Held:
+        """The place of `real`, open from the first use on. Raises `ToolError` when it cannot be opened."""
+        try:
+            return Held(self.real)
+        except OSError as error:
+            raise ToolError(f"{self.shown}: {error.strerror}") from error
+
+    def mode(self) -> int:
+        """Return the mode of what is there, 0 for nothing. Raises `ToolError` when it is a link by now."""
+        try:
+            mode = self.held.status().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return 0
+            raise ToolError(f"{self.shown}: {error.strerror}") from error
+        if stat.S_ISLNK(mode):
+            raise ToolError(f"{self.shown} has become a link meanwhile; nothing was done.")
+        return mode
+
     @property
     def exists(self) -> bool:
         """Whether something is there."""
-        return os.path.exists(self.real)  # noqa: PTH110 -- Path's raises where the name is too long for any
+        return self.mode() != 0
 
     @property
     def is_folder(self) -> bool:
         """Whether a folder is there."""
-        return os.path.isdir(self.real)  # noqa: PTH112 -- as above
+        return stat.S_ISDIR(self.mode())
 
 
 def resolve(text: str, workspace: Path, home: Path) -> Target:
@@ -95,11 +119,11 @@ class Snapshot:
         return (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
 
 
-def read_file(path: Path, shown: str, largest: int = LARGEST_FILE) -> Snapshot | None:
+def read_file(target: Target, largest: int = LARGEST_FILE) -> Snapshot | None:
     """Read a regular file whole; None if there is none. Raises `ToolError` for anything else."""
+    shown = target.shown
     try:
-        # Not blocking, for a FIFO would wait for its other end for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = target.held.open()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -127,21 +151,21 @@ def temporary_name(step: str) -> str:
     return f".tui-agent-{step}.tmp"
 
 
-def write_file(path: Path, shown: str, data: bytes, *, over: Snapshot | None, step: str, runtime: Runtime) -> None:
+def write_file(target: Target, data: bytes, *, over: Snapshot | None, step: str, runtime: Runtime) -> None:
     """Put `data` in place of the file, whole or not at all, on disk before this returns.
 
     `over` is the file as it was read, None where none may be. Mode and, where permitted, owner stay. Folders
     that are missing are made. Raises `ToolError` and changes nothing if the file is another by now, or
     cannot be written.
     """
-    temporary = temporary_name(step)
+    temporary, shown, name = temporary_name(step), target.shown, target.held.names[-1]
     try:
-        with _folder(path.parent, make=over is None) as folder:
+        with target.held.folder(make=over is None) as folder:
             try:
                 _write_temporary(folder, temporary, data, over)
-                _check_unchanged(folder, path.name, shown, over)
+                _check_unchanged(folder, name, shown, over)
                 runtime.failpoint("effect.before")
-                os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary, dir_fd=folder)
@@ -152,45 +176,19 @@ def write_file(path: Path, shown: str, data: bytes, *, over: Snapshot | None, st
         raise ToolError(f"{shown} could not be written: {error.strerror}") from error
 
 
-def sync_name(path: Path) -> None:
+def sync_name(target: Target) -> None:
     """Make the name of a file that was found in place survive the loss of power.
 
     A crash may have come between its rename and the sync of its folder.
     """
-    with _folder(path.parent, make=False) as folder:
+    with target.held.folder() as folder:
         os.fsync(folder)
 
 
-def remove_temporary(path: Path, step: str) -> None:
-    """Remove what a crash left of the step's write to `path`."""
-    with contextlib.suppress(OSError), _folder(path.parent, make=False) as folder:
+def remove_temporary(target: Target, step: str) -> None:
+    """Remove what a crash left of the step's write to `target`."""
+    with contextlib.suppress(OSError, ToolError), target.held.folder() as folder:
         os.unlink(temporary_name(step), dir_fd=folder)
-
-
-@contextlib.contextmanager
-def _folder(path: Path, *, make: bool) -> Iterator[int]:
-    """Open a folder given by its real path, step by step from the root, so that no link can lead elsewhere.
-
-    Raises `OSError` when a part of the path has become a link meanwhile.
-    """
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(path.anchor, flags)
-    try:
-        for name in path.parts[1:]:
-            try:
-                below = os.open(name, flags, dir_fd=descriptor)
-            except FileNotFoundError:
-                if not make:
-                    raise
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(name, dir_fd=descriptor)
-                os.fsync(descriptor)
-                below = os.open(name, flags, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = below
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _write_temporary(folder: int, name: str, data: bytes, over: Snapshot | None) -> None:

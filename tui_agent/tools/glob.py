@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.files import display
 from tui_agent.tools.globs import filter_regex, glob_regex
-from tui_agent.tools.search import find_links, left_out_note, left_out_of, links_note, list_files
+from tui_agent.tools.search import find_links, left_out_note, left_out_of, links_note, list_files, really_below
 from tui_agent.tools.spill import cut_result
 from tui_agent.tools.views import count
 from tui_agent.workflow import Call, Outcome, ToolContext, ToolError, text_result
@@ -21,6 +22,8 @@ MOST_CHARACTERS = 20_000
 
 class Glob(PureTool):
     """Lists the files whose path below the folder matches; folders too where the pattern has no `**`."""
+
+    takes_path = True
 
     def title(self, call: Call) -> str:
         """Return the pattern and the folder."""
@@ -36,7 +39,8 @@ class Glob(PureTool):
         real, through, pattern = through_links(pattern, target.real, context)
         found = await list_files(real, context)
         below = len(str(real).rstrip("/")) + 1
-        listed = [path for path in found.output.split(b"\0") if path]
+        place = target if real == target.real else replace(target, real=real)
+        listed = await asyncio.to_thread(really_below, [path for path in found.output.split(b"\0") if path], place)
         left_out = await left_out_of(listed, real, context)
         files = [path.decode("utf-8", "surrogateescape")[below:] for path in listed if path not in left_out]
         try:

@@ -9,14 +9,15 @@ from tui_agent.events import Intent
 from tui_agent.tools.base import PureTool, target_of
 from tui_agent.tools.globs import filter_regex
 from tui_agent.tools.search import (
-    Found,
     GrepQuery,
+    Printed,
     find_links,
     grep_files,
     left_out_note,
     left_out_of,
     links_note,
     list_files,
+    only_true,
     show_path,
 )
 from tui_agent.tools.spill import cut_result
@@ -29,11 +30,11 @@ MOST_CHARACTERS = 20_000
 MOST_KEPT = 4_000_000
 """Characters of a result that is cut which are kept to be read on."""
 
-_LINE = re.compile(rb"([^\0\n]+)\0(\d+)([:-])(.*)", re.DOTALL)
-
 
 class Grep(PureTool):
     """Searches; the result groups lines by file."""
+
+    takes_path = True
 
     def title(self, call: Call) -> str:
         """Return the pattern and where it is searched."""
@@ -65,10 +66,11 @@ class Grep(PureTool):
         # by all files and not by the matching ones: what is protected shall not show by its absence
         listed = await list_files(target.real, context)
         found = await grep_files(query, context)
-        files = {*listed.output.split(b"\0"), *_files_of(found, mode)} - {b""}
+        printed = await asyncio.to_thread(only_true, found.output, target)
+        files = {*listed.output.split(b"\0"), *(line[0] for line in printed)} - {b""}
         left_out = await left_out_of(files, target.real, context)
         wanted = _Wanted(query, context, left_out)
-        lines, summary = wanted.content(found) if mode == "content" else wanted.paths(found)
+        lines, summary = wanted.content(printed) if mode == "content" else wanted.paths(printed)
         whole = "\n".join(lines)
         text = await asyncio.to_thread(cut_result, context, whole, lines=MOST_LINES, characters=MOST_CHARACTERS)
         if text != whole:
@@ -82,12 +84,6 @@ class Grep(PureTool):
             notes.append(left_out_note(number))
         text += "".join(f"\n[{note}]" for note in notes)
         return Outcome(text_result(text), summary=summary, view=cut_view(text))
-
-
-def _files_of(found: Found, mode: str) -> set[bytes]:
-    if mode == "files":
-        return set(found.output.split(b"\0"))
-    return {line.partition(b"\0")[0] for line in found.output.split(b"\n")}
 
 
 class _Wanted:
@@ -110,41 +106,39 @@ class _Wanted:
         path = raw.decode("utf-8", "surrogateescape")
         return self.filter.fullmatch(path.removeprefix(self.below)) is not None
 
-    def content(self, found: Found) -> tuple[list[str], str]:
+    def content(self, printed: list[Printed]) -> tuple[list[str], str]:
         """Return the lines by file, and the number of matches."""
         out: list[str] = []
         current = b""
         matches = files = size = last = 0
-        for raw in found.output.split(b"\n"):
-            parts = _LINE.fullmatch(raw)
-            if parts is None or not self._wants(parts[1]):
+        for path, number, sign, line in printed:
+            if not self._wants(path):
                 continue
-            matches += parts[3] == b":"
-            new_file = parts[1] != current
+            matches += sign == b":"
+            new_file = path != current
             files += new_file
-            number = int(parts[2])
             if size < MOST_KEPT:
                 if new_file:
-                    out.append(show_path(parts[1], self.context))
+                    out.append(show_path(path, self.context))
                 elif self.query.context and number > last + 1:
                     out.append("--")
-                line = f"{number}{parts[3].decode()}{printable(parts[4])}"
-                out.append(line)
-                size += len(line)
-            current, last = parts[1], number
+                shown = f"{number}{sign.decode()}{printable(line)}"
+                out.append(shown)
+                size += len(shown)
+            current, last = path, number
         if not matches:
             return ["No line matches."], "no match"
         return out, f"{count(matches, 'match')} in {count(files, 'file')}"
 
-    def paths(self, found: Found) -> tuple[list[str], str]:
+    def paths(self, printed: list[Printed]) -> tuple[list[str], str]:
         """Return the files, with their counts where asked for."""
-        if self.query.mode == "files":
-            entries = [(path, b"") for path in found.output.split(b"\0") if path]
-        else:
-            pairs = (line.partition(b"\0") for line in found.output.split(b"\n") if line)
-            entries = [(path, b": " + number) for path, _, number in pairs]
-        wanted = [(path, number) for path, number in entries if self._wants(path)]
+        counts: dict[bytes, int] = {}
+        for path, _, sign, _ in printed:
+            if sign == b":" and self._wants(path):
+                counts[path] = counts.get(path, 0) + 1
+        wanted = list(counts)
         if not wanted:
             return ["No file matches."], "no match"
-        out = [show_path(path, self.context) + number.decode() for path, number in wanted]
+        numbered = self.query.mode == "count"
+        out = [show_path(path, self.context) + f": {counts[path]}" * numbered for path in wanted]
         return out, count(len(wanted), "file")

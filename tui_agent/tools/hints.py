@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from tui_agent.redaction import is_secret_name
 from tui_agent.sandbox import Access
 
 MOST_NAMED = 5
@@ -62,9 +63,9 @@ def sandbox_hint(output: str, kind: str, access: Access, *, read_only: bool = Fa
 
 
 def withheld_hint(names: Sequence[str], command: str, output: str, *, failed: bool) -> str:
-    """Return which variables a command did not get, if it names one of them or has failed; else nothing."""
+    """Return which variables a command did not get, if it names one of them or, of secrets, has failed."""
     named = [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", f"{command}\n{output}")]
-    chosen = named or (list(names) if failed else [])
+    chosen = named or [name for name in names if failed and is_secret_name(name)]
     if not chosen:
         return ""
     more = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""

@@ -49,6 +49,8 @@ _CUT_LINE = "more characters in this line]"
 class Read(PureTool):
     """Reads, and notes the file's hash, by which later changes by others are noticed."""
 
+    takes_path = True
+
     def title(self, call: Call) -> str:
         """Return the path and the lines asked for."""
         offset, limit = call.input.get("offset"), call.input.get("limit")
@@ -75,16 +77,16 @@ def read_target(target: Target, options: JsonObject, *, images: bool, documents:
     `images` and `documents` say whether the model takes such blocks. Raises `ToolError`.
     """
     try:
-        mode = target.real.stat().st_mode
-        if stat.S_ISDIR(mode):
+        status = target.held.status()
+        if stat.S_ISDIR(status.st_mode):
             return _list_folder(target)
-        if stat.S_ISREG(mode) and target.real.stat().st_size > LARGEST_FILE:
+        if stat.S_ISREG(status.st_mode) and status.st_size > LARGEST_FILE:
             return _read_large(target, options)
     except FileNotFoundError:
         raise ToolError(f"{target.shown} does not exist.{_neighbours(target)}") from None
     except OSError as error:
         raise ToolError(f"{target.shown}: {error.strerror}") from error
-    snapshot = read_file(target.real, target.shown)
+    snapshot = read_file(target)
     if snapshot is None:
         raise ToolError(f"{target.shown} does not exist.")
     media = _read_media(target, snapshot, images=images, documents=documents)
@@ -163,7 +165,7 @@ def _read_large(target: Target, options: JsonObject) -> Outcome:
     """Read some lines of a file that is too large to be taken whole; its hash is not noted."""
     offset = _number(options.get("offset"), 1)
     limit = min(_number(options.get("limit"), MOST_LINES), MOST_LINES)
-    with target.real.open("rb") as file:
+    with os.fdopen(target.held.open(), "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if kind_of(file.read(64)) or b"\0" in file.read(8192):
             raise ToolError(f"{target.shown} is binary ({size:,} bytes), which cannot be shown as text.")
@@ -207,10 +209,14 @@ def _text_outcome(shown: list[str], notes: list[str], lines: int) -> Outcome:
 
 
 def _list_folder(target: Target) -> Outcome:
-    with os.scandir(target.real) as entries:
-        names = sorted(
-            display(entry.name) + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries
-        )
+    descriptor = target.held.open(os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with os.scandir(descriptor) as entries:
+            names = sorted(
+                display(entry.name) + ("/" if entry.is_dir(follow_symlinks=False) else "") for entry in entries
+            )
+    finally:
+        os.close(descriptor)
     shown = "\n".join(names[:MOST_ENTRIES])
     if len(names) > MOST_ENTRIES:
         shown += f"\n[the first {MOST_ENTRIES} of {len(names):,} entries; use glob]"

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import json
 import os
+import re
+import stat
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_agent.held import open_beneath
 from tui_agent.programs import find_program
 from tui_agent.sandbox import command_environment
-from tui_agent.tools.files import display
+from tui_agent.tools.files import Target, display
 from tui_agent.tools.search_files import excluded
 from tui_agent.tools.views import count
 from tui_agent.workflow import ToolContext, ToolError
@@ -42,6 +45,10 @@ _RG = [
     "--color=never",
     "--glob=!.git",
 ]
+
+
+_PRINTED = re.compile(rb"([^\0]+)\0(\d+)([:-])(.*)", re.DOTALL)
+_CUT = re.compile(rb" \[\.\.\. (omitted end of long line|\d+ more match\w*)\]\r?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +95,7 @@ async def grep_files(query: GrepQuery, context: ToolContext) -> Found:
         if query.names and "/" not in query.names:
             # As a file type, because rg's --glob would bring back what .gitignore excludes.
             argv += [f"--type-add=wanted:{query.names}", "--type=wanted"]
-        argv += {"files": ["--files-with-matches"], "count": ["--count"]}.get(
-            query.mode, [f"--context={query.context}"]
-        )
+        argv += {"files": ["--max-count=1"], "count": []}.get(query.mode, [f"--context={query.context}"])
         argv += ["--regexp", query.pattern, "--", str(query.path)]
     else:
         options = {
@@ -99,12 +104,128 @@ async def grep_files(query: GrepQuery, context: ToolContext) -> Found:
             "root": str(context.workspace),
             "glob": query.glob,
             "mode": query.mode,
-            "context": query.context,
+            "context": query.context if query.mode == "content" else 0,
             "ignore_case": query.ignore_case,
             "multiline": query.multiline,
         }
         argv = [*_stand_in(), "grep", json.dumps(options)]
     return await _run(argv, context)
+
+
+def really_below(paths: Iterable[bytes], target: Target) -> list[bytes]:
+    """Return those of the listed paths that are in the held folder without a link on the way (blocking).
+
+    A search walks by names: while it ran, a folder may have been exchanged for a link.
+    """
+    root = _opened(target)
+    try:
+        folders: dict[bytes, bool] = {}
+        kept = []
+        for path in paths:
+            folder = path.rpartition(b"/")[0]
+            if folder not in folders:
+                folders[folder] = _is_below(root, _names_below(folder, target))
+            if folders[folder]:
+                kept.append(path)
+        return kept
+    finally:
+        os.close(root)
+
+
+def _is_below(root: int, names: tuple[str, ...] | None) -> bool:
+    if names is None:
+        return False
+    try:
+        os.close(open_beneath(root, names))
+    except OSError:
+        return False
+    return True
+
+
+Printed = tuple[bytes, int, bytes, bytes]
+"""A printed line: the file, the number, `:` for a match or `-` for a line around one, the text."""
+
+
+def only_true(output: bytes, target: Target) -> list[Printed]:
+    """Return those printed lines that the held file, or files below the held folder, really have (blocking).
+
+    What was read through a name that was exchanged for a link meanwhile is not shown.
+    """
+    lines = list(_parsed(output, os.fsencode(str(target.real))))
+    by_file: dict[bytes, dict[int, bytes]] = {}
+    for path, number, _, text in lines:
+        by_file.setdefault(path, {})[number] = text
+    root = _opened(target)
+    try:
+        true = {path: _true_lines(root, _names_below(path, target), printed) for path, printed in by_file.items()}
+    finally:
+        os.close(root)
+    return [line for line in lines if line[1] in true[line[0]]]
+
+
+def _parsed(output: bytes, root: bytes) -> Iterator[Printed]:
+    """Yield the lines of an output; the name of a file can hold a line break."""
+    begun = b""
+    for piece in output.split(b"\n"):
+        line = piece if piece.startswith(root) or not begun else begun + b"\n" + piece
+        begun = b"" if b"\0" in line else line
+        match = _PRINTED.fullmatch(line)
+        if match:
+            yield match[1], int(match[2]), match[3], match[4]
+
+
+def _opened(target: Target) -> int:
+    try:
+        return target.held.open()
+    except OSError as error:
+        raise ToolError(f"{target.shown}: {error.strerror}") from error
+
+
+def _names_below(path: bytes, target: Target) -> tuple[str, ...] | None:
+    """Return the names from the target to a path that a search printed; None for a path that is not below it."""
+    text, root = os.fsdecode(path), str(target.real)
+    if text == root:
+        return ()
+    prefix = root.rstrip("/") + "/"
+    return tuple(text[len(prefix) :].split("/")) if text.startswith(prefix) else None
+
+
+def _true_lines(root: int, names: tuple[str, ...] | None, printed: dict[int, bytes]) -> set[int]:
+    """Return the numbers of those printed lines that the file at `names` below `root` really has."""
+    if names is None:
+        return set()
+    try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = open_beneath(root, names, flags) if names else os.dup(root)
+    except OSError:
+        return set()
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return set()
+        file.seek(0)
+        start = file.read(3)
+        file.seek(0)
+        source: Iterable[bytes] = file
+        if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            source = file.read().decode("utf-16", "replace").encode().splitlines(keepends=True)
+        true = set()
+        last = max(printed)
+        for number, line in enumerate(source, 1):
+            if number in printed and _same(printed[number], line.removeprefix(b"\xef\xbb\xbf")):
+                true.add(number)
+            if number >= last:
+                break
+        return true
+
+
+def _same(printed: bytes, line: bytes) -> bool:
+    """Say whether a printed line, perhaps cut, is that line of a file."""
+    line = line.rstrip(b"\r\n")
+    if printed.rstrip(b"\r") in (line, line.decode("utf-8", "replace").encode()):
+        return True
+    cut = _CUT.search(printed)
+    begin = printed[: cut.start()] if cut else b""
+    return bool(cut) and (line.startswith(begin) or line.decode("utf-8", "replace").encode().startswith(begin))
 
 
 async def left_out_of(files: Iterable[bytes], folder: Path, context: ToolContext) -> set[bytes]:

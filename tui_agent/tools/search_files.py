@@ -139,18 +139,15 @@ def _print(out: Any, path: bytes, lines: list[str], hits: list[int], options: di
     if not hits:
         return
     if mode == "files":
-        out.write(path + b"\0")
-    elif mode == "count":
-        out.write(path + b"\0" + f"{len(hits)}\n".encode())
-    else:
-        wanted = sorted({n for hit in hits for n in range(max(0, hit - context), min(len(lines), hit + context + 1))})
-        matched = set(hits)
-        for n in wanted:
-            line = lines[n].removesuffix("\r")
-            if len(line) > LONGEST_LINE:
-                line = f"{line[:LONGEST_LINE]} [... omitted end of long line]"
-            sign = ":" if n in matched else "-"
-            out.write(path + b"\0" + f"{n + 1}{sign}{line}\n".encode("utf-8", "replace"))
+        hits = hits[:1]
+    wanted = sorted({n for hit in hits for n in range(max(0, hit - context), min(len(lines), hit + context + 1))})
+    matched = set(hits)
+    for n in wanted:
+        line = lines[n].removesuffix("\r")
+        if len(line) > LONGEST_LINE:
+            line = f"{line[:LONGEST_LINE]} [... omitted end of long line]"
+        sign = ":" if n in matched else "-"
+        out.write(path + b"\0" + f"{n + 1}{sign}{line}\n".encode("utf-8", "replace"))
     out.flush()
 
 

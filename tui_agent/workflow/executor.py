@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
@@ -29,6 +30,11 @@ from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
 from tui_agent.workflow.tool import Call, Finding, Outcome, Plan, Tool, ToolContext, ToolError, Unknowable
+
+MOST_ASKED_AGAIN = 5
+"""How often a call is decided anew because what it names has changed since."""
+
+_CHANGED = "what it would do has changed since it was decided on"
 
 FOLDER_GONE = (
     "The session's folder {folder} does not exist any more: it was deleted or renamed. No tool can work until the "
@@ -101,6 +107,8 @@ class StepExecutor:
     resolved: asyncio.Condition
     readers: asyncio.Semaphore
     _settling: dict[str, _Settling] = field(default_factory=dict)
+    _plans: dict[str, Plan] = field(default_factory=dict)
+    _asked_again: dict[str, int] = field(default_factory=dict)
 
     async def settle(self, step_id: str) -> None:
         """Bring one step to its outcome. Cancelled, the step stays as it is: see `cancel_open`."""
@@ -108,6 +116,9 @@ class StepExecutor:
         try:
             await self._settle(step_id)
         finally:
+            self._plans.pop(step_id, None)
+            self._asked_again.pop(step_id, None)
+            self.broker.places.pop(step_id, None)
             del self._settling[step_id]
             settling.over.set()
             settling.passable.set()
@@ -189,6 +200,9 @@ class StepExecutor:
                 await self._ask(step, await self._plan(step, call, tool), metadata)
             case "waiting":
                 self._let_pass(step)
+                if step.id not in self._plans:  # an earlier start asked
+                    with suppress(ToolError):
+                        self._hold(step, await tool.plan(call, self.host.tool_context(step)))
                 await self.broker.wait(self._request_of(step))
             case "denied":
                 await self._finish_denied(step)
@@ -215,7 +229,14 @@ class StepExecutor:
         request = next(pending, None)
         return request.request if request else ""
 
-    async def _ask(self, step: Step, plan: Plan, metadata: ToolMetadata) -> None:
+    def _hold(self, step: Step, plan: Plan) -> None:
+        """Keep a plan until its step is over: what it holds open is decided on, and acted on."""
+        self._plans[step.id] = plan
+        if plan.target is not None:
+            self.broker.places[step.id] = str(plan.target.real)
+
+    async def _ask(self, step: Step, plan: Plan, metadata: ToolMetadata, why: str = "") -> None:
+        self._hold(step, plan)
         request = PermissionRequested(
             step=step.id,
             request=self.runtime.new_id("request"),
@@ -225,8 +246,9 @@ class StepExecutor:
             input=step.input,
             call_hash=hash_call(step.tool, step.input, self.workspace),
             title=plan.title,
-            why="",
+            why=why,
             preview=plan.preview,
+            bound=plan.digest,
             # A rule made of what is on disk would be about another call.
             session_scope="" if step.withheld else plan.scope,
         )
@@ -245,17 +267,25 @@ class StepExecutor:
             await self._finish(step, "error", text_result(message), message)
             return
         if metadata.effect == "pure":
-            await self._start(step, call, tool)
-            return
-        if _only_reads(step):
+            changed = await self._start(step, call, tool)
+        elif _only_reads(step):
             self._let_pass(step)
             await self._await_turn(step, reads=True)
             async with self.readers:
-                await self._start(step, call, tool)
-            return
-        await self._await_turn(step)
-        async with self.changes:
-            await self._start(step, call, tool)
+                changed = await self._start(step, call, tool)
+        else:
+            await self._await_turn(step)
+            async with self.changes:
+                changed = await self._start(step, call, tool)
+        if changed is not None:
+            await self._ask_again(step, changed, metadata)
+
+    async def _ask_again(self, step: Step, plan: Plan, metadata: ToolMetadata) -> None:
+        """Have a call decided anew that would do something else than what was decided on."""
+        self._asked_again[step.id] = self._asked_again.get(step.id, 0) + 1
+        if self._asked_again[step.id] > MOST_ASKED_AGAIN:
+            raise ToolError("What this call names changes all the time; nothing was done. Look at it again.")
+        await self._ask(step, plan, metadata, _CHANGED)
 
     def _let_pass(self, step: Step) -> None:
         """Let later calls that only read go ahead of this step."""
@@ -285,11 +315,19 @@ class StepExecutor:
                     await (settling.passable if reads else settling.over).wait()
         return waited
 
-    async def _start(self, step: Step, call: Call, tool: Tool) -> None:
+    async def _start(self, step: Step, call: Call, tool: Tool) -> Plan | None:
+        """Run an approved step; where it would do something else by now, do nothing and return its plan."""
         attempt = step.attempt + 1
         call = replace(call, attempt=attempt)
         context = self.host.tool_context(replace(step, attempt=attempt))
         plan = await tool.plan(call, context)
+        bound = step.decision.bound if step.decision is not None and step.resolution != "run_again" else ""
+        if bound and plan.digest != bound:
+            return plan
+        held = self._plans.get(step.id)
+        if held is not None and held.digest and held.digest == plan.digest:
+            plan = held
+        context = replace(context, target=plan.target)
         self.runtime.failpoint("workflow.before_intent")
         await self.recorder.record(StepStarted(step=step.id, tool=step.tool, intent=plan.intent, attempt=attempt))
         self.runtime.failpoint("workflow.after_intent")
@@ -298,6 +336,7 @@ class StepExecutor:
         self.runtime.failpoint("workflow.before_outcome")
         await self._acknowledge(step.id, outcome, self.runtime.monotonic() - begun, recovered=False)
         self.runtime.failpoint("workflow.after_outcome")
+        return None
 
     async def _recover(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
         """Look how far a step got that an earlier boot had started, and go on from there."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +15,15 @@ from tui_agent.runtime import Runtime
 
 if TYPE_CHECKING:
     from tui_agent.sandbox import Limits, Protection, Sandbox
+
+
+class Place(Protocol):
+    """A file or folder that a call names. `real` is its path without links when it was planned."""
+
+    @property
+    def real(self) -> Path:
+        """The path without links."""
+        ...
 
 
 class ToolError(Exception):
@@ -80,6 +92,7 @@ class ToolContext:
     mode: Callable[[], str] = lambda: "ask"
     set_mode: Callable[[str], Awaitable[None]] = _keep_mode
     chosen_mode: str = ""
+    target: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +100,24 @@ class Plan:
     """What a call would do, found by looking only.
 
     `preview` is a unified diff or other plain text that a user sees before approving. `scope` is the rule that
-    a session-long grant would be, e.g. `Bash(pytest *)`; empty if it could only be for exactly this call.
+    a session-long grant would be, e.g. `Bash(pytest *)`; empty if it could only be for exactly this call. `target`
+    is the file or folder that the call names, held open: it is decided on, and acted on.
     """
 
     intent: Intent
     title: str
     preview: str = ""
     scope: str = ""
+    target: Place | None = None
+
+    @property
+    def digest(self) -> str:
+        """What a decision on this plan is bound to: place, hashes before and after, diff; empty for other plans."""
+        if self.target is None:
+            return ""
+        states = [[state.path, state.sha256] for state in (*self.intent.before, *self.intent.after)]
+        parts = [os.fsencode(self.target.real).hex(), states, self.preview if states else ""]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""What was decided on is what is acted on, whatever is put in its place meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.session.support import opened, options
+from tests.tools.support import Bench, text
+from tui_agent.submissions import Decide, Submit
+from tui_agent.tools import search
+from tui_agent.workflow import ToolError
+
+SECRET = "token-of-somebody"
+
+
+@contextmanager
+def exchanging(folder: Path, link_to: Path) -> Iterator[None]:
+    """Put a folder and a link to another in each other's place, again and again."""
+    link = folder.with_name("link")
+    link.symlink_to(link_to)
+    aside = folder.with_name("aside")
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            folder.rename(aside)
+            link.rename(folder)
+            folder.rename(link)
+            aside.rename(folder)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    folder = tmp_path / "home/.config/gh"
+    folder.mkdir(parents=True)
+    (folder / "hosts.yml").write_text(f"oauth: {SECRET}\n")
+    return folder
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.file("d/hosts.yml", "oauth: mine\n")
+    return made
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("read", {"path": "d/hosts.yml"}),
+        ("read", {"path": "d"}),
+        ("grep", {"pattern": "oauth", "path": "d"}),
+        ("grep", {"pattern": "oauth", "path": "d/hosts.yml"}),
+        ("grep", {"pattern": "oauth"}),
+        ("grep", {"pattern": "somebody", "mode": "files"}),
+        ("grep", {"pattern": "somebody", "mode": "count"}),
+        ("glob", {"pattern": "**/*"}),
+    ],
+)
+@pytest.mark.parametrize("with_rg", [True, False])
+async def test_a_link_put_in_the_way_shows_nothing_of_where_it_leads(
+    bench: Bench, outside: Path, call: tuple[str, dict[str, object]], with_rg: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool, given = call
+    if not with_rg:
+        monkeypatch.setattr(search, "_ripgrep", lambda context: None)
+    (outside / "only_there").write_text(SECRET)
+    with exchanging(bench.workspace / "d", outside):
+        for _ in range(12):
+            try:
+                plan = await bench.plan(bench.call(tool, **given))
+                if plan.target is not None and not plan.target.real.is_relative_to(bench.workspace):
+                    continue  # the decision is about that place then
+                shown = text(await bench.act(bench.call(tool, **given), plan))
+            except ToolError as error:
+                shown = str(error)
+            assert SECRET not in shown
+            assert "only_there" not in shown
+            assert "hosts.yml: " not in shown if given.get("mode") == "count" else True
+
+
+@pytest.mark.parametrize("tool", ["read", "edit", "write"])
+async def test_a_plan_is_carried_out_where_it_was_made(bench: Bench, outside: Path, tool: str) -> None:
+    more: dict[str, object] = {
+        "read": {},
+        "write": {"content": "new"},
+        "edit": {"edits": [{"old": "mine", "new": "x"}]},
+    }[tool]
+    path = "d/new.txt" if tool == "write" else "d/hosts.yml"
+    call = bench.call(tool, path=path, **more)
+    plan = await bench.plan(call)
+    (bench.workspace / "d").rename(bench.workspace / "old")
+    (bench.workspace / "d").symlink_to(outside)
+    outcome = await bench.act(call, plan)
+    assert SECRET not in text(outcome)
+    assert [path.name for path in outside.iterdir()] == ["hosts.yml"]
+    assert (outside / "hosts.yml").read_text() == f"oauth: {SECRET}\n"
+    if tool == "write":
+        assert (bench.workspace / "old/new.txt").read_text() == "new"
+
+
+async def test_an_approved_edit_is_not_made_to_what_was_put_in_its_place(tmp_path: Path) -> None:
+    """A folder that becomes a link to .git between the question and the answer changes no .git/config."""
+    given = options(tmp_path, mode="ask")
+    workspace = given.workspace
+    for folder in ("d", ".git"):
+        (workspace / folder).mkdir(parents=True)
+        (workspace / folder / "config").write_text("[core] bare = false\n")
+    async with opened(given) as session:
+        await session.handle.do(Submit(prompt="edit d/config: bare = false => fsmonitor = ./x"))
+        request = await session.event("permission.requested")
+        (workspace / "d").rename(workspace / "old")
+        (workspace / "d").symlink_to(".git")
+        await session.handle.do(Decide(request=request.request, verdict="allow"))
+        await session.idle()
+        assert session.of("step.finished")[-1].outcome in ("denied", "error")
+    assert "fsmonitor" not in (workspace / ".git/config").read_text()
+
+
+async def test_a_file_changed_while_the_user_thought_is_asked_about_anew(tmp_path: Path) -> None:
+    given = options(tmp_path, mode="ask")
+    file = given.workspace / "a.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("one\n")
+    async with opened(given) as session:
+        await session.handle.do(Submit(prompt="edit a.txt: one => two"))
+        first = await session.event("permission.requested")
+        file.write_text("one\nand more\n")
+        await session.handle.do(Decide(request=first.request, verdict="allow"))
+        second = await session.event("permission.requested", 2)
+        assert file.read_text() == "one\nand more\n"
+        assert "has changed since" in second.why
+        assert "and more" in second.preview
+        await session.handle.do(Decide(request=second.request, verdict="allow"))
+        await session.idle()
+    assert file.read_text() == "two\nand more\n"
+
+
+async def test_a_call_is_decided_by_where_it_was_planned(tmp_path: Path) -> None:
+    """A name that leads to a secret when it is planned asks, also where it leads elsewhere when it is decided."""
+    given = options(tmp_path, mode="ask", unattended=True)
+    workspace = given.workspace
+    (workspace / "d").mkdir(parents=True)
+    (tmp_path / "home/.ssh").mkdir(parents=True)
+    (tmp_path / "home/.ssh/id_rsa").write_text(SECRET)
+    (workspace / "d/id_rsa").symlink_to(tmp_path / "home/.ssh/id_rsa")
+    async with opened(given) as session:
+        await session.prompt("read d/id_rsa")
+        assert SECRET not in str(session.of("step.finished")[-1].result)
