@@ -36,7 +36,7 @@ def test_a_call_is_answered_with_every_reason() -> None:
     assert {"rule": "Bash(git push *)", "verdict": "deny", "source": "user", "file": "<deny>", "line": 1} in answer[
         "rules"
     ]  # type: ignore[operator]
-    assert len(answer["modules"]) == 22  # type: ignore[arg-type]
+    assert len(answer["modules"]) == 23  # type: ignore[arg-type]
     assert "git push" in str(answer["reason"])
 
 

@@ -123,8 +123,8 @@ def test_a_file_named_like_a_flag_makes_a_glob_ask(tmp_path: Path) -> None:
 
 
 def test_there_are_22_modules_each_with_a_docstring() -> None:
-    assert len(MODULES) == 22
-    assert len({name for name, _ in MODULES}) == 22
+    assert len(MODULES) == 23
+    assert len({name for name, _ in MODULES}) == 23
     for name, check in MODULES:
         module = __import__(check.__module__, fromlist=["check"])
         assert check.__module__.endswith(f".{name}")

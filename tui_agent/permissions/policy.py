@@ -42,7 +42,7 @@ Decided = Literal["allow", "ask", "deny"]
 _READING = frozenset(["read", "glob", "grep"])
 _WRITING = frozenset(["write", "edit"])
 _RANK = {"allow": 0, "ask": 1, "deny": 2}
-_KEPT_IN_SANDBOX = frozenset(["secret_paths", "user_rules"])
+_KEPT_IN_SANDBOX = frozenset(["secret_paths", "user_rules", "high_impact"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The bash guard: 22 modules that look at every command line before it runs.
+"""The bash guard: 23 modules that look at every command line before it runs.
 
 A module is a file with one public function, `check`, and a row in `MODULES`. Every module sees every line;
 the highest verdict wins (`deny` over `ask` over all else). A line is allowed only where each of its simple

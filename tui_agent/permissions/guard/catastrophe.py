@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tui_agent.permissions.guard.heredoc import INTERPRETERS
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
 from tui_agent.permissions.guard.unwrap import SHELLS
+from tui_agent.permissions.guard.words import reduce_word
 
 _SYSTEM = re.compile(
     r"/|/(\*|\.\*|\?\*)?|/(bin|boot|dev|etc|home|lib|lib32|lib64|libx32|opt|proc|root|run|sbin|srv|sys|usr|var|mnt|media|Users|System|Library|"
@@ -90,11 +91,190 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
             "/proc/sys/kernel/core_pattern",
         ):
             return Finding("deny", f"it writes to {target}")
+        if redirection.operator not in ("<", "<<", "<<<"):
+            for place in _places(redirection.target, surroundings):
+                if _takes_over(place, surroundings):
+                    return Finding(
+                        "deny", f"it writes to {redirection.target.raw}, which opens the machine or the account"
+                    )
     sources = _Sources.of(line)
+    values = _values(line, surroundings)
     for command in line.commands:
-        reason = _problem(line, command, surroundings, sources)
-        if reason:
-            return Finding("deny", reason)
+        for meant in _meant(line, command, values, surroundings):
+            reason = _problem(line, meant, surroundings, sources) or _planting(meant, surroundings)
+            if reason:
+                return Finding("deny", reason)
+    return _carried_out(line, surroundings)
+
+
+_TAKES_OVER = re.compile(
+    r"/etc/(passwd|shadow|gshadow|group|sudoers(\.d/.*)?|doas\.conf|crontab|anacrontab|cron\.[^/]+(/.*)?|ld\.so\.(preload|conf)(\.d/.*)?|"
+    r"profile(\.d/.*)?|bash\.bashrc|bashrc|zsh/.*|environment|rc\.local|inittab|init\.d/.*|pam\.d/.*|ssh/.*|systemd/system/.*|security/.*|"
+    r"modprobe\.d/.*|udev/rules\.d/.*|hosts\.(allow|deny)|xdg/autostart/.*)|/var/spool/(cron|at)(/.*)?|/(usr/)?lib/systemd/system/.*|/boot/.*|"
+    r"/proc/sys/kernel/(core_pattern|modprobe|hotplug)|/sys/kernel/uevent_helper|/(usr/(local/)?)?s?bin/[^/]+"
+)
+_ACCOUNT = re.compile(
+    r"\.(bashrc|bash_profile|bash_login|bash_logout|bash_aliases|profile|zshrc|zshenv|zprofile|zlogin|zlogout|login|cshrc|tcshrc|kshrc|xprofile|"
+    r"xinitrc|xsession|pam_environment|forward|rhosts|shosts|gitconfig)|\.ssh/(authorized_keys2?|config|rc|environment)|\.config/(fish/(config\.fish|conf\.d/.*)|"
+    r"autostart/.*|systemd/user/.*|environment\.d/.*|git/config)|Library/LaunchAgents/.*|\.local/share/systemd/user/.*"
+)
+_WRITES = frozenset(
+    [
+        "tee",
+        "cp",
+        "mv",
+        "install",
+        "ln",
+        "dd",
+        "rsync",
+        "sponge",
+        "truncate",
+        "sed",
+        "gsed",
+        "patch",
+        "ed",
+        "ex",
+        "scp",
+        "link",
+    ]
+)
+
+
+def _takes_over(place: str, surroundings: Surroundings) -> bool:
+    """Say whether what is written to `place` runs later, or lets somebody in."""
+    place = os.path.normpath(place)
+    places = [place, os.path.realpath(place)]
+    home = os.path.normpath(surroundings.places.home)
+    for one in places:
+        if _TAKES_OVER.fullmatch(one):
+            return True
+        for folder in (home, "/root", *re.findall(r"^/(?:home|Users)/[^/]+(?=/)", one)):
+            if folder != "/" and one.startswith(folder + "/") and _ACCOUNT.fullmatch(one[len(folder) + 1 :]):
+                return True
+    return False
+
+
+def _places(word: Word, surroundings: Surroundings) -> list[str]:
+    """Return the absolute paths that a word names, its home and braces put in."""
+    text = re.sub(r"^(\$\{?HOME\}?|~)(?=/)", surroundings.places.home.replace("\\", ""), word.text)
+    braces = re.fullmatch(r"([^{}]*)\{([^{}]*)\}([^{}]*)", text)
+    texts = [braces[1] + part + braces[3] for part in braces[2].split(",")] if braces else [text]
+    return [os.path.join(surroundings.cwd, text) for text in texts if text and "\0" not in text]
+
+
+def _planting(command: Command, surroundings: Surroundings) -> str:
+    """Look for commands that write where something is started from, or who may come in is written down."""
+    name, arguments = command.name, command.argv[1:]
+    if name not in _WRITES or (
+        name in ("sed", "gsed") and not any(re.match(r"-\w*i|--in-place", text) for text in arguments)
+    ):
+        return ""
+    words = list(command.words[1:])
+    if name in ("cp", "install", "ln", "rsync", "scp", "link") and not any(
+        re.match(r"-\w*t|--target", text) for text in arguments
+    ):
+        words = [word for word in words if not word.text.startswith("-")][-1:]
+    sources = [text.rsplit("/", 1)[-1] for text in arguments[:-1] if not text.startswith("-")]
+    for word in words:
+        text = re.sub(r"^(of=|--target-directory=|-t(?=[/~]))", "", word.text)
+        for place in _places(Word(word.raw, text), surroundings):
+            if any(
+                _takes_over(target, surroundings)
+                for target in (place, *(os.path.join(place, source) for source in sources))
+            ):
+                return f"it writes to {word.raw}, which opens the machine or the account"
+    return ""
+
+
+def _values(line: Line, surroundings: Surroundings) -> dict[str, str]:
+    """Return the variables that the line sets to constants, and those of the environment that are known."""
+    values = {"HOME": surroundings.places.home, "PWD": surroundings.cwd}
+    for command in line.commands:
+        declared = (
+            [word.raw for word in command.words[1:]]
+            if command.name in ("export", "declare", "local", "readonly", "typeset")
+            else []
+        )
+        for text in (*command.assignments, *declared):
+            name, equals, value = text.partition("=")
+            if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
+                word = reduce_word(value, surroundings.places.home)
+                resolved = word.text if word.constant else _filled(value, values)
+                if resolved is not None:
+                    values[name] = resolved
+    return values
+
+
+def _filled(raw: str, values: dict[str, str]) -> str | None:
+    """Return a word with the known variables put in, None where something stays unknown."""
+    if "'" in raw or "`" in raw or "$(" in raw:
+        return None
+    text = re.sub(
+        r"\$(?:\{([A-Za-z_]\w*)(?::?[-=?][^{}]*)?\}|([A-Za-z_]\w*))",
+        lambda m: values.get(m[1] or m[2], "\0"),
+        raw.replace('"', ""),
+    )
+    return None if "\0" in text or "$" in text else text
+
+
+def _meant(line: Line, command: Command, values: dict[str, str], surroundings: Surroundings) -> list[Command]:
+    """Return the command as written, with known variables put in, and with the words that a pipe adds to it."""
+    found = [command]
+    if any(not word.constant for word in command.words):
+        words: list[Word] = []
+        for word in command.words:
+            text = None if word.constant else _filled(word.raw, values)
+            if text is None:
+                words.append(word)
+            elif '"' in word.raw:
+                words.append(Word(text, text))
+            else:
+                words += [Word(part, part, glob=any(c in part for c in "*?[")) for part in text.split()]
+        found.append(replace(command, words=tuple(words)))
+    if command.appended:
+        given = _constant_input(line, command)
+        if given:
+            extra = tuple(Word(part, part) for part in given.split())
+            found += [replace(one, words=(*one.words, *extra)) for one in list(found)]
+            found += [
+                replace(one, words=tuple(extra[0] if word.text == "{}" else word for word in one.words))
+                for one in found[:1]
+                if extra
+            ]
+    return found
+
+
+def _constant_input(line: Line, command: Command) -> str:
+    """Return what a command reads where that is constant: the words of `echo` and `printf`, and here-strings."""
+    texts = []
+    at: Command | None = command
+    while at is not None:
+        for redirection in at.redirections:
+            if redirection.operator == "<<<":
+                texts.append(redirection.target.text)
+            elif redirection.operator == "<<":
+                texts.append(redirection.body)
+        at = line.commands[at.parent] if at.parent >= 0 else None
+    for source in line.upstream(command):
+        if source.name in ("echo", "printf"):
+            texts.append(
+                " ".join(text for text in source.argv[1:] if text not in ("-n", "-e", "-E", "%s", "%s\\n", "%b"))
+            )
+    return "\n".join(texts).replace("\\n", "\n").replace("\\0", " ")[:4000]
+
+
+def _carried_out(line: Line, surroundings: Surroundings) -> Finding:
+    """Look into the constant text that a pipe hands to a shell."""
+    from tui_agent.permissions.guard.shell import parse_line
+
+    for command in line.commands:
+        if command.name not in SHELLS or not _reads_program(command) or not line.upstream(command):
+            continue
+        text = _constant_input(line, command)
+        if text and text != line.text and len(text) < len(line.text):
+            found = check(parse_line(text, surroundings.cwd, surroundings.places.home), surroundings)
+            if found.level == "deny":
+                return found
     return PASS
 
 
