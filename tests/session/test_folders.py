@@ -302,3 +302,15 @@ async def test_the_rules_of_an_added_folder_do_not_count(tmp_path: Path, other: 
         await session.prompt("run touch x")
         await session.prompt(f"write {tmp_path}/outside/a.txt: x")
         assert outcomes(session) == ["denied", "denied"]
+
+
+@boxed
+async def test_a_command_that_reads_the_session_s_own_tmp_is_not_asked_about(tmp_path: Path, isolated: Path) -> None:
+    async with opened(options(tmp_path, mode="accept-edits")) as session:
+        await session.prompt("write /tmp/notes.txt: hello")
+        await session.prompt("run cat /tmp/notes.txt")
+        assert outcomes(session) == ["ok", "ok"]
+        scratch = session.handle.path.parent / "scratch" / "tmp"
+        (scratch / "link").symlink_to(tmp_path / "secret.txt")
+        await session.handle.do(Submit(prompt="run cat /tmp/link"))
+        await session.event("permission.requested")
