@@ -43,7 +43,7 @@ class OrderedKeysApp(App[ReturnType]):
 
     def __init__(self, *arguments: object, **named: object) -> None:
         super().__init__(*arguments, **named)  # type: ignore[arg-type]  # handed on as they are
-        self._typed: deque[events.Key | events.Paste] = deque()
+        self._typed: deque[events.Event] = deque()
         self._text_under_way = False
         self._round = 0
         self._followed: DOMNode | None = None
@@ -52,8 +52,9 @@ class OrderedKeysApp(App[ReturnType]):
         self._followed_since = 0.0
 
     async def on_event(self, event: events.Event) -> None:
-        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            self._typed.append(event)
+        typed = isinstance(event, events.Key | events.Paste) and not event.is_forwarded
+        if typed or isinstance(event, events.AppFocus | events.AppBlur):
+            self._typed.append(event)  # a key says that the terminal has the focus: the order counts here, too
             await self.take_typed()
         else:
             await super().on_event(event)
@@ -69,7 +70,10 @@ class OrderedKeysApp(App[ReturnType]):
             if not text and self._list_is_read(self._typed[0]):
                 return
             event, target = self._typed.popleft(), self._place()
-            await self.take_key(event)
+            if isinstance(event, events.Key | events.Paste):
+                await self.take_key(event)
+            else:
+                await super().on_event(event)
             if text:
                 # One text after the other goes into the same field, whose own queue keeps the order.
                 self._text_under_way = True
@@ -80,10 +84,10 @@ class OrderedKeysApp(App[ReturnType]):
         """Act on a key or a paste, or forward it to the widget that has the focus."""
         await super().on_event(event)
 
-    def _is_text(self, event: events.Key | events.Paste) -> bool:
+    def _is_text(self, event: events.Event) -> bool:
         if not isinstance(self.focused, Input | TextArea):
             return False
-        return isinstance(event, events.Paste) or bool(typed_text(event))
+        return isinstance(event, events.Paste) or (isinstance(event, events.Key) and bool(typed_text(event)))
 
     def _place(self) -> DOMNode:
         return self.focused or self.screen
@@ -99,7 +103,7 @@ class OrderedKeysApp(App[ReturnType]):
 
     def _list_is_read(self, event: events.Event) -> bool:
         """Say whether a key must wait until the screen knows what it lists."""
-        leaves = isinstance(event, events.Key) and event.key in _LEAVING
+        leaves = not isinstance(event, events.Key) or event.key in _LEAVING
         if leaves or not getattr(self.screen, "keys_wait", False):
             self._list_awaited_since = 0.0
             return False

@@ -164,7 +164,7 @@ def _may_be_flag(word: Word, line: Line, command: Command) -> bool:
 
 
 def _in_own_tmp(text: str, surroundings: Surroundings) -> bool:
-    """Say whether an absolute path is in the session's own `/tmp`, the only one that a command in the sandbox sees."""
+    """Say whether a path is in the session's own `/tmp`, the only one that a command in the sandbox sees."""
     temporary = surroundings.places.temporary
     if temporary is None or not surroundings.hides or not text.startswith("/"):
         return False
