@@ -43,7 +43,7 @@ def room(tmp_path: Path) -> Room:
         ("accept-edits", "none", "allow", "ask", "deny"),
         ("plan", "none", "allow", "deny", "deny"),
         ("sandboxed", "available", "allow", "allow", "deny"),
-        ("sandboxed", "reduced", "allow", "allow", "deny"),
+        ("sandboxed", "reduced", "allow", "ask", "deny"),
         ("sandboxed", "none", "allow", "ask", "deny"),
         ("bypass", "none", "allow", "allow", "deny"),
     ],

@@ -304,7 +304,7 @@ def _bash_verdict(request: Request, guard: GuardVerdict) -> tuple[Decided, str, 
         return "deny", f"the mode is plan, and it is not known to change nothing: {guard.reason}", "mode"
     if guard.verdict == "allow":
         return "allow", guard.reason, "read_only" if guard.read_only else "rules"
-    if request.mode == "sandboxed" and request.sandbox != "none":
+    if request.mode == "sandboxed" and request.sandbox == "available":
         kept = [m for m in guard.modules if m.verdict == "ask" and m.name in _KEPT_IN_SANDBOX]
         if not kept and not guard.firm:
             return "allow", "it runs inside the sandbox, without network", "sandbox"
