@@ -45,3 +45,21 @@ def test_every_file_that_a_document_names_is_there(document: str) -> None:
 def test_every_link_between_documents_leads_somewhere(document: str) -> None:
     links = re.findall(r"\]\(([^)#:]+)[^):]*\)", (ROOT / document).read_text())
     assert [link for link in links if not (ROOT / document).parent.joinpath(link).exists()] == []
+
+
+def test_the_threat_model_names_tests_that_exist() -> None:
+    found = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "docs/threat-model.md").read_text())
+    assert len(found) > 20
+    missing = [
+        f"{file}::{name}"
+        for file, name in found
+        if not re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text(), re.MULTILINE)
+    ]
+    assert missing == []
+
+
+def test_each_defence_of_the_threat_model_has_its_test() -> None:
+    table = (ROOT / "docs/threat-model.md").read_text().partition("## What is defended")[2].partition("\n## ")[0]
+    rows = [row for row in table.splitlines() if row.startswith("| ") and not row.startswith("| attack")]
+    assert rows
+    assert [row for row in rows if not re.search(r"\| `tests/[\w/]+\.py::\w+` \|$", row)] == []
