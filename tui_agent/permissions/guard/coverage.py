@@ -101,6 +101,12 @@ def _from_manual(name: str) -> Purpose | None:
     return Purpose(_flags(flags), tuple(operands.split()), number=False, bundle=not single)
 
 
+def manual_has(name: str, flag: str) -> bool:
+    """Say whether the manual of a program knows a flag that takes nothing."""
+    purpose = _from_manual(name)
+    return purpose is not None and purpose.flags.get(flag) in ("", "outside")
+
+
 def known_programs() -> frozenset[str]:
     """Return the names of the programs that a table knows."""
     return frozenset(name.split(" ", 1)[0] for name in _purposes()) | frozenset(_generated())

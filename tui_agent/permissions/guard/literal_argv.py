@@ -6,16 +6,23 @@ the ones that were checked.
 
 from __future__ import annotations
 
+import re
+
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
 
+_LOOP = re.compile(r"\bfor\s+([a-z][a-z0-9_]*)\s+in\b")
+_BRACES = re.compile(r"(?<!\$)\{")
 _PRINTERS = frozenset(["echo", "printf", ":", "true"])
 
 
 def check(line: Line, surroundings: Surroundings) -> Finding:
     """Ask about every word that is no constant; printing a harmless variable is fine."""
+    loops = frozenset(_LOOP.findall(line.text))
     for command in line.commands:
         for position, word in enumerate(command.words):
-            reason = _problem(command, position, word)
+            reason = (
+                "" if _prints_loop_variable(command, position, word, loops) else _problem(command, position, word)
+            )
             if reason:
                 return Finding("ask", reason)
     for redirection in line.redirections:
@@ -23,6 +30,18 @@ def check(line: Line, surroundings: Surroundings) -> Finding:
         if redirection.operator != "<<" and (not target.constant or target.glob):
             return Finding("ask", f"where it redirects to is not known: {target.raw}")
     return PASS
+
+
+def _prints_loop_variable(command: Command, position: int, word: Word, loops: frozenset[str]) -> bool:
+    """Say whether a word that is printed holds nothing unknown but variables of the line's own loops."""
+    if word.constant or word.substitution or not loops or position < (2 if command.name == "printf" else 1):
+        return False
+    if command.name not in _PRINTERS or word.glob:
+        return False
+    names = re.findall(r"\$\{?(\w+)\}?", word.text)
+    return (
+        bool(names) and set(names) <= loops and word.text.count("$") == len(names) and not _BRACES.search(word.text)
+    )
 
 
 def _problem(command: Command, position: int, word: Word) -> str:

@@ -7,6 +7,7 @@ The tables are data (`read_only.toml`, `git.toml`); commands with a language of 
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
@@ -117,6 +118,8 @@ def usage_of(command: Command) -> Usage:
     if not command.words:
         raise NotHarmless("it only assigns or redirects")
     found = find_spec(command.words)
+    if found is None and _only_tells_of_itself(command):
+        return Usage(flags=[(command.argv[1], "")], command=command.name)
     if found is None:
         raise NotHarmless(f"{command.name!r} is not known to be read-only")
     spec, count = found
@@ -139,6 +142,25 @@ def usage_of(command: Command) -> Usage:
     usage.appended = usage.appended or spec.appended
     usage.command = command.name
     return usage
+
+
+_LOADS_FROM_FOLDER = re.compile(
+    r"pytest.*|tox|nox|flake8|pylint|mypy|rake|bundle|rails|mvn|gradle|ant|hatch|pdm|poetry|invoke|fab|waf|scons|make|gmake|mix|rebar3|npm|npx|"
+    r"yarn|pnpm|node|cargo|rustc|rustup|rustfmt|go|bazel|vagrant|ansible.*|pre-commit|py-spy|python.*|ruby|perl|php|java.*|hg|jj|git.*|"
+    r"(ba|z|da|k|fi|c|tc)?sh|pyenv|rbenv|asdf|mise|direnv|conan|cmake|ctest|meson|ninja|gdb|vim|nvim|emacs|mocha|eslint|jest|tsc"
+)
+"""Programs that load something from the folder they run in, even to tell of themselves."""
+
+
+def _only_tells_of_itself(command: Command) -> bool:
+    """Say whether a call is only `--version` or `--help` of a system program that a manual describes."""
+    if len(command.words) != 2 or command.argv[1] not in ("--version", "--help") or "/" in command.argv[0]:
+        return False
+    if command.appended or not command.words[1].constant or _LOADS_FROM_FOLDER.fullmatch(command.name):
+        return False
+    from tui_agent.permissions.guard.coverage import manual_has
+
+    return manual_has(command.name, command.argv[1])
 
 
 def apply_spec(spec: Spec, words: tuple[Word, ...]) -> Usage:
