@@ -51,7 +51,7 @@ _SECONDS = 2.0
 _RUNS = re.compile(
     r"filter\..*\.(clean|smudge|process)|diff\.(.*\.)?(textconv|command|external)|include(if)?\..*path|"
     r"gpg\.(.*\.)?program|core\.(sshcommand|gitproxy|worktree|attributesfile|alternaterefscommand)|"
-    r"interactive\.difffilter|merge\..*\.driver|uploadpack\.packobjectshook"
+    r"interactive\.difffilter|merge\..*\.driver|uploadpack\.packobjectshook|man\.(.*\.)?(cmd|path|viewer)|browser\..*|help\.(format|browser)"
 )
 _TOOL_FILES = {
     "yarn": (".yarnrc.yml", ".yarnrc", ".pnp.cjs", ".yarn"),
