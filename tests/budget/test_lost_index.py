@@ -193,7 +193,9 @@ async def test_the_list_and_the_books_made_again_are_those_that_were_live(tmp_pa
 
 
 @pytest.mark.parametrize("point", ["journal.after_commit", "budget.before_booked", "budget.after_reserved"])
-@pytest.mark.parametrize("number", [3, 5, 8])
+@pytest.mark.parametrize(
+    "number", [pytest.param(3, marks=pytest.mark.long), 5, pytest.param(8, marks=pytest.mark.long)]
+)
 def test_a_kill_between_the_answer_and_the_index_loses_no_spend(tmp_path: Path, point: str, number: int) -> None:
     for name in ("home", "workspace"):
         (tmp_path / name).mkdir(exist_ok=True)

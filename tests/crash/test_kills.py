@@ -11,13 +11,14 @@ from tests.crash import kills
 
 
 def test_no_kill_doubles_or_loses_anything(tmp_path: Path) -> None:
-    report = kills.campaign(tmp_path, kills=2, failpoints=3, seed=1, seconds=6, layout=False)
+    report = kills.campaign(tmp_path, kills=1, failpoints=2, seed=1, seconds=6, layout=False)
     assert table.print_kills(report) == []
     assert report.kills > 0
 
 
-EACH_TIME = ("a request waits", "the runner, while the command runs")
-"""The cases that are tried each time; the others take the same way."""
+EACH_TIME = ("the runner, while the command runs",)
+"""The cases that are tried each time. The others take the same way; `tests/e2e/test_screen.py` kills an app in which
+a request waits."""
 
 
 @pytest.mark.parametrize(

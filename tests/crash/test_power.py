@@ -25,7 +25,7 @@ def test_the_app_resumes_from_what_is_left(tmp_path: Path) -> None:
 
 
 def test_a_recovery_loses_nothing_either(tmp_path: Path) -> None:
-    report = power_session.run_recovery(tmp_path / "power", images=150, seed=3)
+    report = power_session.run_recovery(tmp_path / "power", images=60, seed=3)
     assert table.print_power("killed and recovered", report) == []
 
 

@@ -24,7 +24,7 @@ def approve(terminal: Terminal) -> None:
     terminal.type("y")
 
 
-@pytest.mark.parametrize("columns", [110, 80])
+@pytest.mark.parametrize("columns", [pytest.param(110, marks=pytest.mark.long), 80])
 def test_read_then_edit_with_approval(start, isolated, columns):
     terminal = start(columns=columns, rows=24)
     terminal.type("read hello.py then edit hello.py: print => PRINT\r")
@@ -74,7 +74,7 @@ def test_the_keys_that_change_a_request_act_no_sooner_than_those_that_answer_it(
     assert "Permissions (1)" in terminal.text
 
 
-@pytest.mark.parametrize("columns", [110, 80])
+@pytest.mark.parametrize("columns", [110, pytest.param(80, marks=pytest.mark.long)])
 def test_a_key_that_comes_right_behind_an_f_key_goes_where_that_leads(start, columns):
     terminal = start(columns=columns)
     terminal.type("list\r")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.permissions.support import hostile, judge, lines
 
 NARROW = ("Bash(ls *)", "Bash(cat *)", "Bash(echo *)", "Bash(git status *)")
@@ -32,14 +34,16 @@ def test_what_is_denied_is_denied_under_every_rule() -> None:
     ]
 
 
-def test_a_denied_line_stays_denied_among_others_and_in_wrappers() -> None:
+@pytest.mark.parametrize("share", [pytest.param(1, marks=pytest.mark.long), 4])
+def test_a_denied_line_stays_denied_among_others_and_in_wrappers(share: int) -> None:
+    """Each line in one form of `share`, and each form around many lines; the long form tries all with all."""
     missed = []
-    for line, _ in lines("denied.txt"):
+    for number, (line, _) in enumerate(lines("denied.txt")):
         if any(char in line for char in "'\"\\`&#|<>;{}()$") or line.startswith(
             ("!", "tui-agent", "for", "while", "cd")
         ):
             continue
-        for form in (
+        forms = (
             f"ls; {line}",
             f"true && {line}",
             f"({line})",
@@ -52,7 +56,8 @@ def test_a_denied_line_stays_denied_among_others_and_in_wrappers() -> None:
             f"{line} &",
             f"{line} ; ((",
             f"cat <<E\n$({line})\nE",
-        ):
+        )
+        for form in forms[number % share :: share]:
             if judge(form, allow=["Bash(*)"]).verdict != "deny":
                 missed.append(form)
     assert not missed
