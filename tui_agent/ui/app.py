@@ -115,6 +115,7 @@ class TuiAgentApp(SessionApp):
         self._cursor_shown = False
         self._quit_asked = -QUIT_SECONDS
         self._blind_until = 0.0
+        self._strayed = -GUARD_SECONDS
         self._leaving, self._leave_code = False, 0
         self._background_settled = False
         loaded = load_themes([packaged_themes(), *theme_folders])
@@ -196,7 +197,12 @@ class TuiAgentApp(SessionApp):
             self.notify("Several keys came at once. Press it again.", timeout=2)
             return
         if self._is_for_prompt(event):
-            self.workbench.write_in_prompt(hold=isinstance(event, events.Key) and in_burst(event))
+            hold = isinstance(event, events.Key) and in_burst(event)
+            self.workbench.write_in_prompt(hold=hold)
+            self._strayed = event.time if hold else self._strayed
+        elif event.time - self._strayed < GUARD_SECONDS:
+            # It came with that text, however late it gets its turn.
+            self.workbench.prompt.hold(GUARD_SECONDS)
         await super().take_key(event)
 
     def _is_blind(self, event: events.Key | events.Paste) -> bool:

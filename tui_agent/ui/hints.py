@@ -74,8 +74,13 @@ class KeyHints(Line):
         if self.is_attached:
             first = [Hint(self.status, action=self.action)] if self.status else []
             behind = self.app.screen is not self.screen
-            self.hints = [*first, *(() if behind else hints(self.screen.active_bindings.values()))]
+            offered = [*first, *(() if behind else hints(self.screen.active_bindings.values()))]
+            self.hints = list(fitting(offered, self.size.width or self.app.size.width))
             self.content = hints_content(self.hints)
+
+    def on_resize(self) -> None:
+        """Show as many keys as there is room for."""
+        self.refresh_hints()
 
     status = ""
     action = ""
@@ -109,6 +114,16 @@ def hints(bindings: Iterable[ActiveBinding]) -> Iterator[Hint]:
             continue
         seen.add(binding.action)
         yield Hint(binding.key_display or key_label(binding.key), f" {binding.description}", binding.key)
+
+
+def fitting(hints: Iterable[Hint], width: int) -> Iterator[Hint]:
+    """Yield the first hints that fit into `width` cells: none is cut."""
+    room = width - 1
+    for hint in hints:
+        room -= hint.cells
+        if room < -2:  # the space after the last one may go
+            return
+        yield hint
 
 
 def hints_content(hints: Iterable[Hint]) -> Content:
