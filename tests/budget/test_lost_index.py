@@ -156,7 +156,7 @@ def test_headless_says_that_nothing_is_kept(tmp_path: Path) -> None:
     ]
     environment["DATA"] = str(tmp_path / "data")
     (tmp_path / "config").mkdir(exist_ok=True)
-    (tmp_path / "config" / "settings.toml").write_text('sandbox = "off"\n')
+    (tmp_path / "config" / "settings.toml").write_text('sandbox = "off"\npass_environment = ["DATA"]\n')
     ended = subprocess.run(
         command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True, timeout=60, check=False
     )
