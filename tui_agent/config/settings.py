@@ -170,7 +170,7 @@ class Settings(BaseModel):
         default=4_000, ge=0, le=4_000_000, description="Processes and threads of one command, at most; 0: no limit."
     )
     command_memory: int = Field(
-        default=0, ge=0, le=100_000_000, description="Memory of one command in MB, at most; 0: ¾ of the machine's."
+        default=0, ge=0, le=100_000_000, description="Memory of one command in MB, at most; 0: 75 % of the machine's."
     )
     command_disk: int = Field(
         default=50_000, ge=0, le=100_000_000, description="MB that one command writes to disk, at most; 0: no limit."
