@@ -130,3 +130,12 @@ def test_git_s_configuration_is_read_as_git_reads_it(tmp_path: Path, configurati
     assert judge("git status", cwd=str(tmp_path)).verdict == "allow"
     (inner / "config").write_bytes(configuration)
     assert judge("git status", cwd=str(tmp_path)).verdict == "ask"
+
+
+def test_a_folder_that_xargs_takes_apart_asks(tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    line = "find . -name '*.py' | xargs cat"
+    assert judge(line, cwd=str(tmp_path)).verdict == "allow"
+    (tmp_path / "x " / "etc").mkdir(parents=True)
+    assert judge(line, cwd=str(tmp_path)).verdict == "ask"
+    assert judge("find . -name '*.py' -print0 | xargs -0 cat", cwd=str(tmp_path)).verdict == "allow"

@@ -142,8 +142,39 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
             return f"{command.shown()} follows {shown}, a link that leads outside the workspace"
         if found.search.follows and not found.complete:
             return f"{command.shown()} follows links, and there are too many files to look at"
+    if command.appended and _splits_names(line, command) and (folder := _splitting_folder(command)):
+        return f"xargs takes names apart at blanks, and the folder {folder!r} would become another path"
     if command.appended and command.name not in ("echo", "basename", "dirname") and not _known_names(line, command):
         return f"nobody knows which names {command.name} will be given"
+    return ""
+
+
+_MOST_FOLDERS = 2000
+_SPLITTING = re.compile(r"\s(\.\.?|~)?$|['\"\\]")
+
+
+def _splits_names(line: Line, command: Command) -> bool:
+    """Say whether the names come through xargs without `-0` or a delimiter."""
+    at = command
+    while at.parent >= 0:
+        at = line.commands[at.parent]
+        if at.name == "xargs":
+            return not any(re.match(r"-\w*0|--null|-d|--delimiter", text) for text in at.argv[1:])
+    return False
+
+
+def _splitting_folder(command: Command) -> str:
+    """Return a folder whose name makes xargs read another path out of what is in it, empty if none is seen."""
+    seen = 0
+    for cwd in command.cwds:
+        for _, folders, _ in os.walk(cwd) if cwd else ():
+            seen += 1
+            if seen > _MOST_FOLDERS:
+                return ""
+            for name in folders:
+                if _SPLITTING.search(name):
+                    return name
+            folders[:] = [name for name in folders if name not in (".git", "node_modules")]
     return ""
 
 
