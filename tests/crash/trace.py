@@ -235,6 +235,8 @@ class _Parser:
         path = os.fsdecode(_unhex(call.group(4)))
         if "O_RDONLY" in arguments:
             self._writable.discard((path, call.group(3)))
+            if "O_CREAT" in arguments and self._seen(path) is not None:
+                self.operations.append(Create(path, truncate=False))
             return
         if self._seen(path) is None:
             return
