@@ -48,9 +48,13 @@ class Terminal:
             except OSError:
                 return
             self.written += data
-            self._stream.feed(data)
-            self._text = None
+            self.paint(data)
             seconds = 0
+
+    def paint(self, data: bytes) -> None:
+        """Write on the screen what another program wrote there."""
+        self._stream.feed(data)
+        self._text = None
 
     def type(self, text: str) -> None:
         """Type, as fast as a terminal can."""

@@ -79,7 +79,7 @@ def test_an_idle_screen_writes_nothing(start):
 def test_ctrl_l_paints_over_what_something_else_has_written(start):
     terminal = start()
     terminal.until(READY)
-    terminal._stream.feed(b"\x1b[5;5Hmessage from somebody\x1b[1;1H")
+    terminal.paint(b"\x1b[5;5Hmessage from somebody\x1b[1;1H")
     assert "message from somebody" in terminal.text
     terminal.type("\x0c")
     terminal.until(lambda: "message from somebody" not in terminal.text)
@@ -100,7 +100,7 @@ def test_ctrl_z_suspends_and_fg_paints_everything(isolated, monkeypatch):
         terminal.until("Stopped")
         terminal.type("echo seen\r")
         terminal.until("\nseen")
-        terminal._stream.feed(b"\x1b[2J")  # pyte has no screen of its own for the app
+        terminal.paint(b"\x1b[2J")  # pyte has no screen of its own for the app
         terminal.type("fg\r")
         terminal.until("│ draft")
         terminal.until("Conversation")
@@ -123,7 +123,7 @@ def test_a_stopped_and_continued_app_paints_again_and_reads_on(start):
     terminal = start()
     terminal.until(READY)
     os.kill(terminal.process.pid, signal.SIGSTOP)
-    terminal._stream.feed(b"\x1b[2J")
+    terminal.paint(b"\x1b[2J")
     os.kill(terminal.process.pid, signal.SIGCONT)
     terminal.until("Conversation")
     terminal.type("abc")

@@ -17,7 +17,7 @@ from tui_agent.runtime import Runtime
 from tui_agent.session import resume_session, verify_session
 from tui_agent.session.state import FOLD_VERSION, SessionState, digest, dump_state, load_state, snapshot_version
 
-PINNED = (9, "de240e117d395abf")
+PINNED = (10, "3a3d34563131bbcf")
 """The fold version, and the hash of the state's JSON schema that belongs to it."""
 
 

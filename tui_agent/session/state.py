@@ -25,7 +25,7 @@ from tui_agent.workflow.state import apply as apply_workflow
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-FOLD_VERSION = 9
+FOLD_VERSION = 10
 """Version of the fold: of the state's fields and of what the reducers make of an event.
 
 Raise it by one with every change of either. A snapshot of another version is neither loaded nor compared: the state
