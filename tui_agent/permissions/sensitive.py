@@ -36,9 +36,13 @@ _ASKED = re.compile(
   | /[^/]+\.env$ | /[^/]+\.(pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc|gpg|ovpn|age)$
   | /(id_(rsa|dsa|ecdsa|ed25519)[^/]*(?<!\.pub))$
   | /(\.ssh|\.aws|\.azure|\.kube|\.docker|\.gnupg)(/|$)
-  | /\.(npmrc|yarnrc|pip/pip\.conf|htpasswd|boto|s3cfg|(\w+_)?history)$
-  | /(secrets?|credentials?|service[-_]?account[^/]*|client_secret[^/]*|auth|tokens?)
-     \.(json|ya?ml|toml|ini|txt|env|xml|properties)$
+  | /\.(npmrc|yarnrc|pip/pip\.conf|htpasswd|htdigest|boto|s3cfg|passwd-s3fs|(\w+_)?history)$
+  | /\.(dockercfg|dockerconfigjson|databrickscfg|smbcredentials|mylogin\.cnf|msmtprc|mbsyncrc|fetchmailrc|authinfo)$
+  | /(\.m2/settings(-security)?\.xml|\.gradle/gradle\.properties|\.kaggle/kaggle\.json|huggingface/token)$
+  | /(rclone\.conf|local\.settings\.json|krb5cc_[^/]*)$ | /[^/]+\.(tfvars|keytab|jwk|p8)(\.json)?$
+  | /([^/]*[._-])?((secrets|credentials)([._-](?!example|sample|template|dist|schema|test)[\w-]+)*|secret|credential)
+     \.(json|ya?ml|toml|ini|txt|env|xml|properties|conf|cfg|enc)$
+  | /(service[-_]?account[^/]*|client_secret[^/]*|auth|tokens?)\.(json|ya?ml|toml|ini|txt|env|xml|properties)$
   | /credentials$ | /[^/]*\.tfstate(\.backup)?$ | /\.vault_pass[^/]*$ | /\.secrets?(/|$)
   | ^/proc/(self|thread-self|\d+|\*)/(root|cwd|fd|task|cmdline|stack|ns|map_files)(/|$) | /\.config/gcloud(/|$)
     """
