@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 from tests.session.support import opened, options
@@ -64,8 +63,9 @@ async def test_what_is_allowed_first_waits_for_what_was_asked_first(tmp_path: Pa
 
 async def test_commands_that_only_read_run_side_by_side(tmp_path: Path, isolated: Path) -> None:
     for name in "abcd":
-        os.mkfifo(isolated / name)
-    server = Told(Answer(calls=tuple(bash(f"cat {name}") for name in "abcd")), Answer(text="done"))
+        (isolated / name).touch()
+    waits = "while ! test -s {0}; do sleep 0.02; done; cat {0}"
+    server = Told(Answer(calls=tuple(bash(waits.format(name)) for name in "abcd")), Answer(text="done"))
     try:
         await asyncio.to_thread(server.start)
         given = options(tmp_path, offline=False, base_url=server.base_url, api_key="k", mode="ask")

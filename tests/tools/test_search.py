@@ -201,10 +201,18 @@ async def test_cancelling_a_search_ends_its_process(bench: Bench, tmp_path: Path
     bench.file("a.txt", "a" * 40 + "!\n")
     call = bench.call("grep", pattern=r"(a+)+$")
     task = asyncio.ensure_future(bench.run(call, (await bench.plan(call)).intent))
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
-    before = set(children.read_text().split())
-    await until(lambda: set(children.read_text().split()) - before)
-    (child,) = set(children.read_text().split()) - before
+
+    def children() -> set[str]:
+        return {
+            child
+            for thread in Path("/proc/self/task").iterdir()
+            for child in (thread / "children").read_text().split()
+        }
+
+    before = children()
+    await until(lambda: task.done() or children() - before)
+    assert not task.done(), task.result()
+    (child,) = children() - before
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
