@@ -13,7 +13,8 @@ from textual.widgets import Input
 from tests.waiting import until
 from tui_agent.opening import Start
 from tui_agent.runtime import Runtime
-from tui_agent.session import SessionHandle, SessionState, open_session
+from tui_agent.session import SessionState, open_session
+from tui_agent.session.core import SessionCore
 from tui_agent.session.upkeep import Upkeep
 from tui_agent.ui.app import TuiAgentApp
 from tui_agent.ui.prompt import Prompt
@@ -44,7 +45,7 @@ def picture(isolated, monkeypatch, snap_compare, request):
     async def open_in_acme(options):
         handle = await opened(options)
         # The folder's name differs from run to run; the screen shows one that does not.
-        fold = type(handle).state.fget
+        fold = SessionCore.state.fget
 
         def state(self):
             from dataclasses import replace
@@ -52,7 +53,7 @@ def picture(isolated, monkeypatch, snap_compare, request):
             folded: SessionState = fold(self)
             return replace(folded, conversation=replace(folded.conversation, workspace="/home/ada/acme"))
 
-        monkeypatch.setattr(SessionHandle, "state", property(state))
+        monkeypatch.setattr(SessionCore, "state", property(state))
         return handle
 
     runtime = Runtime(now=lambda: NOON, monotonic=lambda: 1.0, home=Path("/home/ada"))

@@ -188,7 +188,7 @@ class SessionHandle:
     @property
     def state(self) -> SessionState:
         """Everything folded so far."""
-        return self._core.view.state
+        return self._core.state
 
     @property
     def item_count(self) -> int:
