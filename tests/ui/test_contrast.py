@@ -108,6 +108,7 @@ async def test_everything_painted_can_be_read(isolated: Path, theme: str) -> Non
         await me.armed()
         await me.pilot.press("y")
         await me.idle()
+        await me.until(lambda: not me.app.workbench.prompt.held, "the prompt sends again")
         await me.ask("run touch made; ls nowhere")
         await me.until(lambda: me.queue.entries, "the second request")
         await me.pilot.press("f4")
