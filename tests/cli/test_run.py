@@ -25,7 +25,7 @@ from tui_agent.headless.run import HeadlessRun, waiting_for_user
 from tui_agent.runtime import Runtime
 from tui_agent.sandbox.runner import first_inside
 from tui_agent.session import OpenOptions, SessionHandle, SessionState, open_session
-from tui_agent.submissions import Submit
+from tui_agent.submissions import Interrupt, Submission, Submit
 
 COMMAND = [sys.executable, "-m", "tui_agent"]
 
@@ -388,13 +388,19 @@ async def test_what_waits_in_a_session_is_left_to_the_user(
     assert not (isolated / "new.txt").exists()
 
 
+class StuckInspection:
+    """What a headless run asks about a session that is stuck."""
+
+    damage = ""
+    asks_for_cost = False
+
+
 class StuckSession:
     """A session whose run cannot be interrupted, which a healthy one never is."""
 
     session = "session_1"
     state = SessionState()
-    damage = ""
-    asks_for_cost = False
+    inspect = StuckInspection()
 
     def __init__(self) -> None:
         self.submitted = asyncio.Event()
@@ -405,12 +411,11 @@ class StuckSession:
     async def start(self) -> None:
         return
 
-    async def submit(self, prompt: str) -> str:
+    async def do(self, submission: Submission) -> str:
+        if isinstance(submission, Interrupt):
+            await asyncio.Event().wait()
         self.submitted.set()
         return "run_1"
-
-    async def interrupt(self, reason: str = "") -> None:
-        await asyncio.Event().wait()
 
 
 async def test_a_second_signal_does_not_wait_for_the_run_to_end() -> None:
