@@ -119,27 +119,36 @@ def really_below(paths: Iterable[bytes], target: Target) -> list[bytes]:
     """
     root = _opened(target)
     try:
-        folders: dict[bytes, bool] = {}
+        folders: dict[bytes, frozenset[bytes]] = {}
         kept = []
         for path in paths:
-            folder = path.rpartition(b"/")[0]
+            folder, _, name = path.rpartition(b"/")
             if folder not in folders:
-                folders[folder] = _is_below(root, _names_below(folder, target))
-            if folders[folder]:
+                folders[folder] = _entries_below(root, _names_below(folder, target))
+            if name in folders[folder]:
                 kept.append(path)
         return kept
     finally:
         os.close(root)
 
 
-def _is_below(root: int, names: tuple[str, ...] | None) -> bool:
+def _entries_below(root: int, names: tuple[str, ...] | None) -> frozenset[bytes]:
+    """Return the names in a folder below `root`, with an empty one for itself; none where a link is on the way.
+
+    The names count too: a folder that is in its place again may have been a link while it was listed.
+    """
     if names is None:
-        return False
+        return frozenset()
     try:
-        os.close(open_beneath(root, names))
+        folder = open_beneath(root, names)
     except OSError:
-        return False
-    return True
+        return frozenset()
+    try:
+        return frozenset([b"", *(os.fsencode(name) for name in os.listdir(folder))])  # noqa: PTH208 -- an open folder has no path
+    except OSError:
+        return frozenset()
+    finally:
+        os.close(folder)
 
 
 Printed = tuple[bytes, int, bytes, bytes]
