@@ -50,9 +50,11 @@ def _outcome_not_synced() -> None:
 
 
 def _session_folder_not_synced() -> None:
+    from tui_agent import private
     from tui_agent.journal import opening
 
-    _rewrite(opening, "make_folder", ("sync_folder(folder.parent)", "pass"))
+    _rewrite(private, "make_missing", ("os.fsync(descriptor)", "pass"))
+    vars(opening)["make_missing"] = private.make_missing
 
 
 def _start_not_synced() -> None:
@@ -131,8 +133,8 @@ def _write_in_place() -> None:
         files,
         "write_file",
         (
-            "os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)",
-            "careless(path, data, runtime)",
+            "os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)",
+            "careless(target.real, data, runtime)",
         ),
         careless=careless,
     )
