@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -101,6 +102,38 @@ def test_at_the_end_of_the_input_what_asks_is_denied_and_the_run_ends(client, is
     assert "print('hi')" in (isolated / "hello.py").read_text()
 
 
+def test_a_signal_interrupts_the_run_and_ends_the_program(client):
+    program = client()
+    program.send({"type": "submit", "prompt": "run touch made; sleep 100"})
+    request = program.until("permission.requested")
+    program.send({"type": "decide", "request": request["request"], "verdict": "allow"})
+    program.until("step.started")
+    program.process.send_signal(signal.SIGTERM)
+    assert program.until("run.finished")["outcome"] == "interrupted"
+    assert program.process.wait() == 128 + signal.SIGTERM
+
+
+def test_a_lost_output_ends_the_program(client):
+    program = client()
+    program.until("hello")
+    program.process.stdout.close()
+    program.send({"type": "configure", "title": "nobody reads this"})
+    assert program.process.wait() == 141
+
+
+def test_a_second_program_is_told_that_the_session_is_held(client):
+    program = client()
+    session = program.until("hello")["session"]
+    program.send({"type": "submit", "prompt": "say 3"})
+    program.until("run.finished")
+    other = client("--resume", session)
+    assert "another window holds it" in other.until("hello")["read_only"]
+    other.send({"type": "submit", "prompt": "say 4", "id": 1})
+    assert "read-only" in other.until("refused")["message"]
+    assert other.end() == 0
+    assert program.end() == 0
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -134,10 +167,25 @@ def test_a_line_that_is_nothing_is_refused_with_its_reason(line):
         assert submission.type in {"configure", "put_back"}  # refused by the session
 
 
-def test_refusals_leave_the_program_going(client):
+def test_refusals_leave_the_program_going(client, tmp_path):
     program = client()
     program.until("hello")
-    for line in ("{", "[" * 100_000, '{"type": "no such"}', '{"type": "configure", "mode": "bypass"}'):
+    (tmp_path / "config").mkdir(exist_ok=True)
+    (tmp_path / "config" / "permissions.toml").write_text("allow = [\n")
+    for line in (
+        '{"type": "allow_always", "rules": ["Bash(ls)"]}',
+        '{"type": "allow_always", "rules": ["Nothing(x"]}',
+        '{"type": "trust_project", "shown": "other"}',
+        '{"type": "choose_hunks", "request": "none", "chosen": [0]}',
+        '{"type": "add_folder", "path": "/nowhere\\u0000"}',
+        '{"type": "end_background", "step": "none"}',
+        '{"type": "stop_agent"}',
+        '{"type": "compact"}',
+        "{",
+        "[" * 100_000,
+        '{"type": "no such"}',
+        '{"type": "configure", "mode": "bypass"}',
+    ):
         program.send(line)
         assert program.until("refused")["message"]
     program.send({"type": "submit", "id": "last", "prompt": "say 3"})

@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tui_agent.session import NoSuchRequest, Session
-from tui_agent.submissions import Answer, Decide, Submission, SubmissionError, parse
+from tui_agent.submissions import Answer, Decide, EditCall, Resolve, Submission, SubmissionError, parse
 
 _MOST_BYTES = 4 * 1024 * 1024
 _NOBODY = "Nobody is there to answer. Decide yourself and say what you assumed."
@@ -65,18 +65,20 @@ def read_submission(line: bytes) -> Submission:
         case {"type": str()}:
             return parse(line)
         case {"request": str(), "input": dict()}:
-            kind = "edit_call"
+            form: type[EditCall | Decide | Answer | Resolve] = EditCall
         case {"request": str(), "verdict": _}:
-            kind = "decide"
+            form = Decide
         case {"question": str(), "answer": _}:
-            kind = "answer"
+            form = Answer
         case {"step": str(), "resolution": _}:
-            kind = "resolve"
+            form = Resolve
         case dict():
             raise SubmissionError('neither a submission with a "type" nor a decision {"request", "verdict"}')
         case _:
             raise SubmissionError("an answer is an object")
-    return parse(json.dumps({**answer, "type": kind}))
+    # A short form may be an event that was sent back, with more in it than is asked for.
+    known = {name: value for name, value in answer.items() if name in form.model_fields and name != "unattended"}
+    return parse(json.dumps({**known, "type": form.model_fields["type"].default}))
 
 
 async def deny_all(handle: Session) -> None:

@@ -7,9 +7,7 @@ import contextlib
 from collections.abc import Collection
 from pathlib import Path
 
-from tui_agent.context import (
-    agree,
-)
+from tui_agent.context import agree
 from tui_agent.events import (
     MAIN_AGENT,
     ContextNoted,
@@ -19,10 +17,7 @@ from tui_agent.events import (
     QuestionAnswered,
     StepResolved,
 )
-from tui_agent.permissions import (
-    LoadedRules,
-    NoSuchRequest,
-)
+from tui_agent.permissions import LoadedRules, NoSuchRequest
 from tui_agent.session.core import SessionCore
 from tui_agent.session.edits import edited, with_hunks
 from tui_agent.session.errors import SessionError

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tui_agent import sandbox
-from tui_agent.events import (
-    BackgroundEnded,
-    Notice,
-)
+from tui_agent.events import BackgroundEnded, Notice
 from tui_agent.session.core import SessionCore
 from tui_agent.session.errors import SessionError
 from tui_agent.tools.spool import describe_end, newest_spool

@@ -8,24 +8,15 @@ import json
 from tui_agent.agents import BudgetRefusedError, NothingToCompactError, compact
 from tui_agent.config import Paths
 from tui_agent.config.settings import DEFAULT_MAX_COST, EFFORTS, save_max_cost
-from tui_agent.events import (
-    MAIN_AGENT,
-    JsonObject,
-    RunInterrupted,
-    SessionConfigured,
-)
-from tui_agent.journal import (
-    JournalError,
-)
+from tui_agent.events import MAIN_AGENT, JsonObject, RunInterrupted, SessionConfigured
+from tui_agent.journal import JournalError
 from tui_agent.session.compaction import manual_cut, read_put_back
 from tui_agent.session.core import SessionCore
 from tui_agent.session.errors import SessionBusy, SessionError
 from tui_agent.session.forking import write_fork
 from tui_agent.session.limits import checked_limits
 from tui_agent.session.sessions import delete_session
-from tui_agent.session.starting import (
-    checked_mode,
-)
+from tui_agent.session.starting import checked_mode
 from tui_agent.submissions import Compact, Configure
 
 

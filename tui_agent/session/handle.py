@@ -1,4 +1,4 @@
-"""The session's door: open, resume, submit, decide, answer, interrupt, subscribe."""
+"""The session of this process: the implementation of `Session` that works on a session file."""
 
 from __future__ import annotations
 
@@ -10,23 +10,18 @@ from typing import assert_never
 
 from tui_agent.config.settings import LoadedSettings
 from tui_agent.context.items import Item, TimelineEntry
-from tui_agent.events import (
-    EventBase,
-    Notice,
-)
-from tui_agent.journal import (
-    JournalError,
-)
+from tui_agent.events import EventBase, Notice
+from tui_agent.journal import JournalError
+from tui_agent.permissions.rule_file import RuleFileError
 from tui_agent.session.approvals import Approvals
 from tui_agent.session.background import BackgroundCommands
 from tui_agent.session.control import Control
 from tui_agent.session.core import SessionCore
+from tui_agent.session.errors import SessionError
 from tui_agent.session.inspection import Inspection
 from tui_agent.session.prompts import Prompts
 from tui_agent.session.recovery import failure
-from tui_agent.session.starting import (
-    read_interruption,
-)
+from tui_agent.session.starting import read_interruption
 from tui_agent.session.state import SessionState
 from tui_agent.session.upkeep import Upkeep
 from tui_agent.session.view import Listener, watched
@@ -55,6 +50,7 @@ from tui_agent.submissions import (
     TrustProject,
     Withdraw,
 )
+from tui_agent.workflow import ToolError
 from tui_agent.workflow.state import BackgroundCommand
 
 
@@ -225,9 +221,15 @@ class SessionHandle:
     async def do(self, submission: Submission) -> str:
         """Do what a user or a program asks of the session, and return the id or path of what it made, if any.
 
-        Raises `SessionError` where it cannot be done, `NoSuchRequest` for a permission request that does not wait
-        any more, `RuleFileError` where a rule file cannot be written, and the journal's errors.
+        Raises `SessionError` where it cannot be done, also where a file of rules or settings cannot be written,
+        `NoSuchRequest` for a permission request that does not wait any more, and the journal's errors.
         """
+        try:
+            return await self._do(submission)
+        except (RuleFileError, ToolError, OSError) as error:
+            raise SessionError(str(error)) from error
+
+    async def _do(self, submission: Submission) -> str:
         match submission:
             case Submit():
                 return await self._prompts.submit(submission)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from tui_agent.context import (
-    Window,
-    describe_held,
-)
+from tui_agent.context import Window, describe_held
 from tui_agent.events import (
     MAIN_AGENT,
     ContextCompacted,

@@ -7,12 +7,7 @@ import contextlib
 from pathlib import Path
 
 from tui_agent.config import find_paths
-from tui_agent.journal import (
-    Journal,
-    JournalDamaged,
-    SessionLocked,
-    SessionUnwritable,
-)
+from tui_agent.journal import Journal, JournalDamaged, SessionLocked, SessionUnwritable
 from tui_agent.runtime import Runtime
 from tui_agent.session.assembly import assemble
 from tui_agent.session.backend import start_backend
@@ -23,13 +18,7 @@ from tui_agent.session.moving import folder_remark, moved
 from tui_agent.session.options import OpenOptions
 from tui_agent.session.repair import repair_salvaged
 from tui_agent.session.sessions import delete_session
-from tui_agent.session.starting import (
-    changed,
-    checked_mode,
-    created,
-    read_folders,
-    read_settings,
-)
+from tui_agent.session.starting import changed, checked_mode, created, read_folders, read_settings
 from tui_agent.session.state import SessionState
 from tui_agent.session.upkeep import HELD
 

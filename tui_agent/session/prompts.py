@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from tui_agent.context import (
-    is_agreed,
-    nested_memory,
-)
-from tui_agent.events import (
-    MAIN_AGENT,
-    PromptQueued,
-    PromptWithdrawn,
-    RunStarted,
-)
+from tui_agent.context import is_agreed, nested_memory
+from tui_agent.events import MAIN_AGENT, PromptQueued, PromptWithdrawn, RunStarted
 from tui_agent.session.core import SessionCore
 from tui_agent.session.mentions import Expansion, expand_mentions
 from tui_agent.submissions import Submit

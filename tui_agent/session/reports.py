@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui_agent.context.items import (
-    AnswerItem,
-    CompactionItem,
-    Item,
-    NoticeItem,
-    PromptItem,
-    RunEndItem,
-    StepItem,
-)
+from tui_agent.context.items import AnswerItem, CompactionItem, Item, NoticeItem, PromptItem, RunEndItem, StepItem
 from tui_agent.journal import export_jsonl
 from tui_agent.redaction import Redactor
 from tui_agent.registry import ToolMetadata, load_tools

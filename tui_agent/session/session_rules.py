@@ -6,26 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from tui_agent.events import (
-    EventBase,
-    Notice,
-    SessionConfigured,
-)
-from tui_agent.journal import (
-    Journal,
-    Recorder,
-)
-from tui_agent.permissions import (
-    RuleSet,
-    load_rules,
-)
+from tui_agent.events import EventBase, Notice, SessionConfigured
+from tui_agent.journal import Journal, Recorder
+from tui_agent.permissions import RuleSet, load_rules
 from tui_agent.session.chores import Chores
 from tui_agent.session.errors import SessionError
 from tui_agent.session.options import OpenOptions
-from tui_agent.session.starting import (
-    folder_guard,
-    start_rules,
-)
+from tui_agent.session.starting import folder_guard, start_rules
 from tui_agent.session.view import SessionView
 from tui_agent.text import inert_line
 
@@ -33,7 +20,7 @@ from tui_agent.text import inert_line
 class SessionRules:
     """Reads the rules and the folders that hold, whenever they are asked for, and records what changed in them.
 
-    `on_change` decides waiting requests anew; `assembly` sets it. Nothing is recorded before `begin` and after `end`.
+    `on_change` decides waiting requests anew; the handle sets it. Nothing is recorded before `begin` and after `end`.
     """
 
     def __init__(

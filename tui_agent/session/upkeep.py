@@ -22,10 +22,7 @@ from tui_agent.events import (
     TurnFailed,
     TurnFinished,
 )
-from tui_agent.journal import (
-    Committed,
-    JournalError,
-)
+from tui_agent.journal import Committed, JournalError
 from tui_agent.journal.lock import is_free
 from tui_agent.models import ModelError, retirement
 from tui_agent.session.core import SessionCore

@@ -67,7 +67,7 @@ class OrderedKeysApp(App[ReturnType]):
                 self._text_under_way = False
                 self._follow(self._place())
                 continue
-            if not text and self._list_is_read(self._typed[0]):
+            if not text and self._waits_for_list(self._typed[0]):
                 return
             event, target = self._typed.popleft(), self._place()
             if isinstance(event, events.Key | events.Paste):
@@ -101,7 +101,7 @@ class OrderedKeysApp(App[ReturnType]):
         self._look_later()
         return True
 
-    def _list_is_read(self, event: events.Event) -> bool:
+    def _waits_for_list(self, event: events.Event) -> bool:
         """Say whether a key must wait until the screen knows what it lists."""
         leaves = not isinstance(event, events.Key) or event.key in _LEAVING
         if leaves or not getattr(self.screen, "keys_wait", False):
