@@ -12,7 +12,10 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from tests.session.support import kill_all, opened, options
+from tests.waiting import until
 from tui_agent import cli as door
+from tui_agent.submissions import Submit
 
 
 class Client:
@@ -207,3 +210,21 @@ def test_what_is_written_and_taken_has_a_schema(client):
         if line["type"] not in {"hello", "done", "refused"}:
             jsonschema.validate(line, events)
     assert program.end() == 0
+
+
+async def test_a_step_that_only_the_user_can_decide_about_keeps_no_program_waiting(client, tmp_path, isolated):
+    command = "run echo begun > ledger; sleep 100"
+    async with opened(options(tmp_path, mode="bypass")) as session:
+        await session.handle.do(Submit(prompt=command))
+        started = await session.event("step.started")
+        await until((isolated / "ledger").exists)
+        name = session.handle.session
+    kill_all(started.intent.spool)
+    program = client("--resume", name)
+    recovered = program.until("step.recovered")
+    assert program.end() == 4
+    again = client("--resume", name)
+    again.until("hello")
+    again.send({"type": "resolve", "step": recovered["step"], "resolution": "skip"})
+    again.until("run.finished")
+    assert again.end() == 0

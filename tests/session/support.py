@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -85,3 +87,28 @@ async def opened(given: OpenOptions, session: str = "") -> AsyncIterator[Watcher
         yield watcher
     finally:
         await handle.close()
+
+
+def kill_all(spool: str) -> None:
+    """Kill the runner of a spool folder and the command it runs, at once."""
+    victims = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (process / "cmdline").read_bytes()
+            links = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
+        except OSError:
+            continue
+        if spool.encode() in line or any(spool in link for link in links):
+            victims.append(int(process.name))
+    victims = [victim for victim in victims if victim != os.getpid()]
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    while any(_alive(victim) for victim in victims):
+        signal.sigtimedwait([], 0.01)
+
+
+def _alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

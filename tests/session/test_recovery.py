@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.session.support import opened, options
+from tests.session.support import kill_all, opened, options
 from tests.waiting import wait_until
 from tui_agent.session import verify_session
 from tui_agent.submissions import Answer, Decide, Resolve, Submit
@@ -42,7 +42,7 @@ async def test_a_command_that_died_unseen_waits_for_the_user(tmp_path: Path, iso
         started = await session.event("step.started")
         await asyncio.to_thread(_wait_for, isolated / "ledger")
         name = session.handle.session
-    _kill_all(started.intent.spool)
+    kill_all(started.intent.spool)
     async with opened(options(tmp_path, mode="bypass"), name) as session:
         recovered = await session.event("step.recovered")
         assert recovered.finding == "uncertain"
@@ -120,31 +120,6 @@ async def test_a_denied_step_is_not_run_by_a_restart(tmp_path: Path, isolated: P
 
 def _wait_for(path: Path) -> None:
     wait_until(path.exists, str(path))
-
-
-def _kill_all(spool: str) -> None:
-    """Kill the runner of a spool folder and the command it runs, at once."""
-    victims = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes()
-            links = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
-        except OSError:
-            continue
-        if spool.encode() in line or any(spool in link for link in links):
-            victims.append(int(process.name))
-    victims = [victim for victim in victims if victim != os.getpid()]
-    for victim in victims:
-        os.kill(victim, signal.SIGKILL)
-    while any(_alive(victim) for victim in victims):
-        signal.sigtimedwait([], 0.01)
-
-
-def _alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def test_the_time_in_which_nothing_ran_is_not_booked(tmp_path: Path, isolated: Path) -> None:
