@@ -102,7 +102,7 @@ def budget_content(data: BudgetData, width: int) -> Content:
     ]
     tokens = "—" if data.next_tokens is None else f"≤ {compact_number(data.next_tokens)} tokens"
     most = "" if data.next_cost is None else f"at most {dollars(data.next_cost)}"
-    likely = "" if data.next_expected is None else f"about {dollars(data.next_expected)}"
+    likely = "" if data.next_expected is None else _likely(data.next_expected)
     if width >= ONE_ROW:
         price = ", ".join(filter(None, (likely, most)))
         figures = (price + simulated, f" · {tokens}") if price else (tokens, "")
@@ -160,6 +160,11 @@ def _figure(kind: str, value: float) -> str:
         case "time":
             return f"{value:,.0f}s"
     return compact_number(value)
+
+
+def _likely(cost: float) -> str:
+    shown = dollars(cost)
+    return shown if shown.startswith("<") else f"about {shown}"
 
 
 def dollars(value: float) -> str:

@@ -128,8 +128,9 @@ def fitting(hints: Iterable[Hint], width: int) -> Iterator[Hint]:
 
 def hints_content(hints: Iterable[Hint]) -> Content:
     """Return the footer line."""
-    parts: list[str | tuple[str, str]] = [" "]
+    parts: list[str | tuple[str, str]] = []
     for hint in hints:
+        # Nothing stands behind the last one: a space without room would cut it.
         style = "bold" if hint.key else "bold $accent"
-        parts += [(hint.text, style), (f"{hint.label}  ", "$foreground-muted")]
+        parts += ["  " if parts else " ", (hint.text, style), (hint.label, "$foreground-muted")]
     return Content.assemble(*parts)
