@@ -9,7 +9,7 @@ from pathlib import Path
 from tui_agent.events import Intent
 from tui_agent.sandbox import Sandbox
 from tui_agent.tools.files import Target, display, resolve
-from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext, ToolError
+from tui_agent.workflow import Call, Finding, Outcome, Plan, ToolContext
 
 
 class PureTool:
@@ -23,7 +23,7 @@ class PureTool:
     """Whether the call's `path` names what it reads: that is held open from the plan on."""
 
     async def plan(self, call: Call, context: ToolContext) -> Plan:
-        """Return the plan, with what the call's path names held open."""
+        """Return the plan, with what the call's path names held open. Raises `ToolError` where it cannot be."""
         target = await asyncio.to_thread(_held_target, call, context) if self.takes_path else None
         return Plan(Intent(effect="pure", key=call.step), self.title(call), target=target)
 
@@ -40,13 +40,10 @@ class PureTool:
         raise NotImplementedError(f"{call.tool} leaves nothing running")
 
 
-def _held_target(call: Call, context: ToolContext) -> Target | None:
-    """Return what the call names, held open; None where it cannot be, which its run will say."""
-    try:
-        target = target_of(call, context)
-        assert target.held
-    except ToolError:
-        return None
+def _held_target(call: Call, context: ToolContext) -> Target:
+    """Return what the call names, held open. Raises `ToolError`: what cannot be held now is not looked up later."""
+    target = target_of(call, context)
+    assert target.held
     return target
 
 

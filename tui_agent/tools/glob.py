@@ -60,7 +60,7 @@ class Glob(PureTool):
         if found.note:
             text += f"\n[{found.note}]"
         links = (
-            await asyncio.to_thread(find_links, listed, real, context.workspace.resolve()) if "**" in pattern else []
+            await asyncio.to_thread(find_links, listed, place, context.workspace.resolve()) if "**" in pattern else []
         )
         if note := links_note([(through + link, target) for link, target in links], context):
             text += f"\n[{note}]"

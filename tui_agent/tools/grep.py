@@ -78,7 +78,7 @@ class Grep(PureTool):
         notes = [found.note or listed.note] if found.note or listed.note else []
         if target.is_folder:
             root = context.workspace.resolve()
-            links = await asyncio.to_thread(find_links, listed.output.split(b"\0"), target.real, root)
+            links = await asyncio.to_thread(find_links, listed.output.split(b"\0"), target, root)
             notes += [note] if (note := links_note(links, context)) else []
         if number := sum(wanted.chosen(path) for path in left_out):
             notes.append(left_out_note(number))

@@ -247,16 +247,18 @@ async def left_out_of(files: Iterable[bytes], folder: Path, context: ToolContext
     return await asyncio.to_thread(find)
 
 
-def find_links(files: Iterable[bytes], folder: Path, root: Path) -> list[tuple[str, str]]:
-    """Return the linked folders that a search in `folder` meets: their path below it, and where they lead.
+def find_links(files: Iterable[bytes], target: Target, root: Path) -> list[tuple[str, str]]:
+    """Return the linked folders that a search in the held folder meets: their path below it, and where they lead.
 
     A search does not follow them: they may lead in circles, or out of the workspace. `files` is what the search
-    listed; `root` is the workspace, whose .gitignore files count. Blocking; looks at `MOST_FOLDERS` folders.
+    listed; `root` is the workspace, whose .gitignore files count. Blocking; looks at `MOST_FOLDERS` folders. Raises
+    `ToolError` when the held folder cannot be opened any more.
     """
+    folder = str(target.real)
     listed: set[str] = set()
     for file in files:
         parent = os.fsdecode(file).rpartition("/")[0]
-        while len(parent) > len(str(folder)) and parent not in listed:
+        while len(parent) > len(folder) and parent not in listed:
             listed.add(parent)
             parent = parent.rpartition("/")[0]
 
@@ -264,19 +266,40 @@ def find_links(files: Iterable[bytes], folder: Path, root: Path) -> list[tuple[s
         return path in listed or not excluded(path, str(root))
 
     links = []
-    waiting = [str(folder)]
+    waiting: list[tuple[str, ...]] = [()]
     looked = 0
-    while waiting and looked < MOST_FOLDERS:
-        here = waiting.pop()
-        looked += 1
-        with contextlib.suppress(OSError), os.scandir(here) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    if entry.is_dir():
-                        links.append((entry.path, os.path.realpath(entry.path)))
-                elif entry.is_dir() and entry.name != ".git" and known(entry.path):
-                    waiting.append(entry.path)
-    return sorted((link[len(str(folder)) :].lstrip("/"), target) for link, target in links)
+    held = _opened(target)
+    try:
+        while waiting and looked < MOST_FOLDERS:
+            names = waiting.pop()
+            looked += 1
+            here = Path(folder, *names)
+            with contextlib.suppress(OSError):
+                linked, folders = _folders_in(held, names)
+                links += [("/".join((*names, name)), os.path.realpath(here / to)) for name, to in linked]
+                waiting += [(*names, name) for name in folders if known(str(here / name))]
+    finally:
+        os.close(held)
+    return sorted(links)
+
+
+def _folders_in(held: int, names: tuple[str, ...]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return the links to folders in a folder below `held`, each with its text, and the folders in it.
+
+    Raises `OSError`, also when a link is on the way by now.
+    """
+    here = open_beneath(held, names)
+    try:
+        with os.scandir(here) as entries:
+            found = list(entries)
+        linked = [
+            (entry.name, os.readlink(entry.name, dir_fd=here))
+            for entry in found
+            if entry.is_symlink() and entry.is_dir()
+        ]
+        return linked, [e.name for e in found if e.name != ".git" and e.is_dir(follow_symlinks=False)]
+    finally:
+        os.close(here)
 
 
 def links_note(links: Sequence[tuple[str, str]], context: ToolContext) -> str:
