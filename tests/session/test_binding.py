@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,12 @@ import pytest
 
 from tests.session.support import opened, options
 from tests.tools.support import Bench, text
-from tui_agent.submissions import Decide, Submit
+from tui_agent.sandbox import probe_sandbox
+from tui_agent.submissions import Configure, Decide, Resolve, Submit
 from tui_agent.tools import search
+from tui_agent.tools.bash import Bash
+from tui_agent.tools.edit import Edit
+from tui_agent.tools.read import Read
 from tui_agent.workflow import ToolError
 
 SECRET = "token-of-somebody"
@@ -163,3 +168,103 @@ async def test_a_call_is_decided_by_where_it_was_planned(tmp_path: Path) -> None
     async with opened(given) as session:
         await session.prompt("read d/id_rsa")
         assert SECRET not in str(session.of("step.finished")[-1].result)
+
+
+def never(monkeypatch: pytest.MonkeyPatch, tool: type) -> None:
+    """Have a tool start and never get to its effect, as in a crash."""
+
+    async def run(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(tool, "run", run)
+
+
+async def test_a_read_that_a_crash_cut_off_reads_nothing_else_after_it(
+    tmp_path: Path, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = options(tmp_path, mode="ask")
+    (given.workspace / "d").mkdir(parents=True)
+    (given.workspace / "d/hosts.yml").write_text("oauth: mine\n")
+    with monkeypatch.context() as patch:
+        never(patch, Read)
+        async with opened(given) as session:
+            await session.handle.do(Submit(prompt="read d/hosts.yml"))
+            await session.event("step.started")
+            name = session.handle.session
+    (given.workspace / "d").rename(given.workspace / "old")
+    (given.workspace / "d").symlink_to(outside)
+    async with opened(given, name) as session:
+        await session.idle()
+        [done] = session.of("step.finished")
+        assert SECRET not in str(done.result)
+        assert "leads elsewhere" in str(done.result)
+
+
+async def test_a_command_allowed_for_the_sandbox_is_not_run_without_it_after_a_crash(
+    tmp_path: Path, isolated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if probe_sandbox().kind != "bubblewrap":
+        pytest.skip("no bubblewrap here")
+    with monkeypatch.context() as patch:
+        never(patch, Bash)
+        async with opened(options(tmp_path, mode="sandboxed")) as session:
+            await session.handle.do(Submit(prompt="run python3 -c \"open('made', 'w')\""))
+            await session.event("step.started")
+            name = session.handle.session
+    (tmp_path / "config").mkdir(exist_ok=True)
+    (tmp_path / "config/settings.toml").write_text('sandbox = "off"\n')
+    async with opened(options(tmp_path, mode="sandboxed"), name) as session:
+        await session.idle()
+        assert session.of("step.recovered")[0].finding == "not_started"
+        assert "there is none now" in str(session.of("step.finished")[0].result)
+    assert not (isolated / "made").exists()
+
+
+async def test_an_edit_run_again_goes_to_no_other_place_without_a_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = options(tmp_path, mode="ask")
+    workspace = given.workspace
+    for folder in ("d", ".git"):
+        (workspace / folder).mkdir(parents=True)
+        (workspace / folder / "config").write_text("[core] bare = false\n")
+    with monkeypatch.context() as patch:
+        never(patch, Edit)
+        async with opened(given) as session:
+            await session.handle.do(Submit(prompt="edit d/config: bare = false => fsmonitor = ./x"))
+            request = await session.event("permission.requested")
+            await session.handle.do(Decide(request=request.request, verdict="allow"))
+            await session.event("step.started")
+            name = session.handle.session
+    (workspace / "d/config").write_text("somebody's, bare = false\n")
+    async with opened(given, name) as session:
+        recovered = await session.event("step.recovered")
+        assert recovered.finding == "uncertain"
+        (workspace / "d").rename(workspace / "old")
+        (workspace / "d").symlink_to(".git")
+        await session.handle.do(Resolve(step=recovered.step, resolution="run_again"))
+        await session.until(
+            lambda: bool(session.of("permission.requested") + session.of("step.finished")),
+        )
+        assert "fsmonitor" not in (workspace / ".git/config").read_text()
+        for asked in session.of("permission.requested"):
+            await session.handle.do(Decide(request=asked.request, verdict="deny"))
+        await session.idle()
+        assert session.of("step.finished")[-1].outcome == "denied"
+    assert "fsmonitor" not in (workspace / ".git/config").read_text()
+
+
+async def test_a_question_about_what_cannot_be_looked_at_any_more_is_left_to_the_user(tmp_path: Path) -> None:
+    given = options(tmp_path, mode="ask")
+    file = given.workspace / "a.txt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("one\n")
+    async with opened(given) as session:
+        await session.handle.do(Submit(prompt="edit a.txt: one => two"))
+        asked = await session.event("permission.requested")
+        name = session.handle.session
+    file.write_text("nothing of it\n")
+    async with opened(given, name) as session:
+        await session.handle.do(Configure(mode="accept-edits"))
+        assert [request.request for request in session.handle.state.permissions.pending] == [asked.request]
+        assert session.of("permission.decided") == []

@@ -63,7 +63,8 @@ class PermissionBroker:
     types of an agent and of those above it forbid besides. `sandbox` says what commands run in. `unattended`
     sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that hold a secret: the
     journal, and so every state and request, has them without it, and they are nowhere else. `places` are the real
-    paths, by step, that open calls name: each is decided on as well as the path as it is written.
+    paths, by step, that open calls name: each is decided on as well as the path as it is written, and without it a
+    call that was asked about one is left to the user.
     """
 
     runtime: Runtime
@@ -284,6 +285,9 @@ class PermissionBroker:
 
         found = decide(call, request.call_hash)
         place = self.places.get(request.step, "")
+        if request.bound and not place and found.verdict == "allow":
+            # What it was planned for could not be held open again after a restart: nobody knows where that leads.
+            return replace(found, verdict="ask", reason="what it names cannot be looked at now", winner="place")
         written = str(Path(os.path.realpath(self.workspace)) / str(call.input.get("path", ".")))
         if not place or os.path.normpath(written) == place:
             return found

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from tui_agent.events import (
+    Intent,
     JsonObject,
     PermissionRequested,
     StepFinished,
@@ -256,16 +257,7 @@ class StepExecutor:
         await self.broker.decide(request, mode=self.mode(), recorder=self.recorder, asked=asked)
 
     async def _run(self, step: Step, call: Call, tool: Tool, metadata: ToolMetadata) -> None:
-        decision = step.decision
-        if decision is not None and decision.call_hash != hash_call(step.tool, step.input, self.workspace):
-            message = "The decision was made on another call; this one was not run."
-            await self._finish(step, "error", text_result(message), message)
-            return
-        winner = decision.judgement.winner if decision is not None and decision.judgement is not None else ""
-        if winner == "sandbox" and await self.broker.sandbox() == "none":
-            message = "The call was allowed inside the sandbox only, and there is none now; it was not run."
-            await self._finish(step, "error", text_result(message), message)
-            return
+        await self._check_decision(step)
         if metadata.effect == "pure":
             changed = await self._start(step, call, tool)
         elif _only_reads(step):
@@ -279,6 +271,18 @@ class StepExecutor:
                 changed = await self._start(step, call, tool)
         if changed is not None:
             await self._ask_again(step, changed, metadata)
+
+    async def _check_decision(self, step: Step) -> None:
+        """Raise `ToolError` where the decision does not hold: it was on another call, or for a sandbox that is gone.
+
+        Asked before each run, also of a step that a crash stopped before it did anything.
+        """
+        decision = step.decision
+        if decision is not None and decision.call_hash != hash_call(step.tool, step.input, self.workspace):
+            raise ToolError("The decision was made on another call; this one was not run.")
+        winner = decision.judgement.winner if decision is not None and decision.judgement is not None else ""
+        if winner == "sandbox" and await self.broker.sandbox() == "none":
+            raise ToolError("The call was allowed inside the sandbox only, and there is none now; it was not run.")
 
     async def _ask_again(self, step: Step, plan: Plan, metadata: ToolMetadata) -> None:
         """Have a call decided anew that would do something else than what was decided on."""
@@ -321,8 +325,11 @@ class StepExecutor:
         call = replace(call, attempt=attempt)
         context = self.host.tool_context(replace(step, attempt=attempt))
         plan = await tool.plan(call, context)
-        bound = step.decision.bound if step.decision is not None and step.resolution != "run_again" else ""
-        if bound and plan.digest != bound:
+        if step.resolution == "run_again":
+            # What the file holds may differ since the first attempt; where it is may not.
+            if step.intent is not None and _paths(plan.intent) != _paths(step.intent):
+                return plan
+        elif step.decision is not None and step.decision.bound and plan.digest != step.decision.bound:
             return plan
         held = self._plans.get(step.id)
         if held is not None and held.digest and held.digest == plan.digest:
@@ -364,6 +371,13 @@ class StepExecutor:
             case "not_started":
                 if self._lost(step, metadata):
                     raise ToolError(_LOST)
+                await self._check_decision(step)
+                if metadata.effect == "pure" and step.decision is not None and step.decision.bound:
+                    # Nothing was kept open over the restart: what the path leads to by now was never decided on.
+                    plan = await tool.plan(call, context)
+                    if plan.digest != step.decision.bound:
+                        raise ToolError(_LEADS_ELSEWHERE)
+                    context = replace(context, target=plan.target)
                 outcome = await tool.run(call, step.intent, context)
                 await self._acknowledge(step.id, outcome, self.runtime.now() - step.started, recovered=True)
 
@@ -448,6 +462,11 @@ _LOST = (
     "It was not run: make it again if it is still needed."
 )
 
+_LEADS_ELSEWHERE = (
+    "What this call names leads elsewhere since the program was started anew. Nothing was read: make the call again "
+    "if it is still needed."
+)
+
 
 _IN_PLAN_MODE = (
     " In plan mode you can read, search, delegate, and run commands that only read, each in a call of its own. What "
@@ -460,6 +479,11 @@ def _unknown_tool(name: str, offered: list[str]) -> str:
     near = get_close_matches(name.lower(), offered, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"There is no tool named {name!r}.{hint} Your tools are: {', '.join(offered)}."
+
+
+def _paths(intent: Intent) -> list[str]:
+    """Return the paths of the files that an intent is about."""
+    return [state.path for state in (*intent.before, *intent.after)]
 
 
 def _only_reads(step: Step) -> bool:

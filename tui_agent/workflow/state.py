@@ -161,7 +161,8 @@ def apply(state: WorkflowState, event: EventBase) -> WorkflowState:
             known = replace(known, status="waiting")
         case PermissionDecided():
             status: StepStatus = "approved" if event.verdict == "allow" else "denied"
-            known = replace(known, status=status, decision=event)
+            # A new decision takes the place of what the user said of an earlier attempt.
+            known = replace(known, status=status, decision=event, resolution="")
         case StepEdited():
             known = replace(known, status="planned", input=event.input, title=event.title, edited=event.note)
         case StepStarted():
