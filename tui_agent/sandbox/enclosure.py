@@ -234,9 +234,10 @@ class Sandbox:
 
     def _trees_of(self, folders: Sequence[Path]) -> list[Tree]:
         outermost = [path for path in folders if not any(path != o and path.is_relative_to(o) for o in folders)]
-        for path in outermost:
-            self._trees.setdefault(str(path), Tree(str(path)))
-        return [self._trees[str(path)] for path in outermost]
+        return self._known_trees(outermost)
+
+    def _known_trees(self, folders: Sequence[Path]) -> list[Tree]:
+        return [self._trees.setdefault(str(path), Tree(str(path))) for path in folders]
 
     def _profile(self, environment: Mapping[str, str], *, read_only: bool = False) -> Profile:
         return build_profile(
@@ -247,6 +248,7 @@ class Sandbox:
             own_folders=(self.data, self.config),
             additional=tuple(Path(folder) for folder in self.additional()),
             outputs=self.outputs,
+            trees=self._known_trees,
             read_only=read_only,
         )
 
@@ -317,7 +319,7 @@ class Sandbox:
     def _compare(self, spool: Path) -> list[str]:
         try:
             before = json.loads((spool / _BEFORE).read_bytes())
-            roots = self._profile({}).writable
+            roots = self._profile({}, read_only=True).writable  # the guards, long to look for, are not asked for
         except (OSError, ValueError, SandboxError):
             return []
         return changes(before, executing_files(*roots))

@@ -59,6 +59,7 @@ class Masks:
         """Return the files and folders to mask in the trees (blocking).
 
         `asked` counts those that would be asked about besides the denied ones, `special` FIFOs, sockets and devices.
+        Folders that cannot be looked into are masked whole.
         """
         with self._lock:
             return self._find(list(trees), protection, home, asked=asked, special=special)
@@ -75,6 +76,8 @@ class Masks:
                     known = (folder, protection.key, dict(protection.levels(_names(path, folder))))
                 seen[path] = known
                 found |= known[2]
+                if folder.closed:
+                    found[path] = "deny"
                 if special:
                     found |= dict.fromkeys((os.path.join(path, name) for name in folder.special), "deny")
         self._known = seen

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -148,15 +148,15 @@ def build_profile(
     own_folders: tuple[Path, ...] = (),
     additional: tuple[Path, ...] = (),
     outputs: Path | None = None,
-    trees: Sequence[Tree] | None = None,
+    trees: Callable[[Sequence[Path]], Sequence[Tree]] | None = None,
     read_only: bool = False,
 ) -> Profile:
     """Look at the disk and return the rules for commands in `workspace`.
 
     `own_folders` are this program's data and configuration; `additional` folders are writable besides the
-    workspace, `outputs` can be read. `trees` are what is known of the writable folders. With `read_only`, the rules
-    are those for commands that only read. Raises `SandboxError` for a workspace so wide that nothing would be
-    protected.
+    workspace, `outputs` can be read. `trees` returns what is known of some of the writable folders; without it, all
+    is looked at anew. With `read_only`, the rules are those for commands that only read. Raises `SandboxError` for a
+    workspace so wide that nothing would be protected.
     """
     home = home.resolve()
     writable = [path.resolve() for path in (workspace, *additional)]
@@ -185,8 +185,9 @@ def build_profile(
             repositories.append(git)
     guards = Guards()
     if not read_only:
-        nested = [Tree(str(folder)) for folder in writable if folder not in repositories] if trees is None else trees
-        guards = guard(writable, repositories, nested, own_code())
+        nested = [folder for folder in writable if folder not in repositories]
+        known = trees(nested) if trees is not None else [Tree(str(folder)) for folder in nested]
+        guards = guard(writable, repositories, known, own_code())
     shown = _system(environment, [*hidden, *writable, *_TEMPORARY]) if read_only else ()
     return Profile(
         home=home,

@@ -141,6 +141,8 @@ def _link(path: Path, folder: Path, found: Guards) -> None:
 def _nested(tree: Tree, found: Guards) -> Iterator[Path]:
     """Yield the folders of git below a tree's root, and note what else is protected wherever it lies."""
     for path, folder in tree.folders().items():
+        if folder.closed:
+            found.fixed.append(Path(path))
         if path != tree.root:
             for name in NAMES:
                 if name in folder.folders or name in folder.files:
@@ -166,6 +168,7 @@ def _repository(git: Path, found: Guards, seen: set[Path]) -> None:
     try:
         names = os.listdir(git)
     except OSError:
+        found.fixed.append(git)  # what git would obey in it is not known, and can be written by name all the same
         return
     for name in names:
         path = git / name
@@ -179,7 +182,7 @@ def _repository(git: Path, found: Guards, seen: set[Path]) -> None:
     for path in _named(git, names):
         found.fixed.append(path)
     for kind in ("modules", "worktrees"):
-        for folder in _inner(git / kind, nested=kind == "modules"):
+        for folder in _inner(git / kind, found, nested=kind == "modules"):
             found.pinned += _between(git, folder)
             _repository(folder, found, seen)
 
@@ -234,11 +237,19 @@ def _named(git: Path, names: Sequence[str]) -> list[Path]:
     return [path.resolve() for path in found if path.exists() and path.resolve() != config]
 
 
-def _inner(folder: Path, *, nested: bool) -> Iterator[Path]:
-    """Yield the folders of git of submodules (whose names may hold slashes) or of worktrees."""
+def _inner(folder: Path, found: Guards, *, nested: bool) -> Iterator[Path]:
+    """Yield the folders of git of submodules (whose names may hold slashes) or of worktrees.
+
+    One that cannot be looked into is protected whole.
+    """
     if folder.is_symlink():
         return
-    for root, folders, files in os.walk(folder):
+
+    def closed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            found.fixed.append(Path(os.fsdecode(error.filename)))
+
+    for root, folders, files in os.walk(folder, onerror=closed):
         if "HEAD" in files:
             yield Path(root)
             folders[:] = []

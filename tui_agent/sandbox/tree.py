@@ -24,14 +24,16 @@ _SETTLED = 100_000_000
 class Folder:
     """The names in a folder: `folders`, plain `files` with their inode numbers, `links`, and `special` files.
 
-    Special files are FIFOs, sockets and devices.
+    Special files are FIFOs, sockets and devices. `closed` says that this user may not list or enter the folder: what
+    lies in it is not known, though some of it may be reached by name, and a command may open the folder.
     """
 
-    stamp: tuple[int, int, int] | None
+    stamp: tuple[int, int, int, int] | None
     folders: list[str] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
     special: list[str] = field(default_factory=list)
+    closed: bool = False
 
 
 class Tree:
@@ -69,16 +71,19 @@ class Tree:
 
 
 def _look(path: str, known: Folder | None) -> Folder | None:
-    """Return what a folder holds, `known` itself if nothing has changed; None for one that is gone or closed."""
+    """Return what a folder holds, `known` itself if nothing has changed; None for one that is gone."""
     try:
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode):
             return None
-        stamp = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        # A command can set back the first time, of the last change of the names in it, but not the second.
+        stamp = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
         if known is not None and known.stamp == stamp:
             return known
         # The file system's clock is the machine's.
-        folder = Folder(stamp if time.time_ns() - found.st_mtime_ns > _SETTLED else None)
+        folder = Folder(stamp if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED else None)
+        if not os.access(path, os.R_OK | os.X_OK):
+            return Folder(None, closed=True)
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.is_symlink():
@@ -89,6 +94,8 @@ def _look(path: str, known: Folder | None) -> Folder | None:
                     folder.files[entry.name] = entry.inode()
                 else:
                     folder.special.append(entry.name)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:
+        return Folder(None, closed=True)
     return folder
