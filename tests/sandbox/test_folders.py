@@ -115,3 +115,14 @@ async def test_folders_without_a_change_are_read_once_for_all_commands(
         await box.enclose(["/bin/true"], {}, tmp_path / "2", "sandbox", protection=NOTHING)
         await box.after(tmp_path / "2")
     assert [path for path in read if path.startswith(str(workspace))] == []
+
+
+def test_a_folder_that_can_be_listed_but_not_entered_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shut/inner").mkdir(parents=True)
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "shut" not in str(path) and real(path, mode))
+    found = Tree(str(tmp_path)).folders()
+    assert [path for path, folder in found.items() if folder.closed] == [str(tmp_path / "shut")]
+    assert str(tmp_path / "shut/inner") not in found

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -255,3 +256,12 @@ async def test_a_long_progress_bar_hides_nothing_around_it(bench: Bench) -> None
 
 async def test_bash_output_without_an_id_lists_what_runs(bench: Bench) -> None:
     assert text(await bench.do("bash_output")) == "No command runs in the background."
+
+
+async def test_without_a_sandbox_nothing_runs_that_something_is_to_be_kept_from(bench: Bench) -> None:
+    call = bench.call("bash", command="touch made")
+    plan = await bench.plan(call)
+    context = replace(bench.context(call.step), hidden=[str(bench.file(".env", "x"))], sandbox=None)
+    with pytest.raises(ToolError, match=r"no sandbox that keeps .*\.env from it"):
+        await bench.tool("bash").run(call, plan.intent, context)
+    assert not (bench.workspace / "made").exists()
