@@ -59,6 +59,39 @@ def test_no_flag_of_any_program_hides_a_dangerous_flag_or_a_path_behind_it() -> 
         ("Bash(pip install *)", "pip install git+https://x.example/y"),
         ("Bash(tee *)", "tee .cursor/mcp.json"),
         ("Bash(cp *)", "cp x conftest.py"),
+        ("Bash(tar *)", "tar -xf dev@host:a.tar"),
+        ("Bash(tar *)", "tar --file=10.0.0.1:a.tar -x"),
+        ("Bash(tar *)", "tar -xf host:22"),
+        ("Bash(tar *)", "tar xzf host:22"),
+        ("Bash(rsync *)", "rsync -a host:22 build"),
+        ("Bash(rsync *)", "rsync -a 10.0.0.1:x build"),
+        ("Bash(git *)", "git push ./evil main"),
+        ("Bash(git *)", "git fetch evil/repository"),
+        ("Bash(git *)", "git pull ./evil"),
+        ("Bash(git *)", "git switch -C main"),
+        ("Bash(git branch *)", "git branch -C a b"),
+        ("Bash(git *)", "git checkout ."),
+        ("Bash(git *)", "git checkout -- src"),
+        ("Bash(git *)", "git mv x conftest.py"),
+        ("Bash(docker run *)", "docker run -v image"),
+        ("Bash(kubectl *)", "kubectl get po/x secrets/y"),
+        ("Bash(npm *)", "npm install dev/repository"),
+        ("Bash(yarn add *)", "yarn add dev/repository"),
+        ("Bash(npm *)", "npm i evil.tgz"),
+        ("Bash(npm *)", "npm i evil.git"),
+        ("Bash(pip install *)", "pip install evil.whl"),
+        ("Bash(pip install *)", "pip install evil-1.zip[x]"),
+        ("Bash(sed -i *)", "sed -i s/a/b/ Makefile"),
+        ("Bash(sed -i *)", "sed -i -e s/a/b/ .git/config"),
+        ("Bash(tar *)", "tar xzf a.tgz -C .git"),
+        ("Bash(tar *)", "tar -xf a.tar conftest.py"),
+        ("Bash(wget *)", "wget -N http://localhost/conftest.py#x"),
+        ("Bash(wget *)", "wget http://localhost/%63onftest.py"),
+        ("Bash(rm *)", "rm -rf ../project-that-is-not"),
+        ("Bash(sed -i *)", "sed -i s/a/b/ /srv/x"),
+        ("Bash(grep -f *)", "grep -f /srv/x a.txt"),
+        ("Bash(awk -f *)", "awk -f /srv/x a.txt"),
+        ("Bash(date -s *)", "date -s noon -r /srv/x"),
     ],
 )
 def test_what_no_table_knows_asks(rule: str, line: str) -> None:
@@ -80,10 +113,26 @@ def test_what_no_table_knows_asks(rule: str, line: str) -> None:
         ("Bash(nobody-knows x *)", "nobody-knows x"),
         ("Bash(kubectl *)", "kubectl get pods -n web -o wide"),
         ("Bash(cp *)", "cp -r a b"),
+        ("Bash(sed -i *)", "sed -i -e '/foo/d' -e s,/etc/x,/y, f.txt"),
+        ("Bash(git *)", "git -C . checkout feature/x"),
+        ("Bash(git *)", "git pull --rebase origin main"),
+        ("Bash(rsync *)", "rsync -av src/ build/"),
+        ("Bash(tar *)", "tar czf a.tgz src"),
+        ("Bash(tar *)", "tar fx a.tar"),
+        ("Bash(npm *)", "npm install @types/node@18 left-pad"),
+        ("Bash(npm *)", "npm --silent test --if-present"),
+        ("Bash(docker *)", "docker compose -p x logs -f web"),
+        ("Bash(docker pull *)", "docker pull node:20"),
     ],
 )
 def test_what_a_program_is_for_and_what_the_rule_names_is_covered(rule: str, line: str) -> None:
     assert judge(line, allow=[rule]).verdict == "allow"
+
+
+def test_checking_out_a_file_that_is_there_asks_as_it_loses_its_changes(tmp_path: Path) -> None:
+    assert judge("git checkout topic", allow=["Bash(git *)"], cwd=str(tmp_path)).verdict == "allow"
+    (tmp_path / "topic").write_text("changed\n")
+    assert judge("git checkout topic", allow=["Bash(git *)"], cwd=str(tmp_path)).verdict == "ask"
 
 
 @pytest.mark.parametrize(
@@ -130,6 +179,30 @@ def test_git_s_configuration_is_read_as_git_reads_it(tmp_path: Path, configurati
     assert judge("git status", cwd=str(tmp_path)).verdict == "allow"
     (inner / "config").write_bytes(configuration)
     assert judge("git status", cwd=str(tmp_path)).verdict == "ask"
+
+
+def test_an_index_that_git_cannot_read_asks(tmp_path: Path) -> None:
+    inner = tmp_path / ".git"
+    for name in ("objects", "refs"):
+        (inner / name).mkdir(parents=True)
+    (inner / "HEAD").write_text("ref: refs/heads/main\n")
+    (inner / "config").write_text("[core]\n\tbare = false\n")
+    (inner / "index").write_bytes(b"DIRC\0\0\xe0\0")
+    assert judge("git status", cwd=str(tmp_path)).verdict == "ask"
+
+
+def test_a_folder_that_cannot_be_searched_for_modules_asks(tmp_path: Path) -> None:
+    line = "python3 -m json.tool"
+    assert judge(line, cwd=str(tmp_path)).verdict == "allow"
+    (tmp_path / "file").write_text("")
+    assert judge(line, cwd=str(tmp_path / "file")).verdict == "ask"
+
+
+@pytest.mark.parametrize("line", ["sed -i.bak s/a/b/ kept.txt", "sed --in-place=.bak s/a/b/ kept.txt"])
+def test_a_rule_about_editing_holds_for_every_spelling_of_in_place(line: str) -> None:
+    rule = f"Bash({line.rsplit(' ', 1)[0]} *)"
+    assert judge(line, allow=[rule]).verdict == "allow"
+    assert judge(line, allow=[rule], deny=["Edit(kept.txt)"]).verdict == "deny"
 
 
 def test_a_folder_that_xargs_takes_apart_asks(tmp_path: Path) -> None:

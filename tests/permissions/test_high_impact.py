@@ -51,6 +51,10 @@ HIGH_IMPACT = (
     ("pkill node", "Bash(pkill node)"),
     ("sysctl -w a=b", "Bash(sysctl -w *)"),
     ("fallocate -l 900G x", "Bash(fallocate -l 900G x)"),
+    ("npm install dev/repository", "Bash(npm install dev/repository)"),
+    ("curl -X DELETE https://x.example/y", "Bash(curl -X DELETE *)"),
+    ("curl -sXDELETE https://x.example/y", "Bash(curl -sXDELETE *)"),
+    ("curl --request=DELETE https://x.example/y", "Bash(curl --request=DELETE *)"),
 )
 
 

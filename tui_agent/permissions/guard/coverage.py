@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import tomllib
 from collections.abc import Collection
@@ -20,13 +21,16 @@ from tui_agent.permissions.guard.heredoc import INTERPRETERS
 from tui_agent.permissions.guard.model import Command, Word
 from tui_agent.permissions.guard.usage import NotHarmless, find_spec, usage_of
 
-_OUTSIDE = re.compile(r"@|\+|[A-Za-z][\w+.-]*:(?!\d+$)|.*::|\\\\")
-"""Operands that programs read as more than a name: `@file` of options, `+command`, `scheme:what` …"""
+_OUTSIDE = re.compile(r"@|\+|[\w+.@-]+:(?!\d+$)|.*::|\\\\")
+"""Operands that programs read as more than a name: `@file` of options, `+command`, `scheme:what`, `host:file` …"""
 
 _NAME = re.compile(r"[\w@%^~][\w.@%^~/:+=,-]*|\.{1,3}|\./[\w./-]*", re.ASCII)
 _PACKAGE = re.compile(
-    r"@?[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(\[[\w,-]+\])?((==|>=|<=|~=|@|=|>|<)[\w.^~*-]+)?", re.ASCII
+    r"(@[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*(\[[\w,-]+\])?((==|>=|<=|~=|@|=|>|<)[\w.^~*-]+)?", re.ASCII
 )
+_ARCHIVE = re.compile(r"\.(tgz|tbz2?|txz|tar|gz|bz2|xz|lzma|zip|whl|egg|deb|rpm|apk|snap|git)(\[|$)", re.IGNORECASE)
+"""Ends of a package that is a file, or a repository, instead of a name in a registry."""
+
 _VALUE = re.compile(r"[^-/~@.][^\n]*|-?\d+|\.?|-", re.DOTALL)
 _SECRET_RESOURCE = re.compile(r"(?i)(^|,)(secrets?|configmaps?|cm|sa|serviceaccounts?|ns|namespaces?|all)(?=$|[,./])")
 """Resources of a cluster that hold secrets, or of which a call touches too many."""
@@ -36,9 +40,9 @@ _SECRET_RESOURCE = re.compile(r"(?i)(^|,)(secrets?|configmaps?|cm|sa|serviceacco
 class Purpose:
     """What the calls of one program or subcommand are for.
 
-    `flags` maps a flag to its kind: empty, `value`, `optional`, `path`, or `outside` for one that is known and not
-    covered. `operands` are kinds in order, the last with `*` for any number; `subcommands` are those that a wildcard
-    for the program covers too.
+    `flags` maps a flag to its kind: empty, `value`, `optional`, `path`, `local`, `text`, or `outside` for one that is
+    known and not covered. `operands` are kinds in order, the last with `*` for any number; `subcommands` are those
+    that a wildcard for the program covers too. `before` says that its own flags stand only before a subcommand.
     """
 
     flags: dict[str, str]
@@ -47,6 +51,7 @@ class Purpose:
     number: bool = False
     bundle: bool = True
     rest: bool = False
+    before: bool = False
 
 
 @functools.cache
@@ -67,6 +72,7 @@ def _purpose(entries: dict[str, dict[str, object]], name: str) -> Purpose:
         bool(entry.get("number", False)),
         bool(entry.get("bundle", True)),
         bool(entry.get("rest", False)),
+        bool(entry.get("before", False)),
     )
 
 
@@ -76,7 +82,7 @@ def _flags(text: str) -> dict[str, str]:
         kind, name = "", item
         outside = name.endswith("!")
         name = name.removesuffix("!")
-        for ending, meaning in (("[=]", "optional"), ("=p", "path"), ("=t", "text"), ("=", "value")):
+        for ending, meaning in (("[=]", "optional"), ("=p", "path"), ("=l", "local"), ("=t", "text"), ("=", "value")):
             if name.endswith(ending) and len(name) > len(ending):
                 kind, name = meaning, name[: -len(ending)]
                 break
@@ -134,13 +140,14 @@ def uncovered(command: Command, named: Collection[str]) -> str:
             return next((word.text for word in words[1:] if word.text not in named), "") or (
                 "" if words[0].text in named else words[0].text
             )
-        return _first_outside(generated, words[1:], named)
+        return _first_outside(command, generated, words[1:], named)
     key = command.name if command.name in table else name
     if name == "tar" and len(words) > 1 and not words[1].text.startswith("-"):  # its options without a dash
         if not re.fullmatch(r"[cxtzjJvfakpru]+", words[1].text):
             return words[1].text
-        words = (words[0], *words[2:])
-    return _with_subcommands(table, key, purpose, words[1:], named)
+        written = "-" + words[1].text.replace("f", "") + "f" * ("f" in words[1].text)
+        words = (words[0], Word(written, written), *words[2:])
+    return _with_subcommands(command, table, key, words[1:], named)
 
 
 def _without_named_is_harmless(command: Command, named: Collection[str]) -> bool:
@@ -156,9 +163,10 @@ def _without_named_is_harmless(command: Command, named: Collection[str]) -> bool
 
 
 def _with_subcommands(
-    table: dict[str, Purpose], name: str, purpose: Purpose, words: tuple[Word, ...], named: Collection[str]
+    command: Command, table: dict[str, Purpose], name: str, words: tuple[Word, ...], named: Collection[str]
 ) -> str:
     """Look for the subcommand behind the program's own options, and at the words with what it takes."""
+    purpose = table[name]
     flags = dict(purpose.flags)
     while purpose.subcommands or any(key.startswith(name + " ") for key in table):
         at = _first_operand(purpose, words, named)
@@ -174,10 +182,10 @@ def _with_subcommands(
             if subcommand in named:  # the rule names it, and no table knows it: nothing else is covered
                 return next((w.text for w in words[at + 1 :] if w.text not in named), "")
             return "" if at + 1 == len(words) else words[at + 1].text
-        name, words = f"{name} {subcommand}", (*words[:at], *words[at + 1 :])
-        flags |= inner.flags
+        name, words = f"{name} {subcommand}", words[at + 1 :]  # what stands before it is covered
+        flags = inner.flags if purpose.before else flags | inner.flags
         purpose = replace(inner, flags=flags)
-    return _first_outside(purpose, words, named)
+    return _first_outside(command, purpose, words, named)
 
 
 def _first_operand(purpose: Purpose, words: tuple[Word, ...], named: Collection[str]) -> int | str | None:
@@ -196,7 +204,7 @@ def _first_operand(purpose: Purpose, words: tuple[Word, ...], named: Collection[
     return None
 
 
-def _first_outside(purpose: Purpose, words: tuple[Word, ...], named: Collection[str]) -> str:
+def _first_outside(command: Command, purpose: Purpose, words: tuple[Word, ...], named: Collection[str]) -> str:
     operands: list[Word] = []
     at = 0
     while at < len(words):
@@ -204,6 +212,8 @@ def _first_outside(purpose: Purpose, words: tuple[Word, ...], named: Collection[
         if text == "--":
             if purpose.rest:
                 break
+            if purpose.flags.get("--") == "outside":
+                return text
             operands += words[at + 1 :]
             break
         if text.startswith("-") and text != "-":
@@ -219,12 +229,17 @@ def _first_outside(purpose: Purpose, words: tuple[Word, ...], named: Collection[
         kind = kinds[0] if kinds else ""
         if kinds and not kind.endswith("*"):
             kinds.pop(0)
-        if word.text not in named and not _is_within(kind.rstrip("*?"), word.text):
+        if word.text not in named and not _is_within(kind.rstrip("*?"), word.text, command):
             return word.text or "''"
     return ""
 
 
-def _is_within(kind: str, text: str) -> bool:
+def _is_file(text: str, command: Command) -> bool:
+    """Say whether a word names, or could name, a file where the command runs."""
+    return any(cwd is None or os.path.lexists(os.path.join(cwd, text)) for cwd in command.cwds)
+
+
+def _is_within(kind: str, text: str, command: Command) -> bool:
     if kind == "text":
         return True
     if _OUTSIDE.match(text) and kind not in ("package", "url", "assignment"):
@@ -232,14 +247,20 @@ def _is_within(kind: str, text: str) -> bool:
     match kind:
         case "path":
             return text not in ("", "-")
+        case "local":  # `host:file` is a file of another machine
+            return bool(_NAME.fullmatch(text)) and ":" not in text and ".." not in text.split("/")
         case "script":  # `npm run env` shows the environment
             return bool(_NAME.fullmatch(text)) and text != "env"
         case "target":
             return bool(_NAME.fullmatch(text)) and "=" not in text
         case "name":
             return bool(_NAME.fullmatch(text)) and ".." not in text.split("/")
+        case "remote":  # the path of a repository is not one: its hooks would run
+            return bool(re.fullmatch(r"\w[\w.-]*", text, re.ASCII))
+        case "revision":  # a file of that name would lose its changes
+            return bool(_NAME.fullmatch(text)) and not text.startswith(".") and not _is_file(text, command)
         case "package":
-            return bool(_PACKAGE.fullmatch(text)) and not text.startswith(".")
+            return bool(_PACKAGE.fullmatch(text)) and not _ARCHIVE.search(text)
         case "number":
             return bool(re.fullmatch(r"-?[\d.]+[a-zA-Z%]?", text))
         case "url":
@@ -261,7 +282,7 @@ def _flag(purpose: Purpose, words: tuple[Word, ...], at: int, named: Collection[
     name, equals, value = text.partition("=")
     if text in named or (equals and name in named):
         kind = purpose.flags.get(text)
-        return 2 if kind in ("value", "path", "text") and at + 1 < len(words) else 1
+        return 2 if kind in ("value", "path", "local", "text") and at + 1 < len(words) else 1
     flags = purpose.flags
     if purpose.number and text[1:].isdigit():
         return 1
@@ -273,7 +294,7 @@ def _flag(purpose: Purpose, words: tuple[Word, ...], at: int, named: Collection[
             return text
         if equals and text not in flags:
             return 1 if kind and _value(kind, value) else text
-        if kind in ("value", "path", "text"):
+        if kind in ("value", "path", "local", "text"):
             if at + 1 >= len(words) or not _value(kind, words[at + 1].text):
                 return text
             return 2
@@ -299,7 +320,9 @@ def _bundle(purpose: Purpose, words: tuple[Word, ...], at: int) -> int | str:
 
 def _value(kind: str, text: str) -> bool:
     """Say whether a value is one that is covered: a path only where the flag takes one, and no other flag."""
-    if kind == "path":
+    if kind == "local" and ":" in text.split("/", 1)[0]:  # `host:file`
+        return False
+    if kind in ("path", "local"):
         return bool(text) and not text.startswith("-") and not _OUTSIDE.match(text)
     if kind == "text":
         return not text.startswith("-")

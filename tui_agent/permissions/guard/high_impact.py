@@ -79,6 +79,8 @@ _BY_WORDS: tuple[tuple[str, str, str], ...] = (
     (r"prisma|npx", r"(?:prisma )?(?:migrate (reset)|db (push) .*--force-reset)(?: .*)?", "removes a database"),
     (r"pip3?|uv|pipx|poetry|pdm|pipenv|conda|mamba", r"(?:.* )?(?:install|add|run|tool|sync)(?: .*)? ((?:git|hg|svn|bzr)\+\S+|(?:\S+ ?@ ?)?https?://\S+|--(?:extra-)?index-url\S*|-i|--find-links\S*|-f)(?: .*)?", "installs from an address"),
     (r"npm|pnpm|yarn|bun|npx|bunx|deno", r"(?:.* )?((?:git\+\w+|https?|git|ssh|github|gitlab|bitbucket|gist)://?\S*|(?:github|gitlab|bitbucket|gist):\S+|--registry\S*)(?: .*)?", "installs from an address"),
+    (r"npm|pnpm|yarn|bun", r"(?:\S+ )*(?:install|i|in|add) (?:.* )?(\w[\w.-]*/[\w.-]+(?:#\S+)?)(?: .*)?", "installs from an address"),
+    (r"curl|wget|http|https|xh", r"(?:.* )?(-\w*X(?i:delete)|--(?:request|method)=(?i:delete)|(?i:delete))(?: .*)?", "removes what others have"),
     (r"cargo", r"install (?:.* )?(--git|--index|--registry)\S*(?: .*)?", "installs from an address"),
     (r"go", r"(?:install|run|get) (?:.* )?(\S+\.\S+/\S+@\S+)(?: .*)?", "installs from an address"),
     (r"gem|bundle|luarocks|cpan|cpanm|composer|opam|cabal|nimble", r"(?:.* )?(--source\S*|-s|https?://\S+|git\+\S+|--repo\S*)(?: .*)?", "installs from an address"),

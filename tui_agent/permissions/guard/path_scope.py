@@ -6,10 +6,13 @@ meant to show.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import glob as globbing
 import os
 import re
+from dataclasses import replace
+from urllib.parse import unquote
 
 from tui_agent.permissions.guard.model import PASS, Command, Finding, Line, Surroundings, Word
 from tui_agent.permissions.guard.places import (
@@ -22,6 +25,7 @@ from tui_agent.permissions.guard.places import (
     second_name,
 )
 from tui_agent.permissions.guard.reach import reached
+from tui_agent.permissions.guard.usage import NotHarmless, usage_of
 from tui_agent.permissions.sensitive import write_level
 
 _PUBLIC = re.compile(
@@ -46,11 +50,7 @@ _NO_PATHS = frozenset(
         "sleep",
         "seq",
         "expr",
-        "date",
         "tr",
-        "sed",
-        "awk",
-        "grep",
     ]
 )
 _READS_CWD = frozenset(["ls", "find", "tree", "du", "rg", "git", "fd", "fdfind", "ag", "exa", "eza", "cloc", "tokei"])
@@ -73,6 +73,10 @@ _WRITERS = frozenset(
         "patch",
         "unlink",
         "mkdir",
+        "tar",
+        "unzip",
+        "gunzip",
+        "wget",
     ]
 )
 _RUN_LATER = re.compile(
@@ -103,7 +107,7 @@ def _problem(line: Line, command: Command, surroundings: Surroundings) -> str:
         unnamed = _unnamed_paths(command, surroundings)
         words = words + unnamed
         for word in unnamed:
-            reason = _steering(word, command)
+            reason = _steering(word, command, surroundings)
             if reason:
                 return reason
     if command.name == "cd" and len(command.words) == 1:
@@ -229,19 +233,33 @@ def _named(word: Word, command: Command, surroundings: Surroundings) -> bool:
 def _unnamed_paths(command: Command, surroundings: Surroundings) -> list[Word]:
     """Return the words of a command not known as read-only that may be paths, but for those that a rule names."""
     return [
-        word
-        for word in guessed_paths(command)
-        if not _ADDRESS.match(word.text) and not _named(word, command, surroundings)
+        word for word in _paths(command) if not _ADDRESS.match(word.text) and not _named(word, command, surroundings)
     ]
 
 
-def _steering(word: Word, command: Command) -> str:
-    """Return why a file that a command may write matters, empty if it does not."""
+def _paths(command: Command) -> list[Word]:
+    """Return the words that may be paths. With `-i`, sed has the same files as without it; its program is none."""
+    if command.name == "sed":
+        kept = tuple(w for w in command.words if not re.match(r"-i|--in-place", w.text))
+        with contextlib.suppress(NotHarmless):
+            return usage_of(replace(command, words=kept)).paths
+    found = guessed_paths(command)
+    if command.name == "wget":  # it writes a file with the last name of the address
+        names = [unquote(word.text.split("#")[0]).rsplit("/", 1)[-1] for word in command.words[1:]]
+        found += [Word(name, name) for name in names if name]
+    return found
+
+
+def _steering(word: Word, command: Command, surroundings: Surroundings) -> str:
+    """Return why a file that a command may write or remove matters, empty if it does not."""
+    writes = command.name in _WRITERS or (command.name == "git" and "mv" in command.argv)
     for place in leads_to(word.text, command.cwds, glob=word.glob):
+        if command.name == "rm" and place == os.path.realpath(surroundings.places.workspace):
+            return f"{word.raw} is the whole workspace"
         level, reason = write_level(place or "/" + word.text)
-        if level == "deny" or (level and command.name in _WRITERS):
+        if level == "deny" or (level and writes):
             return f"{word.raw}: {reason}"
-        if command.name in _WRITERS and _RUN_LATER.search(place or "/" + word.text):
+        if writes and _RUN_LATER.search(place or "/" + word.text):
             return f"{word.raw}: programs run what it says"
     return ""
 

@@ -148,7 +148,7 @@ def _configuration(inner: str, place: str) -> str:
                 return "it has too many submodules to look at"
     linked = _linked(inner, place)
     if linked is None:
-        return "its index is too large to look for other repositories in it"
+        return "its index is too large, or cannot be read, to look for other repositories in it"
     for folder in linked:
         other = _git_folder(os.path.join(folder, ".git"))
         if other is not None:
@@ -204,19 +204,21 @@ def _keys_of(file: str, modified: int, changed: int, size: int, inode: int) -> f
 
 
 def _linked(inner: str, place: str) -> list[str] | None:
-    """Return the folders of other repositories that the index links to; None where the index is too large."""
+    """Return the folders of other repositories that the index links to; None where that cannot be told."""
     index = os.path.join(inner, "index")
     try:
         status = os.stat(index)
         if status.st_size > _LARGEST_INDEX:
             return None
         return _links_of(index, place, status.st_mtime_ns, status.st_size, status.st_ino)
-    except OSError:
+    except FileNotFoundError:
         return []
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 @functools.lru_cache(maxsize=64)
-def _links_of(index: str, place: str, modified: int, size: int, inode: int) -> list[str]:
+def _links_of(index: str, place: str, modified: int, size: int, inode: int) -> list[str] | None:
     with open(index, "rb") as file:
         content = file.read()
     if b"\0\0\xe0\0" not in content or content[:4] != b"DIRC":
@@ -235,6 +237,8 @@ def _links_of(index: str, place: str, modified: int, size: int, inode: int) -> l
         timeout=_SECONDS,
         check=False,
     )
+    if done.returncode != 0:
+        return None
     rows = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     return [os.path.join(place, row.split("\t", 1)[1]) for row in rows if row.startswith("160000 ") and "\t" in row]
 
@@ -288,6 +292,8 @@ def _python(cwd: str) -> str:
                 python = entry.name.endswith((".py", ".pyc", ".so")) or "." not in entry.name
                 if python and stem in _PYTHON_MODULES:
                     return f"{entry.name} in this folder takes the place of a module of Python's"
-    except OSError:
+    except FileNotFoundError:
         return ""
+    except OSError:
+        return "this folder cannot be searched for modules that take the place of Python's"
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from typing import Literal
 
 from tui_agent.permissions.guard.coverage import carries_out_input, uncovered
@@ -17,6 +18,7 @@ from tui_agent.permissions.guard.reach import reached
 from tui_agent.permissions.guard.usage import SYSTEM_FOLDERS
 from tui_agent.permissions.rules import Rule
 
+_IN_PLACE = re.compile(r"-\w*i|--i")
 _FORBIDDING: tuple[Literal["deny", "ask"], ...] = ("deny", "ask")
 
 
@@ -103,6 +105,7 @@ def _forbidden_path(command: Command, surroundings: Surroundings, verdict: Liter
     if (
         command.name in ("tee", "cp", "mv", "rm", "touch", "ln", "install", "truncate", "dd", "chmod", "chown")
         or "-i" in command.argv
+        or (command.name in ("sed", "perl", "ruby") and any(_IN_PLACE.match(text) for text in command.argv[1:]))
     ):
         texts += [(w.text, w.glob, writes) for w in guessed_paths(command)]
     for redirection in command.redirections:
