@@ -289,7 +289,7 @@ async def test_a_grant_lets_go_what_it_covers(tmp_path: Path, isolated: Path) ->
         (left,) = session.handle.state.permissions.pending
         await session.handle.do(Decide(request=left.request, verdict="deny"))
         await session.idle()
-        assert (isolated / "b").exists()
+        assert (isolated / "b").exists(), session.of("step.finished")
 
 
 async def test_what_is_allowed_once_lets_go_nothing_else(tmp_path: Path, isolated: Path) -> None:

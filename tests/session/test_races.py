@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.session.support import Watcher, opened, options
+from tests.waiting import until
 from tui_agent.agents.loop import Agent
 from tui_agent.events import EventBase, PromptAccepted, RunFinished, RunStarted, TurnProjected
 from tui_agent.journal import Journal, JournalFull, Recorder, export
@@ -173,8 +174,11 @@ async def test_a_session_that_could_not_be_begun_leaves_no_thread(
     before = set(threading.enumerate())
     with pytest.raises(JournalFull):
         await open_session(options(tmp_path))
-    left = [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
-    assert not left
+
+    def left() -> list[threading.Thread]:
+        return [thread for thread in set(threading.enumerate()) - before if not thread.name.startswith("asyncio")]
+
+    await until(lambda: not left(), "every thread has ended")
 
 
 async def test_nothing_is_left_of_a_fork_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

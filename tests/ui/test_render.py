@@ -148,6 +148,16 @@ def document(text: str, width: int = 40) -> MarkdownDocument:
     return made
 
 
+@pytest.mark.parametrize("text", [" ```\n\t tab\n```\n", "  ~~~\n \tx\n\t\n~~~\n", "   ```\n\t\ty\n  z\n```\n"])
+def test_a_tab_in_an_indented_fence_is_drawn_alike_while_it_streams(text: str) -> None:
+    for cut in range(len(text)):
+        streamed = MarkdownDocument(PALETTE, 40)
+        streamed.feed(text[:cut])
+        streamed.feed(text)
+        streamed.finish()
+        assert texts(streamed.lines) == texts(document(text).lines)
+
+
 @settings(max_examples=300, deadline=None)
 @given(SOURCES, st.lists(st.integers(0, 200), max_size=8))
 def test_streaming_equals_drawing_at_once(text: str, cuts: list[int]) -> None:

@@ -52,6 +52,10 @@ def hash_call(tool: str, call_input: JsonObject, workspace: Path) -> str:
     return hashlib.sha256(call.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+_NO_PLACE = "place"
+"""What decides a call whose place is not held open."""
+
+
 @dataclass
 class PermissionBroker:
     """Decides the calls of one session, and keeps those that wait for the user.
@@ -64,7 +68,8 @@ class PermissionBroker:
     sessions have nobody to ask: they deny. `whole` are the inputs, by step, of open calls that hold a secret: the
     journal, and so every state and request, has them without it, and they are nowhere else. `places` are the real
     paths, by step, that open calls name: each is decided on as well as the path as it is written, and without it a
-    call that was asked about one is left to the user.
+    call that was asked about one is left to the user. `unplaced` are the steps that could not be decided anew for
+    want of it: whoever holds one open then has to ask again.
     """
 
     runtime: Runtime
@@ -79,6 +84,7 @@ class PermissionBroker:
     unattended: bool = False
     whole: dict[str, JsonObject] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    unplaced: set[str] = field(default_factory=set)
     _decided: dict[str, asyncio.Event] = field(default_factory=dict)
     _settling: set[str] = field(default_factory=set)
 
@@ -171,8 +177,11 @@ class PermissionBroker:
         request = self.waiting(request_id)
         sandbox: SandboxState = await self.sandbox() if request.tool == "bash" else "none"
         found = await asyncio.to_thread(self._judge, request, mode(), sandbox, request.agent)
-        while found.mode != mode():  # it changed again meanwhile
+        while found.mode != mode() or (found.winner == _NO_PLACE and request.step in self.places):
+            # The mode changed again meanwhile, or what the call names is held open by now.
             found = await asyncio.to_thread(self._judge, request, mode(), sandbox, request.agent)
+        if found.winner == _NO_PLACE:
+            self.unplaced.add(request.step)
         if found.verdict == "ask" or all(p.request != request_id for p in self.state().pending):
             return found.verdict == "ask"
         decision = PermissionDecided(
@@ -287,7 +296,7 @@ class PermissionBroker:
         place = self.places.get(request.step, "")
         if request.bound and not place and found.verdict == "allow":
             # What it was planned for could not be held open again after a restart: nobody knows where that leads.
-            return replace(found, verdict="ask", reason="what it names cannot be looked at now", winner="place")
+            return replace(found, verdict="ask", reason="what it names cannot be looked at now", winner=_NO_PLACE)
         written = str(Path(os.path.realpath(self.workspace)) / str(call.input.get("path", ".")))
         if not place or os.path.normpath(written) == place:
             return found

@@ -26,7 +26,7 @@ from tui_agent.events import (
     WorkspaceChanged,
 )
 from tui_agent.journal import Recorder
-from tui_agent.permissions import PLAN_APPROVAL, PermissionBroker, hash_call
+from tui_agent.permissions import PLAN_APPROVAL, NoSuchRequest, PermissionBroker, hash_call
 from tui_agent.registry import ToolMetadata
 from tui_agent.runtime import Runtime
 from tui_agent.workflow.state import Step, WorkflowState
@@ -204,6 +204,7 @@ class StepExecutor:
                 if step.id not in self._plans:  # an earlier start asked
                     with suppress(ToolError):
                         self._hold(step, await tool.plan(call, self.host.tool_context(step)))
+                        await self._reconsider(step)
                 await self.broker.wait(self._request_of(step))
             case "denied":
                 await self._finish_denied(step)
@@ -235,6 +236,13 @@ class StepExecutor:
         self._plans[step.id] = plan
         if plan.target is not None:
             self.broker.places[step.id] = str(plan.target.real)
+
+    async def _reconsider(self, step: Step) -> None:
+        """Decide a waiting call anew, where that could not be done before it was held open."""
+        if step.id in self.broker.unplaced:
+            self.broker.unplaced.discard(step.id)
+            with suppress(NoSuchRequest):  # the user was faster
+                await self.broker.reconsider(self._request_of(step), mode=self.mode, recorder=self.recorder)
 
     async def _ask(self, step: Step, plan: Plan, metadata: ToolMetadata, why: str = "") -> None:
         self._hold(step, plan)

@@ -18,6 +18,9 @@ from tui_agent.ui.render.palette import Palette
 
 _FENCE = re.compile(r"( {0,3})(`{3,}|~{3,})(.*)")
 
+_TAB_STOP = 4
+"""Columns between the tab stops that CommonMark counts indentation by."""
+
 
 class _Fence:
     """A fence at the top level whose end has not come."""
@@ -32,9 +35,16 @@ class _Fence:
         self.empty = True
 
     def row(self, line: str) -> str:
-        """Return a line of the inside without the fence's own indentation."""
-        spaces = len(line) - len(line.lstrip(" "))
-        return line[min(spaces, self.indent) :]
+        """Return a line of the inside without the fence's own indentation.
+
+        Of a tab that reaches beyond it, the columns that are left become spaces (CommonMark, section 2.2).
+        """
+        columns = 0
+        for at, character in enumerate(line):
+            if columns >= self.indent or character not in " \t":
+                return " " * (columns - self.indent) + line[at:]
+            columns += _TAB_STOP - columns % _TAB_STOP if character == "\t" else 1
+        return " " * (columns - self.indent)
 
 
 class MarkdownDocument:
